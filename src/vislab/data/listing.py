@@ -1,0 +1,84 @@
+"""A listing: which pictures there are, what each is called, and on which side of the split it is.
+
+Nothing is decoded here. A listing of a million pictures is a few columns, not a million objects.
+"""
+
+import threading
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int, UInt8
+
+from vislab.errors import DataError
+
+SPLITS = ("train", "val", "test")
+LARGEST_FILE = 1 << 29  # bytes; a member of a hostile archive that claims more is refused
+
+
+@dataclass(frozen=True, eq=False)
+class Listing:
+    """Columns of equal length, one row a picture.
+
+    `sources` are the folder or the archives the pictures lie in; picture i is `members[i]`, a path
+    with forward slashes inside `sources[source_of[i]]`. `splits` holds indices into `SPLITS`.
+    `groups[i]` names what must not stand on two sides of a split (a person, a patient).
+    `official` says whether the split came with the pictures or was drawn by us.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    sources: tuple[Path, ...]
+    source_of: UInt8[np.ndarray, " n"]
+    members: tuple[str, ...]
+    labels: Int[np.ndarray, " n"]
+    splits: UInt8[np.ndarray, " n"]
+    groups: tuple[str, ...] | None = None
+    official: bool = False
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def rows(self, split: str) -> Int[np.ndarray, " m"]:
+        """Return the row numbers of one side of the split, ascending."""
+        return np.flatnonzero(self.splits == SPLITS.index(split))
+
+    def where(self, row: int) -> str:
+        """Name the picture as a person would: `train.zip/cat/01.jpg` or `cat/01.jpg`."""
+        source = self.sources[self.source_of[row]]
+        return f"{source.name}/{self.members[row]}" if source.is_file() else self.members[row]
+
+    def path(self, row: int) -> Path:
+        """Return where the picture lies on disk; inside an archive this path does not exist."""
+        return self.sources[self.source_of[row]] / self.members[row]
+
+
+class Reader:
+    """Reads the encoded bytes of a listing's pictures; safe to call from several threads."""
+
+    def __init__(self, sources: Sequence[Path]) -> None:
+        self._sources = tuple(sources)
+        self._open = threading.local()
+
+    def read(self, source: int, member: str) -> bytes:
+        """Return the file's bytes. Raises DataError when it is missing, too large or damaged."""
+        root = self._sources[source]
+        try:
+            if root.is_dir():
+                return (root / member).read_bytes()
+            archive = self._archive(source)
+            if archive.getinfo(member).file_size > LARGEST_FILE:
+                raise DataError(f"{root.name}/{member} unpacks to over 512 MB; that is no picture")
+            return archive.read(member)
+        except (OSError, KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+            raise DataError(f"{root / member} cannot be read: {reason}") from error
+
+    def _archive(self, source: int) -> zipfile.ZipFile:
+        archives: dict[int, zipfile.ZipFile] = self._open.__dict__.setdefault("archives", {})
+        if source not in archives:
+            archives[source] = zipfile.ZipFile(self._sources[source])
+        return archives[source]
