@@ -1,0 +1,257 @@
+"""One run, one folder: the only place numbers, figures and weights of a run are kept.
+
+    recipe.yaml        every resolved option
+    environment.json   versions, hardware, seed, commit
+    metrics.jsonl      one line a logged step
+    result.json        what was found; `status` is running, finished, interrupted or failed
+    checkpoints/       what a killed run continues from
+    model.safetensors  the final weights; model.json says which network they fit
+    figures/           PNG for eyes, SVG for slides where the figure is a drawing
+    tables/            CSV
+    report.html        all of it on one page
+
+A folder can be moved, zipped and read elsewhere.
+"""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vislab.errors import RunError
+from vislab.runs.writing import saying_why, write_bytes, write_json, write_text
+
+FORMAT = 1  # raised when an older vislab could misread a folder
+
+Status = str  # running, finished, interrupted, failed
+
+
+@dataclass
+class Result:
+    """What `result.json` holds. Lists and dicts are plain JSON."""
+
+    recipe: str
+    status: Status = "running"
+    title: str = ""
+    seed: int = 0
+    command: str = ""
+    metrics: dict[str, float] = field(default_factory=dict)
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    chance: dict[str, float] = field(default_factory=dict)
+    references: list[dict[str, Any]] = field(default_factory=list)
+    claims: list[dict[str, Any]] = field(default_factory=list)
+    protocol: dict[str, Any] = field(default_factory=dict)
+    figures: list[dict[str, Any]] = field(default_factory=list)
+    tables: list[dict[str, Any]] = field(default_factory=list)
+    costs: list[dict[str, Any]] = field(default_factory=list)
+    lesson: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    error: str | None = None
+    seconds: float = 0.0
+    peak_memory_bytes: int = 0
+    weights_sha256: str | None = None
+    format: int = FORMAT
+
+
+class RunFolder:
+    """A run folder that is open.
+
+    With `silent=True` it reads but writes nothing: the processes of a distributed run other than
+    the first use it so.
+    """
+
+    def __init__(self, path: Path, *, silent: bool = False) -> None:
+        self.path = path
+        self.silent = silent
+        self.result = Result(recipe="")
+
+    @classmethod
+    def create(
+        cls, path: Path, recipe: str, options: dict[str, Any], *, silent: bool = False
+    ) -> "RunFolder":
+        """Begin a run. Raises RunError when the folder already holds a run or other files."""
+        run = cls(path, silent=silent)
+        run.result = Result(recipe=recipe)
+        if silent:
+            return run
+        if path.exists() and not path.is_dir():
+            raise RunError(f"{path} is a file; name a folder for the run")
+        if (path / "recipe.yaml").exists():
+            raise RunError(
+                f"{path} already holds a run; continue it with `vislab run --resume {path}` "
+                "or name another folder"
+            )
+        if path.exists() and any(path.iterdir()):
+            raise RunError(f"{path} is not empty and holds no run; name another folder")
+        with saying_why(path):
+            for inner in ("checkpoints", "figures", "tables"):
+                (path / inner).mkdir(parents=True, exist_ok=True)
+        content = {"recipe": recipe, "format": FORMAT, "options": options}
+        write_text(path / "recipe.yaml", yaml.safe_dump(content, sort_keys=False))
+        run.save()
+        return run
+
+    @classmethod
+    def open(cls, path: Path, *, silent: bool = False) -> "RunFolder":
+        """Open a run that exists, to read or to continue it.
+
+        Raises RunError when there is none, when it is damaged, or when a newer vislab wrote it.
+        """
+        run = cls(path, silent=silent)
+        recipe = run.recipe()
+        content = read_json(path / "result.json")
+        known = Result.__dataclass_fields__
+        run.result = Result(**{key: value for key, value in content.items() if key in known})
+        run.result.recipe = recipe["recipe"]
+        run.result.intervals = {
+            key: (pair[0], pair[1]) for key, pair in run.result.intervals.items()
+        }
+        return run
+
+    def recipe(self) -> dict[str, Any]:
+        """Return what `recipe.yaml` holds: `recipe`, `format`, `options`."""
+        path = self.path / "recipe.yaml"
+        if not path.exists():
+            raise RunError(f"{self.path} is no run folder: it holds no recipe.yaml")
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            written_by = int(content["format"])
+            content["recipe"], content["options"]
+        except (yaml.YAMLError, KeyError, TypeError, ValueError, OSError) as error:
+            raise RunError(f"{path} is damaged; this run cannot be read") from error
+        if written_by > FORMAT:
+            raise RunError(
+                f"{self.path} was written by a newer vislab (folder format {written_by}, "
+                f"this one reads up to {FORMAT}); update with `pip install -U vislab`"
+            )
+        return dict(content)
+
+    def save(self) -> None:
+        """Write result.json, whole or not at all."""
+        if not self.silent:
+            write_json(self.path / "result.json", self.result.__dict__)
+
+    def log(self, line: dict[str, Any]) -> None:
+        """Append one line to metrics.jsonl."""
+        if not self.silent:
+            path = self.path / "metrics.jsonl"
+            with saying_why(path), path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+
+    def logged(self) -> list[dict[str, Any]]:
+        """Return the lines of metrics.jsonl; a last line cut short by a kill is left out."""
+        path = self.path / "metrics.jsonl"
+        if not path.exists():
+            return []
+        lines = []
+        for text in path.read_text(encoding="utf-8").splitlines():
+            try:
+                lines.append(json.loads(text))
+            except json.JSONDecodeError:
+                continue
+        return lines
+
+    def forget_after(self, fit: str, step: int) -> None:
+        """Drop what a killed run logged of `fit` after the step it continues from."""
+        if not self.silent and (self.path / "metrics.jsonl").exists():
+            kept = [
+                line for line in self.logged() if line.get("fit") != fit or line["step"] <= step
+            ]
+            text = "".join(json.dumps(line) + "\n" for line in kept)
+            write_text(self.path / "metrics.jsonl", text)
+
+    def add_figure(
+        self,
+        title: str,
+        png: bytes,
+        *,
+        caption: str = "",
+        folded: bool = False,
+        svg: bytes | None = None,
+    ) -> None:
+        """File a picture under its title; one of the same title is replaced."""
+        name = file_name(title)
+        if not self.silent:
+            write_bytes(self.path / "figures" / f"{name}.png", png)
+            if svg is not None:
+                write_bytes(self.path / "figures" / f"{name}.svg", svg)
+        entry = {
+            "title": title,
+            "file": f"figures/{name}.png",
+            "caption": caption,
+            "folded": folded,
+        }
+        put(self.result.figures, entry)
+
+    def add_table(
+        self,
+        title: str,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[Any]],
+        *,
+        caption: str = "",
+        folded: bool = False,
+        shown: bool = True,
+    ) -> Path:
+        """File a table as CSV under its title; `shown=False` keeps it out of the report."""
+        name = file_name(title)
+        path = self.path / "tables" / f"{name}.csv"
+        if not self.silent:
+            text = io.StringIO()
+            writer = csv.writer(text, lineterminator="\n")
+            writer.writerow(columns)
+            writer.writerows(rows)
+            write_text(path, text.getvalue())
+        entry = {
+            "title": title,
+            "file": f"tables/{name}.csv",
+            "caption": caption,
+            "folded": folded,
+            "shown": shown,
+        }
+        put(self.result.tables, entry)
+        return path
+
+    def table(self, title: str) -> tuple[list[str], list[list[str]]]:
+        """Read a table back: its columns and its rows, as text."""
+        path = self.path / "tables" / f"{file_name(title)}.csv"
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                columns, *rows = list(csv.reader(file))
+        except (OSError, ValueError) as error:
+            raise RunError(f"{self.path} holds no table {title!r} ({path} is missing)") from error
+        return columns, rows
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read an object from a JSON file. Raises RunError when it is missing or damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RunError(f"{path} is missing; the run ended before it was written") from error
+    except (OSError, json.JSONDecodeError) as error:
+        raise RunError(f"{path} is damaged; this run cannot be read") from error
+    if not isinstance(content, dict):
+        raise RunError(f"{path} is damaged; this run cannot be read")
+    return content
+
+
+def file_name(title: str) -> str:
+    """Return a title as a file name: lower case, hyphens for everything unusual."""
+    return re.sub(r"[^\w.]+", "-", title.lower()).strip("-.") or "untitled"
+
+
+def put(entries: list[dict[str, Any]], entry: dict[str, Any]) -> None:
+    """Add `entry`, or put it where one of the same title stands."""
+    for place, other in enumerate(entries):
+        if other["title"] == entry["title"]:
+            entries[place] = entry
+            return
+    entries.append(entry)

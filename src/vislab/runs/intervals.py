@@ -1,0 +1,59 @@
+"""Intervals: how far a measured number can be trusted. All are 95 % unless told otherwise."""
+
+import math
+import statistics
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+Interval = tuple[float, float]
+
+
+def wilson(correct: float, total: int, *, level: float = 0.95) -> Interval:
+    """Return the score interval of a proportion (Wilson 1927, equation 1), within [0, 1]."""
+    if total == 0:
+        return (0.0, 1.0)
+    z = statistics.NormalDist().inv_cdf(0.5 + level / 2)
+    p = correct / total
+    centre = (p + z * z / (2 * total)) / (1 + z * z / total)
+    half = z / (1 + z * z / total) * math.sqrt(p * (1 - p) / total + z * z / (4 * total * total))
+    # At p = 0 and p = 1 the bound is p itself; rounding must not push it past.
+    return (max(0.0, min(centre - half, p)), min(1.0, max(centre + half, p)))
+
+
+def paired_bootstrap(
+    first: Float[np.ndarray, " n"] | Bool[np.ndarray, " n"],
+    second: Float[np.ndarray, " n"] | Bool[np.ndarray, " n"],
+    *,
+    draws: int = 10_000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> tuple[float, Interval]:
+    """Return the mean of `second - first` and its percentile interval.
+
+    Both are scores of the same pictures in the same order, so pictures, not runs, are drawn again
+    (Efron and Tibshirani 1993, section 13.3).
+    """
+    difference = np.asarray(second, dtype=np.float64) - np.asarray(first, dtype=np.float64)
+    if difference.size == 0:
+        return (0.0, (0.0, 0.0))
+    # A mean depends only on how often each distinct difference is drawn, so draw the counts.
+    values, counts = np.unique(difference, return_counts=True)
+    rng = np.random.default_rng(seed)
+    means = rng.multinomial(difference.size, counts / difference.size, size=draws) @ values
+    tail = (1 - level) / 2
+    low, high = np.quantile(means / difference.size, (tail, 1 - tail))
+    return (float(difference.mean()), (float(low), float(high)))
+
+
+def over_seeds(values: list[float], *, level: float = 0.95) -> Interval | None:
+    """Return Student's interval of the mean of a few runs; None for fewer than two."""
+    if len(values) < 2:
+        return None
+    from scipy import stats  # slow to import, and `vislab list` reads this file
+
+    half = float(stats.t.ppf(0.5 + level / 2, len(values) - 1)) * float(
+        np.std(values, ddof=1) / math.sqrt(len(values))
+    )
+    centre = float(np.mean(values))
+    return (centre - half, centre + half)
