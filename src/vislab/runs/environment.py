@@ -17,15 +17,6 @@ PACKAGES = (
     "scikit-learn",
     "timm",
 )
-    "vislab",
-    "torch",
-    "torchvision",
-    "lightning",
-    "numpy",
-    "pillow",
-    "scikit-learn",
-    "timm",
-)
 
 
 def versions() -> dict[str, str | None]:
