@@ -37,6 +37,9 @@ class Listing:
     splits: UInt8[np.ndarray, " n"]
     groups: tuple[str, ...] | None = None
     official: bool = False
+    absent: tuple[str, ...] = ()  # the label file names them; they are not there
+    unlabelled: tuple[str, ...] = ()  # they are there; no label names them
+    empty_classes: tuple[str, ...] = ()  # a folder without a picture
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:

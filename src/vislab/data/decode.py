@@ -1,0 +1,94 @@
+"""Bytes of any usual picture file to RGB pixels, as a person would see them.
+
+Turned as the camera's EXIF note says; CMYK and palettes converted; 16-bit and float greys scaled
+to 8 bits; transparency laid over white; of an animation the first frame.
+"""
+
+import io
+import warnings
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from vislab.errors import DataError
+
+# fmt: off
+EXTENSIONS = frozenset({
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff",
+    ".ppm", ".pgm", ".pnm", ".tga",
+})
+# fmt: on
+VERSION = 1  # part of a cache's fingerprint: raise it when the same bytes give other pixels
+
+
+def decode(content: bytes, where: str, *, at_least: int | None = None) -> Image.Image:
+    """Return the picture in RGB.
+
+    `at_least` allows a JPEG to be decoded at a fraction of its size, as long as its short side
+    stays above that many pixels: a photo of 12 megapixels for a 64-pixel network need not be
+    unpacked whole. Raises DataError naming `where` when the bytes are no picture.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns at half the size that it refuses
+            picture: Image.Image = Image.open(io.BytesIO(content))
+            width, height = picture.size
+            if at_least is not None and picture.format == "JPEG":
+                # Twice the wanted side, so that the resize after it still averages.
+                scale = 2 * at_least / min(width, height)
+                picture.draft("RGB", (max(1, round(width * scale)), max(1, round(height * scale))))
+            picture.load()
+            return to_rgb(ImageOps.exif_transpose(picture))
+    except Image.DecompressionBombError as error:
+        raise DataError(
+            f"{where} has over {2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000} megapixels, "
+            "too many for a picture to learn from; make it smaller"
+        ) from error
+    except (
+        UnidentifiedImageError,
+        OSError,
+        SyntaxError,
+        ValueError,
+        EOFError,
+        MemoryError,
+        IndexError,
+        TypeError,
+    ) as error:
+        what = "is no picture" if isinstance(error, UnidentifiedImageError) else "is damaged"
+        reason = "" if isinstance(error, UnidentifiedImageError) else f" ({error})"
+        raise DataError(f"{where} {what} that can be read{reason}") from error
+
+
+def to_rgb(picture: Image.Image) -> Image.Image:
+    """Convert any Pillow mode to RGB without losing range."""
+    mode = picture.mode
+    if mode == "RGB":
+        return picture
+    if mode.startswith("I;16") or mode in ("I", "F"):
+        return Image.fromarray(to_eight_bits(np.asarray(picture))).convert("RGB")
+    if mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+        layers = picture.convert("RGBA")
+        paper = Image.new("RGBA", layers.size, (255, 255, 255, 255))
+        return Image.alpha_composite(paper, layers).convert("RGB")
+    return picture.convert("RGB")
+
+
+def to_eight_bits(grey: np.ndarray) -> UInt8[np.ndarray, "h w"]:
+    """Scale greys to 0..255: 16-bit by its full range, anything else by its own extremes."""
+    values = grey.astype(np.float64)
+    low, high = (0.0, 65535.0)
+    if values.min() < low or values.max() > high or values.max() <= 1.0:
+        low, high = float(values.min()), float(values.max())
+    scaled = (values - low) / max(high - low, 1e-12) * 255
+    return np.round(scaled).astype(np.uint8)
+
+
+def fit_square(picture: Image.Image, size: int) -> UInt8[np.ndarray, "s s 3"]:
+    """Resize the short side to `size` pixels and keep the square in the middle.
+
+    Bicubic with antialiasing, as the evaluation of ImageNet networks does it.
+    """
+    if picture.size != (size, size):
+        picture = ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC)
+    return np.asarray(picture)

@@ -1,0 +1,271 @@
+"""The user's own pictures: a folder, or a zip, of class folders or with a label file.
+
+    pictures/cat/1.jpg                       class folders
+    pictures/train/cat/1.jpg                 the same under train, val, test
+    pictures/train.zip, pictures/test.zip    the same, zipped
+    pictures/labels.csv                      path,label[,group][,split]
+
+Nothing is unpacked: a picture in a zip is read where it lies.
+"""
+
+import csv
+import io
+import os
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from vislab.data.decode import EXTENSIONS
+from vislab.data.listing import Listing, Reader
+from vislab.data.splits import draw_split, side_called, sides_of
+from vislab.errors import DataError
+
+LAYOUT = (
+    "expected class folders (cat/1.jpg, dog/7.jpg), the same under train/, val/ and test/, "
+    "or a CSV with the columns path,label[,group][,split]"
+)
+
+
+def list_folder(path: Path, *, seed: int = 0) -> Listing:
+    """List the pictures of a folder or a zip.
+
+    Where no split came with them one is drawn from `seed` (see splits.py). What does not fit
+    (labels without pictures, pictures without labels, empty classes) is left out and named in the
+    listing; `require_whole` refuses it. Raises DataError with the layouts that would be understood
+    when there is nothing to learn from.
+    """
+    if not path.exists():
+        raise DataError(f"there is no folder or zip at {path}")
+    sources, files = _files(path)
+    if not any(_is_picture(member) for _, member in files):
+        raise DataError(f"{path} holds no pictures; {LAYOUT}")
+    table, notes = _label_file(path, sources, files)
+    if table is not None:
+        return _from_table(path, sources, files, table, notes, seed)
+    return _from_folders(path, sources, files, notes, seed)
+
+
+def require_whole(listing: Listing, path: Path) -> None:
+    """Raise DataError when a label has no picture or a class folder is empty."""
+    advice = f"see all with `vislab data check {path}`"
+    if listing.absent:
+        raise DataError(
+            f"the label file of {path} names {len(listing.absent)} pictures that are not there "
+            f"(first: {listing.absent[0]}); mend the paths, which count from the label file's own "
+            f"folder, or {advice}"
+        )
+    if listing.empty_classes:
+        raise DataError(
+            f"{path / listing.empty_classes[0]} holds no pictures; add some or take the folder out "
+            f"({len(listing.empty_classes)} such; {advice})"
+        )
+
+
+def _is_picture(member: str) -> bool:
+    return PurePosixPath(member).suffix.lower() in EXTENSIONS
+
+
+def _files(path: Path) -> tuple[tuple[Path, ...], list[tuple[int, str]]]:
+    """Return the sources and every visible file as (source, path inside it), sorted."""
+    if path.is_file():
+        return (path,), [(0, member) for member in _members(path)]
+    archives = (p for p in sorted(path.iterdir()) if p.suffix.lower() == ".zip")
+    sources = (path, *(p for p in archives if side_called(p.stem) is not None))
+    files = [(0, member) for member in _walk(path)]
+    for number, archive in enumerate(sources[1:], start=1):
+        files += [(number, member) for member in _members(archive)]
+    return sources, files
+
+
+def _walk(root: Path) -> Iterator[str]:
+    for folder, inner, names in os.walk(root, followlinks=True):
+        inner[:] = sorted(name for name in inner if not _hidden(name))
+        inside = Path(folder).relative_to(root)
+        for name in sorted(names):
+            if not _hidden(name):
+                yield (inside / name).as_posix()
+
+
+def _members(archive: Path) -> list[str]:
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            names = [info.filename for info in opened.infolist() if not info.is_dir()]
+    except (zipfile.BadZipFile, OSError) as error:
+        raise DataError(
+            f"{archive} is no zip that can be opened ({error}); fetch it again"
+        ) from error
+    return sorted(
+        name for name in names if not any(_hidden(part) for part in PurePosixPath(name).parts)
+    )
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def _label_file(
+    path: Path, sources: tuple[Path, ...], files: list[tuple[int, str]]
+) -> tuple[list[dict[str, str]] | None, list[str]]:
+    """Return the rows of the first CSV with path and label, and notes on those that lack them."""
+    notes = []
+    reader = Reader(sources)
+    for source, member in files:
+        if not member.lower().endswith(".csv"):
+            continue
+        text = reader.read(source, member).decode("utf-8-sig", errors="replace")
+        rows = csv.DictReader(io.StringIO(text))
+        columns = [column.strip().lower() for column in rows.fieldnames or []]
+        if "path" not in columns or "label" not in columns:
+            notes.append(f"{member} was not used: it lacks the columns path and label")
+            continue
+        rows.fieldnames = columns
+        folder = PurePosixPath(member).parent
+        table = []
+        for line, row in enumerate(rows, start=2):
+            if not row["path"] or not (row["label"] or "").strip():
+                raise DataError(f"{path / member}, line {line}: path or label is empty; fill it in")
+            place = (folder / row["path"].strip().replace("\\", "/")).as_posix()
+            table.append({**{k: (v or "").strip() for k, v in row.items() if k}, "path": place})
+        if not table:
+            raise DataError(f"{path / member} has a header and no rows; {LAYOUT}")
+        return table, notes
+    return None, notes
+
+
+def _from_table(
+    path: Path,
+    sources: tuple[Path, ...],
+    files: list[tuple[int, str]],
+    table: list[dict[str, str]],
+    notes: list[str],
+    seed: int,
+) -> Listing:
+    source_of = {member: source for source, member in reversed(files)}
+    named = {row["path"] for row in table}
+    absent = tuple(row["path"] for row in table if row["path"] not in source_of)
+    unlabelled = tuple(m for _, m in files if _is_picture(m) and m not in named)
+    table = [row for row in table if row["path"] in source_of]
+    if not table:
+        raise DataError(
+            f"none of the pictures that the label file of {path} names is there (first: "
+            f"{absent[0]}); its paths count from the folder the label file lies in"
+        )
+    classes = tuple(sorted({row["label"] for row in table}))
+    number = {name: index for index, name in enumerate(classes)}
+    labels = np.array([number[row["label"]] for row in table])
+    groups = tuple(row["group"] for row in table) if "group" in table[0] else None
+    official = "split" in table[0]
+    if official:
+        splits = sides_of([row["split"] for row in table])
+    else:
+        splits = draw_split(labels, groups=groups, seed=seed)
+    return Listing(
+        name=path.stem,
+        classes=classes,
+        sources=sources,
+        source_of=np.array([source_of[row["path"]] for row in table], dtype=np.uint8),
+        members=tuple(row["path"] for row in table),
+        labels=labels,
+        splits=splits,
+        groups=groups,
+        official=official,
+        absent=absent,
+        unlabelled=unlabelled,
+        notes=tuple(notes),
+    )
+
+
+def _from_folders(
+    path: Path,
+    sources: tuple[Path, ...],
+    files: list[tuple[int, str]],
+    notes: list[str],
+    seed: int,
+) -> Listing:
+    # The parts of each picture's place, with the split's name in front where the zip's name is one.
+    rows = []
+    for source, member in files:
+        if _is_picture(member):
+            above = () if sources[source].is_dir() else (sources[source].stem,)
+            prefix = above if len(sources) > 1 else ()
+            rows.append((source, member, prefix + PurePosixPath(member).parts))
+    skip = _shared_depth([parts for _, _, parts in rows])
+    kept, sides, names = [], [], []
+    loose = []
+    for source, member, parts in rows:
+        parts = parts[skip:]
+        side = side_called(parts[0]) if len(parts) > 1 else None
+        if side is not None:
+            parts = parts[1:]
+            # A zip of class folders often repeats its own name inside.
+            if len(parts) > 2 and side_called(parts[0]) == side:
+                parts = parts[1:]
+        if len(parts) < 2:
+            loose.append(member)
+            continue
+        kept.append((source, member))
+        sides.append(side)
+        names.append(parts[0])
+    if not kept:
+        raise DataError(f"{path} holds pictures but no class folders; {LAYOUT}")
+    official = any(side is not None for side in sides)
+    if official and any(side is None for side in sides):
+        first = next(kept[i][1] for i, side in enumerate(sides) if side is None)
+        raise DataError(
+            f"{path} has train/val/test folders and other class folders beside them "
+            f"(first: {first}); put every class under one of the three"
+        )
+    if official and 0 not in sides:
+        raise DataError(f"{path} has no train folder beside its val or test; {LAYOUT}")
+    classes = tuple(sorted(set(names)))
+    number = {name: index for index, name in enumerate(classes)}
+    labels = np.array([number[name] for name in names])
+    if official:
+        splits = np.array(sides, dtype=np.uint8)
+        only = set(names) - {name for name, side in zip(names, sides, strict=True) if side == 0}
+        if only:
+            raise DataError(
+                f"{path} has classes to test on that are not under train: "
+                f"{', '.join(sorted(only)[:5])}; add them to train or take them out"
+            )
+    else:
+        splits = draw_split(labels, seed=seed)
+    return Listing(
+        name=path.stem,
+        classes=classes,
+        sources=sources,
+        source_of=np.array([source for source, _ in kept], dtype=np.uint8),
+        members=tuple(member for _, member in kept),
+        labels=labels,
+        splits=splits,
+        official=official,
+        unlabelled=tuple(loose),
+        empty_classes=_empty_folders(path, skip),
+        notes=tuple(notes),
+    )
+
+
+def _empty_folders(path: Path, skip: int) -> tuple[str, ...]:
+    """Return the folders at the depth of a class that hold nothing at all."""
+    if not path.is_dir():
+        return ()
+    empty = []
+    for folder, inner, names in os.walk(path, followlinks=True):
+        place = Path(folder).relative_to(path)
+        visible = [name for name in (*inner, *names) if not _hidden(name)]
+        if not visible and skip < len(place.parts) <= skip + 2:
+            empty.append(place.as_posix())
+    return tuple(sorted(empty))
+
+
+def _shared_depth(places: list[tuple[str, ...]]) -> int:
+    """Return how many leading folders all pictures share; a lone class folder is kept."""
+    depth = 0
+    while all(len(parts) > depth + 2 for parts in places):
+        heads = {parts[depth] for parts in places}
+        if len(heads) > 1 or side_called(next(iter(heads))) is not None:
+            break
+        depth += 1
+    return depth

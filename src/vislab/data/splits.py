@@ -1,0 +1,130 @@
+"""Which pictures are learned from, which are tuned on, and which are kept for the end.
+
+A split that came with the pictures is kept. Otherwise it is drawn: stratified, so that every side
+has each class in its share, or by group, so that no person, patient or scene is on two sides.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Int, UInt8
+
+from vislab.data.listing import SPLITS, Listing
+from vislab.errors import DataError
+
+TRAIN, VAL, TEST = range(3)
+SHARES = (0.8, 0.1, 0.1)  # as in the courses' EuroSAT experiments
+
+
+def draw_split(
+    labels: Int[np.ndarray, " n"],
+    *,
+    groups: Sequence[str] | None = None,
+    shares: tuple[float, float, float] = SHARES,
+    seed: int = 0,
+) -> UInt8[np.ndarray, " n"]:
+    """Return a side for each picture, as indices into `SPLITS`.
+
+    Stratified: of a class with n pictures, each side gets its share rounded; with two pictures one
+    is for testing, with three one also for validation, and a single one is trained on.
+    With groups: whole groups are dealt, largest first, to the side that lacks most of what the
+    group holds, class by class.
+    """
+    rng = np.random.default_rng([seed, len(labels)])
+    if groups is not None:
+        return _deal_groups(labels, groups, shares, rng)
+    sides = np.zeros(len(labels), dtype=np.uint8)
+    for label in np.unique(labels):
+        rows = rng.permutation(np.flatnonzero(labels == label))
+        n = len(rows)
+        test = min(max(round(n * shares[TEST]), 1), n - 1) if shares[TEST] > 0 else 0
+        val = min(max(round(n * shares[VAL]), 1), n - test - 1) if shares[VAL] > 0 else 0
+        sides[rows[:test]] = TEST
+        sides[rows[test : test + max(val, 0)]] = VAL
+    return sides
+
+
+def _deal_groups(
+    labels: Int[np.ndarray, " n"],
+    groups: Sequence[str],
+    shares: tuple[float, float, float],
+    rng: np.random.Generator,
+) -> UInt8[np.ndarray, " n"]:
+    names, group_of = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    classes = int(labels.max()) + 1
+    holds = np.zeros((len(names), classes))
+    np.add.at(holds, (group_of, labels), 1)
+    wanted = np.outer(shares, holds.sum(axis=0))  # (side, class)
+    order = rng.permutation(len(names))
+    order = order[np.argsort(-holds[order].sum(axis=1), kind="stable")]
+    side_of = np.zeros(len(names), dtype=np.uint8)
+    for group in order:
+        lacking = (wanted * holds[group]).sum(axis=1) / np.maximum(shares, 1e-9)
+        lacking[np.asarray(shares) == 0] = -np.inf
+        side = int(np.argmax(lacking))
+        side_of[group] = side
+        wanted[side] -= holds[group]
+    sides: UInt8[np.ndarray, " n"] = side_of[group_of]
+    if len(names) > 1 and not (sides == TRAIN).any():
+        sides[group_of == order[-1]] = TRAIN
+    return sides
+
+
+def hold_out_validation(listing: Listing, share: float, *, seed: int = 0) -> Listing:
+    """Return the listing with a share of its training pictures moved to validation.
+
+    One that has validation pictures already is returned as it is.
+    """
+    if (listing.splits == VAL).any():
+        return listing
+    rows = listing.rows("train")
+    groups = None if listing.groups is None else [listing.groups[row] for row in rows]
+    sides = draw_split(
+        listing.labels[rows], groups=groups, shares=(1 - share, share, 0.0), seed=seed
+    )
+    splits = listing.splits.copy()
+    splits[rows] = sides
+    return replace(listing, splits=splits)
+
+
+def balanced_subset(
+    labels: Int[np.ndarray, " n"], per_class: int, classes: Sequence[str], *, seed: int = 0
+) -> Int[np.ndarray, " m"]:
+    """Return the rows of `per_class` pictures of each class, ascending.
+
+    The draw for a class does not depend on how many are asked for: 10 per class are among the
+    100 per class. Raises DataError when a class has fewer.
+    """
+    chosen = []
+    for label, name in enumerate(classes):
+        rows = np.flatnonzero(labels == label)
+        if len(rows) < per_class:
+            raise DataError(
+                f"class {name!r} has {len(rows)} pictures to train on, {per_class} per class were "
+                f"asked for; ask for at most {len(rows)} or leave --per-class out"
+            )
+        chosen.append(np.random.default_rng([seed, label]).permutation(rows)[:per_class])
+    return np.sort(np.concatenate(chosen))
+
+
+def sides_of(names: Sequence[str]) -> UInt8[np.ndarray, " n"]:
+    """Return indices into `SPLITS` for words such as "train", "valid" and "testing"."""
+    return np.array([_side(name) for name in names], dtype=np.uint8)
+
+
+def side_called(name: str) -> int | None:
+    """Return the side a folder or a cell of that name means, or None."""
+    spellings = {
+        "train": TRAIN, "training": TRAIN,
+        "val": VAL, "valid": VAL, "validation": VAL, "dev": VAL,
+        "test": TEST, "testing": TEST,
+    }  # fmt: skip
+    return spellings.get(name.strip().lower())
+
+
+def _side(name: str) -> int:
+    side = side_called(name)
+    if side is None:
+        raise DataError(f"{name!r} names no side of a split; write one of {', '.join(SPLITS)}")
+    return side
