@@ -5,7 +5,11 @@ to 8 bits; transparency laid over white; of an animation the first frame.
 """
 
 import io
+import struct
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from jaxtyping import UInt8
@@ -19,6 +23,13 @@ EXTENSIONS = frozenset({
     ".ppm", ".pgm", ".pnm", ".tga",
 })
 # fmt: on
+# fmt: off
+TURNS = {  # what each EXIF orientation but 1 asks for
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
+}
+# fmt: on
 VERSION = 1  # part of a cache's fingerprint: raise it when the same bytes give other pixels
 
 
@@ -30,8 +41,7 @@ def decode(content: bytes, where: str, *, at_least: int | None = None) -> Image.
     unpacked whole. Raises DataError naming `where` when the bytes are no picture.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns at half the size that it refuses
+        with hushed():
             picture: Image.Image = Image.open(io.BytesIO(content))
             width, height = picture.size
             if at_least is not None and picture.format == "JPEG":
@@ -39,7 +49,7 @@ def decode(content: bytes, where: str, *, at_least: int | None = None) -> Image.
                 scale = 2 * at_least / min(width, height)
                 picture.draft("RGB", (max(1, round(width * scale)), max(1, round(height * scale))))
             picture.load()
-            return to_rgb(ImageOps.exif_transpose(picture))
+            return to_rgb(upright(picture))
     except Image.DecompressionBombError as error:
         raise DataError(
             f"{where} has over {2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000} megapixels, "
@@ -54,16 +64,55 @@ def decode(content: bytes, where: str, *, at_least: int | None = None) -> Image.
         MemoryError,
         IndexError,
         TypeError,
+        struct.error,
     ) as error:
-        what = "is no picture" if isinstance(error, UnidentifiedImageError) else "is damaged"
-        reason = "" if isinstance(error, UnidentifiedImageError) else f" ({error})"
-        raise DataError(f"{where} {what} that can be read{reason}") from error
+        if isinstance(error, UnidentifiedImageError):
+            raise DataError(f"{where} is no picture that can be read") from error
+        raise DataError(f"{where} is damaged or of an unusual kind ({error})") from error
+
+
+_lock = threading.Lock()
+_inside = 0
+_filters = warnings.catch_warnings()
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Keep Pillow from warning, which it does at half the size that it refuses.
+
+    `warnings.catch_warnings` alone puts back what it found on entering: of two threads that
+    overlap, the later one puts back the silence of the earlier, for good. Here the first thread in
+    silences and the last one out restores.
+    """
+    global _inside, _filters
+    with _lock:
+        if _inside == 0:
+            _filters = warnings.catch_warnings()
+            _filters.__enter__()
+            warnings.simplefilter("ignore")
+        _inside += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _inside -= 1
+            if _inside == 0:
+                _filters.__exit__(None, None, None)
+
+
+def upright(picture: Image.Image) -> Image.Image:
+    """Turn a picture as its EXIF note says.
+
+    Pillow's own `exif_transpose` also writes the note anew, and fails on a phone's odd entries.
+    """
+    turn = TURNS.get(picture.getexif().get(0x0112, 1))
+    return picture if turn is None else picture.transpose(turn)
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:
     """Convert any Pillow mode to RGB without losing range."""
     mode = picture.mode
-    if mode == "RGB":
+    if mode == "RGB" and "transparency" not in picture.info:
         return picture
     if mode.startswith("I;16") or mode in ("I", "F"):
         return Image.fromarray(to_eight_bits(np.asarray(picture))).convert("RGB")
@@ -77,8 +126,10 @@ def to_rgb(picture: Image.Image) -> Image.Image:
 def to_eight_bits(grey: np.ndarray) -> UInt8[np.ndarray, "h w"]:
     """Scale greys to 0..255: 16-bit by its full range, anything else by its own extremes."""
     values = grey.astype(np.float64)
+    values[~np.isfinite(values)] = 0  # how a microscope marks a pixel that it did not measure
     low, high = (0.0, 65535.0)
-    if values.min() < low or values.max() > high or values.max() <= 1.0:
+    real = np.issubdtype(grey.dtype, np.floating)
+    if real or values.min() < low or values.max() > high or values.max() <= 1:
         low, high = float(values.min()), float(values.max())
     scaled = (values - low) / max(high - low, 1e-12) * 255
     return np.round(scaled).astype(np.uint8)

@@ -3,8 +3,10 @@
 Nothing is decoded here. A listing of a million pictures is a few columns, not a million objects.
 """
 
+import lzma
 import threading
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,11 @@ from jaxtyping import Int, UInt8
 
 from vislab.errors import DataError
 
+# What Python's zipfile lets through when a member is damaged, locked or packed in a way of its own.
+DAMAGE = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, KeyError, NotImplementedError,
+    RuntimeError,
+)  # fmt: skip
 SPLITS = ("train", "val", "test")
 LARGEST_FILE = 1 << 29  # bytes; a member of a hostile archive that claims more is refused
 
@@ -56,7 +63,8 @@ class Listing:
 
     def path(self, row: int) -> Path:
         """Return where the picture lies on disk; inside an archive this path does not exist."""
-        return self.sources[self.source_of[row]] / self.members[row]
+        source: Path = self.sources[self.source_of[row]]
+        return source / self.members[row]
 
 
 class Reader:
@@ -76,8 +84,10 @@ class Reader:
             if archive.getinfo(member).file_size > LARGEST_FILE:
                 raise DataError(f"{root.name}/{member} unpacks to over 512 MB; that is no picture")
             return archive.read(member)
-        except (OSError, KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        except (OSError, *DAMAGE) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+            if isinstance(error, EOFError):  # says nothing itself
+                reason = "it is cut off"
             raise DataError(f"{root / member} cannot be read: {reason}") from error
 
     def _archive(self, source: int) -> zipfile.ZipFile:

@@ -3,7 +3,7 @@
     recipe.yaml        every resolved option
     environment.json   versions, hardware, seed, commit
     metrics.jsonl      one line a logged step
-    result.json        what was found; `status` is running, finished, interrupted or failed
+    result.json        what was found; `status` is finished, interrupted or failed
     checkpoints/       what a killed run continues from
     model.safetensors  the final weights; model.json says which network they fit
     figures/           PNG for eyes, SVG for slides where the figure is a drawing
@@ -15,21 +15,24 @@ A folder can be moved, zipped and read elsewhere.
 
 import csv
 import io
+import itertools
 import json
+import math
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
 from vislab.errors import RunError
-from vislab.runs.writing import saying_why, write_bytes, write_json, write_text
+from vislab.runs.writing import finite, saying_why, write_bytes, write_json, write_text
 
 FORMAT = 1  # raised when an older vislab could misread a folder
 
-Status = str  # running, finished, interrupted, failed
+Status = Literal["finished", "interrupted", "failed"]
 
 
 @dataclass
@@ -37,7 +40,7 @@ class Result:
     """What `result.json` holds. Lists and dicts are plain JSON."""
 
     recipe: str
-    status: Status = "running"
+    status: Status = "interrupted"  # until it is over: a killed process cannot say so later
     title: str = ""
     seed: int = 0
     command: str = ""
@@ -108,11 +111,19 @@ class RunFolder:
         recipe = run.recipe()
         content = read_json(path / "result.json")
         known = Result.__dataclass_fields__
-        run.result = Result(**{key: value for key, value in content.items() if key in known})
-        run.result.recipe = recipe["recipe"]
-        run.result.intervals = {
-            key: (pair[0], pair[1]) for key, pair in run.result.intervals.items()
+        content = {key: value for key, value in content.items() if key in known}
+        content["recipe"] = recipe["recipe"]
+        # JSON has no NaN: null was written for what is not finite.
+        content["metrics"] = {
+            key: math.nan if value is None else value
+            for key, value in content.get("metrics", {}).items()
         }
+        content["intervals"] = {
+            key: (pair[0], pair[1])
+            for key, pair in content.get("intervals", {}).items()
+            if None not in pair
+        }
+        run.result = Result(**content)
         return run
 
     def recipe(self) -> dict[str, Any]:
@@ -123,14 +134,14 @@ class RunFolder:
         try:
             content = yaml.safe_load(path.read_text(encoding="utf-8"))
             written_by = int(content["format"])
+            if written_by > FORMAT:
+                raise RunError(
+                    f"{self.path} was written by a newer vislab (folder format {written_by}, "
+                    f"this one reads up to {FORMAT}); update with `pip install -U vislab`"
+                )
             content["recipe"], content["options"]
         except (yaml.YAMLError, KeyError, TypeError, ValueError, OSError) as error:
             raise RunError(f"{path} is damaged; this run cannot be read") from error
-        if written_by > FORMAT:
-            raise RunError(
-                f"{self.path} was written by a newer vislab (folder format {written_by}, "
-                f"this one reads up to {FORMAT}); update with `pip install -U vislab`"
-            )
         return dict(content)
 
     def save(self) -> None:
@@ -139,11 +150,18 @@ class RunFolder:
             write_json(self.path / "result.json", self.result.__dict__)
 
     def log(self, line: dict[str, Any]) -> None:
-        """Append one line to metrics.jsonl."""
+        """Append one line to metrics.jsonl; NaN and infinities become null, as JSON has none.
+
+        A line that a kill cut short is ended first, so that the new one does not join it.
+        """
         if not self.silent:
             path = self.path / "metrics.jsonl"
-            with saying_why(path), path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+            with saying_why(path), path.open("a+b") as file:
+                if file.tell() > 0:
+                    file.seek(-1, os.SEEK_END)
+                    if file.read(1) != b"\n":
+                        file.write(b"\n")
+                file.write((json.dumps(finite(line)) + "\n").encode())
 
     def logged(self) -> list[dict[str, Any]]:
         """Return the lines of metrics.jsonl; a last line cut short by a kill is left out."""
@@ -177,7 +195,7 @@ class RunFolder:
         svg: bytes | None = None,
     ) -> None:
         """File a picture under its title; one of the same title is replaced."""
-        name = file_name(title)
+        name = free_name(title, self.result.figures)
         if not self.silent:
             write_bytes(self.path / "figures" / f"{name}.png", png)
             if svg is not None:
@@ -201,7 +219,7 @@ class RunFolder:
         shown: bool = True,
     ) -> Path:
         """File a table as CSV under its title; `shown=False` keeps it out of the report."""
-        name = file_name(title)
+        name = free_name(title, self.result.tables)
         path = self.path / "tables" / f"{name}.csv"
         if not self.silent:
             text = io.StringIO()
@@ -221,12 +239,14 @@ class RunFolder:
 
     def table(self, title: str) -> tuple[list[str], list[list[str]]]:
         """Read a table back: its columns and its rows, as text."""
-        path = self.path / "tables" / f"{file_name(title)}.csv"
+        path = self.path / "tables" / f"{free_name(title, self.result.tables)}.csv"
         try:
             with path.open(newline="", encoding="utf-8") as file:
                 columns, *rows = list(csv.reader(file))
-        except (OSError, ValueError) as error:
+        except FileNotFoundError as error:
             raise RunError(f"{self.path} holds no table {title!r} ({path} is missing)") from error
+        except (OSError, ValueError, csv.Error) as error:
+            raise RunError(f"{path} is damaged; the table {title!r} cannot be read") from error
         return columns, rows
 
 
@@ -236,7 +256,7 @@ def read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise RunError(f"{path} is missing; the run ended before it was written") from error
-    except (OSError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise RunError(f"{path} is damaged; this run cannot be read") from error
     if not isinstance(content, dict):
         raise RunError(f"{path} is damaged; this run cannot be read")
@@ -246,6 +266,17 @@ def read_json(path: Path) -> dict[str, Any]:
 def file_name(title: str) -> str:
     """Return a title as a file name: lower case, hyphens for everything unusual."""
     return re.sub(r"[^\w.]+", "-", title.lower()).strip("-.") or "untitled"
+
+
+def free_name(title: str, entries: list[dict[str, Any]]) -> str:
+    """Return the file name of a title, numbered where another title already has that name."""
+    name = file_name(title)[:100]
+    others = {Path(entry["file"]).stem: entry["title"] for entry in entries}
+    mine = [stem for stem, other in others.items() if other == title]
+    if mine:
+        return mine[0]
+    turns = (f"{name}-{turn}" if turn > 1 else name for turn in itertools.count(1))
+    return next(free for free in turns if free not in others)
 
 
 def put(entries: list[dict[str, Any]], entry: dict[str, Any]) -> None:

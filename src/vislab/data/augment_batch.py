@@ -1,0 +1,213 @@
+"""Augmentation of whole batches: every picture its own draw, no loop over pictures.
+
+Shares of the side, not pixels, say how far: the same augmentation fits 32 and 224 pixels. All
+draws come from one generator, on the CPU and for the whole batch, so that a batch looks the same on
+every device and however many processes share it.
+
+Sources: random crop and flip, He et al. 2016 (arXiv:1512.03385, section 4.2); resized crop, Szegedy
+et al. 2015 (arXiv:1409.4842, section 6); cutout, DeVries and Taylor 2017 (arXiv:1708.04552); mixup,
+Zhang et al. 2018 (arXiv:1710.09412, equation 1); CutMix, Yun et al. 2019 (arXiv:1905.04899,
+equations 1 and 2); RandAugment, Cubuk et al. 2020 (arXiv:1909.13719).
+"""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from vislab.data.augment import Augment
+from vislab.data.randaugment import randaugment
+
+
+@dataclass(frozen=True, eq=False)
+class Mix:
+    """How a batch of N is mixed: picture i keeps `mask` of itself, the rest is of `partner[i]`."""
+
+    partner: Int[Tensor, " n"]
+    share: float  # of the label that stays
+    box: tuple[int, int, int, int] | None  # CutMix: top, left, bottom, right; mixup: None
+
+
+def draw_mix(augment: Augment, count: int, side: int, generator: Generator) -> Mix | None:
+    """Draw with whom each of the batch is mixed; None when nothing is."""
+    if not augment.mixes:
+        return None
+    partner = torch.randperm(count, generator=generator)
+    use_mixup = augment.mixup > 0
+    if use_mixup and augment.cutmix > 0:
+        use_mixup = bool(torch.rand((), generator=generator) < 0.5)
+    alpha = augment.mixup if use_mixup else augment.cutmix
+    # NumPy draws Beta from a generator of its own; torch has none that takes a generator.
+    key = int(torch.randint(2**31, (), generator=generator))
+    rng = np.random.default_rng(key)
+    share = float(rng.beta(alpha, alpha))
+    if use_mixup:
+        return Mix(partner, share, None)
+    half = (1 - share) ** 0.5 * side / 2
+    y, x = rng.integers(0, side, size=2)
+    top, bottom = max(0, round(y - half)), min(side, round(y + half))
+    left, right = max(0, round(x - half)), min(side, round(x + half))
+    covered = max(0, bottom - top) * max(0, right - left)
+    return Mix(partner, 1 - covered / side**2, (top, left, bottom, right))
+
+
+def geometry(
+    augment: Augment,
+    pixels: UInt8[Tensor, "n s s 3"],
+    rows: Int[Tensor, " n"],
+    count: int,
+    generator: Generator,
+) -> UInt8[Tensor, "n s s 3"]:
+    """Cut, move and mirror. `rows` says which of the whole batch of `count` these pictures are."""
+    side = pixels.shape[1]
+    if augment.resized_crop > 0:
+        boxes = _crop_boxes(augment.resized_crop, count, side, generator)[rows]
+        pixels = resize_boxes(pixels, boxes)
+    for reach, mode in ((augment.crop, "constant"), (augment.shift, "replicate")):
+        if reach > 0:
+            pad = max(1, round(reach * side))
+            offsets = torch.randint(0, 2 * pad + 1, (count, 2), generator=generator)[rows]
+            pixels = cut_windows(pixels, offsets, pad, mode)
+    if augment.flip:
+        mirrored = (torch.rand(count, generator=generator) < 0.5)[rows]
+        pixels = torch.where(mirrored[:, None, None, None], pixels.flip(2), pixels)
+    return pixels
+
+
+def cut_windows(
+    pixels: UInt8[Tensor, "n s s 3"], offsets: Int[Tensor, "n 2"], pad: int, mode: str
+) -> UInt8[Tensor, "n s s 3"]:
+    """Pad by `pad` pixels and cut from each picture the S×S window at its (top, left) offset."""
+    n, side = pixels.shape[:2]
+    padded = np.pad(
+        pixels.numpy(),
+        ((0, 0), (pad, pad), (pad, pad), (0, 0)),
+        mode="edge" if mode == "replicate" else "constant",
+    )
+    # A row of a window is contiguous: one index a row, and each copies a whole run of bytes.
+    stride = padded.shape[2] * 3
+    flat = torch.from_numpy(padded).view(-1)
+    start = offsets[:, 1, None] * 3 + (offsets[:, 0, None] + torch.arange(side)) * stride
+    start += torch.arange(n)[:, None] * (padded.shape[1] * stride)  # (N, S): where each row begins
+    windows = flat.as_strided((flat.numel() - side * 3 + 1, side * 3), (1, 1))
+    return windows.index_select(0, start.view(-1)).view(n, side, side, 3)
+
+
+def _crop_boxes(
+    smallest: float, count: int, side: int, generator: Generator
+) -> Int[Tensor, "n 4"]:
+    """Draw windows (top, left, height, width): area uniform, aspect log-uniform in [3/4, 4/3]."""
+    draws = torch.rand(count, 4, generator=generator)
+    area = (smallest + (1 - smallest) * draws[:, 0]) * side**2
+    aspect = torch.exp((2 * draws[:, 1] - 1) * float(np.log(4 / 3)))
+    height = (area / aspect).sqrt().round().clamp(1, side)
+    width = (area * aspect).sqrt().round().clamp(1, side)
+    top = (draws[:, 2] * (side - height + 1)).floor()
+    left = (draws[:, 3] * (side - width + 1)).floor()
+    return torch.stack([top, left, height, width], dim=1).long()
+
+
+def resize_boxes(
+    pixels: UInt8[Tensor, "n s s 3"], boxes: Int[Tensor, "n 4"]
+) -> UInt8[Tensor, "n s s 3"]:
+    """Enlarge each picture's own window (top, left, height, width) to the full side, bilinear.
+
+    Windows of different sizes have no batched kernel on bytes; torch's picture-sized one is
+    called from a few threads, which is several times faster than sampling the batch as floats.
+    """
+    side = pixels.shape[1]
+    out = torch.empty_like(pixels)
+    corners = boxes.tolist()
+
+    def work(places: range) -> None:
+        for place in places:
+            top, left, height, width = corners[place]
+            window = pixels[place, top : top + height, left : left + width].permute(2, 0, 1)[None]
+            # Channels-last in, channels-last out: the kernel for bytes knows no other fast path.
+            window = window.contiguous(memory_format=torch.channels_last)
+            big = F.interpolate(window, (side, side), mode="bilinear", align_corners=False)
+            out[place].numpy()[:] = big[0].permute(1, 2, 0).numpy()
+
+    _in_threads(work, len(pixels))
+    return out
+
+
+def _in_threads(work: Callable[[range], None], count: int) -> None:
+    threads = os.cpu_count() or 1
+    step = max(1, -(-count // threads))
+    parts = [range(start, min(start + step, count)) for start in range(0, count, step)]
+    list(_pool().map(work, parts))
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(os.cpu_count())
+
+
+def normalise(
+    pixels: UInt8[Tensor, "n s s 3"], mean: tuple[float, ...], deviation: tuple[float, ...]
+) -> Float[Tensor, "n 3 s s"]:
+    """Return (pixels / 255 − mean) / deviation, channels-last in memory."""
+    scale = torch.tensor([1 / (255 * d) for d in deviation], device=pixels.device)
+    offset = torch.tensor([-m / d for m, d in zip(mean, deviation, strict=True)])
+    out = pixels.to(torch.float32)
+    return out.mul_(scale).add_(offset.to(pixels.device)).permute(0, 3, 1, 2)
+
+
+def colours(
+    augment: Augment,
+    pixels: UInt8[Tensor, "n s s 3"],
+    rows: Int[Tensor, " n"],
+    count: int,
+    generator: Generator,
+) -> UInt8[Tensor, "n s s 3"]:
+    """Change brightness, contrast and saturation of each picture, then RandAugment."""
+    if augment.colour > 0:
+        strength = augment.colour
+        factors = 1 + strength * (2 * torch.rand(count, 3, generator=generator) - 1)
+        bright, contrast, saturation = factors[rows].to(pixels.device)[:, :, None, None, None].unbind(1)
+        values = pixels.to(torch.float32) * bright
+        grey = luminance(values)  # (N, S, S, 1)
+        values = torch.lerp(grey, values, saturation)
+        values = torch.lerp(grey.mean(dim=(1, 2), keepdim=True), values, contrast)
+        pixels = values.round_().clamp_(0, 255).to(torch.uint8)
+    if augment.randaugment > 0:
+        pixels = randaugment(
+            pixels, rows, count, generator, operations=augment.randaugment, magnitude=augment.magnitude
+        )
+    return pixels
+
+
+def luminance(values: Float[Tensor, "n s s 3"]) -> Float[Tensor, "n s s 1"]:
+    """Return the grey value of each pixel (ITU-R BT.601 weights), in the input's own units."""
+    weights = torch.tensor([0.299, 0.587, 0.114], device=values.device)
+    return (values * weights).sum(dim=3, keepdim=True)
+
+
+def cover(
+    augment: Augment,
+    images: Float[Tensor, "n 3 s s"],
+    rows: Int[Tensor, " n"],
+    count: int,
+    generator: Generator,
+) -> Float[Tensor, "n 3 s s"]:
+    """Cutout: set a square to 0, the mean of normalised pictures. It may reach over the border."""
+    if augment.cutout <= 0:
+        return images
+    side = images.shape[2]
+    length = max(1, round(augment.cutout * side))
+    centre = torch.randint(0, side, (count, 2), generator=generator)[rows].to(images.device)
+    first = centre - length // 2  # (N, 2)
+    place = torch.arange(side, device=images.device)
+    inside: Bool[Tensor, "n 2 s"] = (place >= first[:, :, None]) & (
+        place < first[:, :, None] + length
+    )
+    hole = inside[:, 0, :, None] & inside[:, 1, None, :]  # (N, S, S)
+    return images.masked_fill_(hole[:, None], 0.0)

@@ -1,0 +1,178 @@
+"""Pictures decoded once, kept as one memory-mapped array of bytes beside a fingerprint.
+
+`cache/KEY.npy` holds (N, S, S, 3) uint8; `cache/KEY.json` says what it was made from. The key
+covers the files' names, sizes and times, the size S and the version of the decoder, so a changed
+picture gives another key. A memory map is read page by page: memory does not grow with N.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from numpy.lib.format import open_memmap
+
+from vislab.data import decode
+from vislab.data.home import home
+from vislab.data.listing import Listing, Reader
+from vislab.errors import DataError
+from vislab.progress import track
+
+CHUNK = 64  # pictures a worker decodes before it hands them over
+
+
+def decoded(listing: Listing, size: int) -> UInt8[np.ndarray, "n s s 3"]:
+    """Return the pictures of a listing, short side at `size` and cropped to the middle square.
+
+    Decodes on the first call and maps the file on later ones. Raises DataError naming the first
+    unreadable picture and how many there are; none is left out in silence.
+    """
+    reader = Reader(listing.sources)
+    damaged: list[str] = []
+
+    def chunk(rows: range) -> UInt8[np.ndarray, "m s s 3"]:
+        out = np.zeros((len(rows), size, size, 3), dtype=np.uint8)
+        for place, row in enumerate(rows):
+            try:
+                content = reader.read(int(listing.source_of[row]), listing.members[row])
+                picture = decode.decode(content, listing.where(row), at_least=size)
+                out[place] = decode.fit_square(picture, size)
+            except DataError as error:
+                damaged.append(str(error))
+        return out
+
+    def produce() -> Iterator[UInt8[np.ndarray, "m s s 3"]]:
+        chunks = [
+            range(start, min(start + CHUNK, len(listing)))
+            for start in range(0, len(listing), CHUNK)
+        ]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            # Few chunks are under way at once: a map over all would hold all pixels in memory.
+            waiting = [pool.submit(chunk, rows) for rows in chunks[: 2 * (os.cpu_count() or 1)]]
+            for rows in chunks[len(waiting) :]:
+                yield waiting.pop(0).result()
+                waiting.append(pool.submit(chunk, rows))
+            for future in waiting:
+                yield future.result()
+        if damaged:
+            raise DataError(
+                f"{len(damaged)} of {len(listing)} pictures cannot be used (first: "
+                f"{min(damaged)}); take them out, `vislab data check` lists all of them"
+            )
+
+    about = {"decoder": decode.VERSION, "size": size, "files": _files_digest(listing)}
+    return kept(listing.name, about, (len(listing), size, size, 3), produce)
+
+
+def kept(
+    name: str,
+    about: dict[str, Any],
+    shape: tuple[int, int, int, int],
+    produce: Callable[[], Iterator[UInt8[np.ndarray, "m s s 3"]]],
+) -> UInt8[np.ndarray, "n s s 3"]:
+    """Return the array that `about` describes, made by `produce` chunk by chunk if it is not there.
+
+    It appears under its name only when it is whole. Raises DataError when the disk is too small.
+    """
+    about = {"name": name, "shape": list(shape), **about}
+    text = json.dumps(about, sort_keys=True)
+    folder = home() / "cache"
+    key = f"{name[:40]}-{shape[1]}px-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    path = folder / f"{key}.npy"
+    if not path.exists():
+        _make(path, text, shape, produce, name)
+    try:
+        pixels: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+        if pixels.shape != shape or pixels.dtype != np.uint8:
+            raise ValueError("its shape is wrong")
+    except ValueError as error:
+        raise DataError(f"{path} is damaged ({error}); delete it, it will be made anew") from error
+    return pixels
+
+
+def _make(
+    path: Path,
+    text: str,
+    shape: tuple[int, int, int, int],
+    produce: Callable[[], Iterator[UInt8[np.ndarray, "m s s 3"]]],
+    name: str,
+) -> None:
+    needed = int(np.prod(shape))
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(path.parent).free
+        if free < needed:
+            raise DataError(
+                f"decoding {name} needs {needed / 1e9:.1f} GB in {path.parent}, {free / 1e9:.1f} GB "
+                "are free; free some space, use a smaller --size or --per-class, or point "
+                "VISLAB_HOME at a larger disk"
+            )
+        pixels = open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
+        done = 0
+        with track(f"decoding {name}", total=shape[0], unit="pictures") as advance:
+            for chunk in produce():
+                pixels[done : done + len(chunk)] = chunk
+                done += len(chunk)
+                advance(len(chunk))
+        pixels.flush()
+        del pixels
+        path.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise DataError(
+            f"the decoded pictures of {name} could not be kept in {path.parent}: "
+            f"{error.strerror}; free some space or point VISLAB_HOME at another folder"
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _files_digest(listing: Listing) -> str:
+    """Return a digest of names, sizes and times. A zip counts once, not member by member."""
+    digest = hashlib.sha256()
+    for source in listing.sources:
+        status = source.stat()
+        if source.is_file():
+            digest.update(f"{source.name} {status.st_size} {status.st_mtime_ns}\n".encode())
+    for row, member in enumerate(listing.members):
+        source = listing.sources[listing.source_of[row]]
+        line = f"{listing.source_of[row]} {member}"
+        if source.is_dir():
+            line += _stamp(source / member)
+        digest.update(f"{line}\n".encode())
+    return digest.hexdigest()
+
+
+def _stamp(path: Path) -> str:
+    try:
+        status = path.stat()
+    except OSError:
+        return " absent"  # decoding says so in a sentence
+    return f" {status.st_size} {status.st_mtime_ns}"
+
+
+def digest(array: np.ndarray) -> str:
+    """Return a short digest of an array's bytes."""
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()[:16]
+
+
+def resized(
+    pixels: UInt8[np.ndarray, "n h w 3"], size: int, rows: Sequence[int] | np.ndarray
+) -> Iterator[UInt8[np.ndarray, "m s s 3"]]:
+    """Yield the chosen pictures of an array at `size`, a chunk at a time."""
+    from PIL import Image
+
+    for start in range(0, len(rows), CHUNK):
+        chunk = pixels[np.asarray(rows[start : start + CHUNK], dtype=np.int64)]
+        if chunk.shape[1:3] == (size, size):
+            yield chunk
+        else:
+            yield np.stack([decode.fit_square(Image.fromarray(one), size) for one in chunk])

@@ -1,0 +1,283 @@
+"""Pictures ready to learn from: decoded, split, with class names and normalisation."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int, UInt8
+
+from vislab.data import cache, catalogue, shapes
+from vislab.data.arrays import Arrays
+from vislab.data.folders import list_folder, require_whole
+from vislab.data.get import get
+from vislab.data.listing import SPLITS, Listing
+from vislab.data.splits import balanced_subset, draw_split, hold_out_validation
+from vislab.errors import DataError, OptionError, UnknownName
+
+SHAPES_COUNTS = {"train": 10_000, "val": 1_000, "test": 2_000}
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One side of the split: N pictures of S×S pixels, read on demand."""
+
+    name: str
+    pixels: UInt8[np.ndarray, "all s s 3"]  # of all sides; a memory map
+    rows: Int[np.ndarray, " n"]
+    labels: Int[np.ndarray, " n"]
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, places: Int[np.ndarray, " m"] | slice) -> UInt8[np.ndarray, "m s s 3"]:
+        """Return a copy of the pictures at these places of this side."""
+        return np.ascontiguousarray(self.pixels[self.rows[places]])
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """A data set of pictures of one size.
+
+    `origin` says where the pixels come from, for the protocol card: "official files", "generated"
+    or "own files". `subset` says how the training pictures were chosen.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    size: int
+    pixels: UInt8[np.ndarray, "n s s 3"]
+    labels: Int[np.ndarray, " n"]
+    splits: UInt8[np.ndarray, " n"]
+    names: tuple[str, ...]
+    origin: str
+    official: bool
+    subset: str = "all"
+    notes: tuple[str, ...] = ()
+
+    def split(self, name: str) -> Split:
+        """Return one side: train, val or test. A side may be empty."""
+        rows = np.flatnonzero(self.splits == SPLITS.index(name))
+        return Split(
+            name, self.pixels, rows, self.labels[rows], tuple(self.names[row] for row in rows)
+        )
+
+    @cached_property
+    def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation of each channel in [0, 1], over ≤ 5 000 training pictures."""
+        train = self.split("train")
+        places = np.linspace(0, len(train) - 1, min(len(train), 5_000)).astype(np.int64)
+        total, squares, count = np.zeros(3), np.zeros(3), 0
+        for start in range(0, len(places), 250):
+            values = train.take(places[start : start + 250]).reshape(-1, 3) / 255.0
+            total += values.sum(axis=0)
+            squares += (values**2).sum(axis=0)
+            count += len(values)
+        mean = total / count
+        deviation = np.sqrt(np.maximum(squares / count - mean**2, 1e-6))
+        return tuple(map(float, mean)), tuple(map(float, deviation))
+
+    def majority(self, split: str = "test") -> float:
+        """Return the share of the largest class: what always guessing it would score."""
+        labels = self.split(split).labels
+        return float(np.bincount(labels).max() / len(labels)) if len(labels) else 0.0
+
+    def about(self) -> dict[str, Any]:
+        """Return what a report says of the data."""
+        return {
+            "name": self.name,
+            "classes": list(self.classes),
+            "size": self.size,
+            "counts": {side: len(self.split(side)) for side in SPLITS},
+            "origin": self.origin,
+            "subset": self.subset,
+            "split": "came with the pictures" if self.official else "drawn, stratified, seed 0",
+            "chance": 1 / len(self.classes),
+            "majority": self.majority(),
+            "notes": list(self.notes),
+        }
+
+
+def pictures(
+    where: str,
+    *,
+    size: int = 64,
+    per_class: int | None = None,
+    validation: float = 0.0,
+) -> Pictures:
+    """Open a data set: a name of the catalogue, or a folder or zip of the user's.
+
+    `shapes` takes a difficulty after a colon: `shapes:hard`. `per_class` takes that many training
+    pictures of each class; the pictures to test on stay all. `validation` moves that share of the
+    training pictures to validation when the set has none. Splits and subsets never depend on the
+    seed of a run, so that two runs are tested on the same pictures.
+    """
+    if not 8 <= size <= 2048:
+        raise OptionError(f"--size {size} is out of range; pictures may be 8 to 2048 pixels wide")
+    if per_class is not None and per_class < 1:
+        raise OptionError(f"--per-class {per_class} leaves nothing to train on; use 1 or more")
+    name, _, level = where.partition(":")
+    if name == "shapes":
+        return _shapes(level or "medium", size, per_class)
+    source, origin = _source(where)
+    if isinstance(source, Arrays):
+        return _from_arrays(source, origin, size, per_class, validation)
+    return _from_listing(source, origin, size, per_class, validation)
+
+
+def _source(where: str) -> tuple[Listing | Arrays, str]:
+    """Return what a name or a path means: the catalogue first, then the file system."""
+    if where in catalogue.names():
+        card = catalogue.card(where)
+        if not card.loader:
+            raise DataError(f"{where} is in the catalogue but cannot be classified; see its card")
+        loaded: Listing | Arrays = read_named(where)
+        return loaded, "generated" if card.offline else "official files"
+    path = Path(where).expanduser()
+    if not path.exists():
+        looks_like_path = "/" in where or "." in where
+        if looks_like_path:
+            raise DataError(f"there is no folder or zip at {where}")
+        try:
+            catalogue.card(where)
+        except UnknownName as error:
+            raise UnknownName(f"{error}; and no folder or zip is called {where!r} here") from error
+    listing = list_folder(path)
+    require_whole(listing, path)
+    return listing, "own files"
+
+
+def read_named(name: str) -> Listing | Arrays:
+    """Fetch a set of the catalogue if it is not here, and read it with the loader its card names."""
+    card = catalogue.card(name)
+    loader = import_module(f"vislab.data.loaders.{card.loader.replace('-', '_')}")
+    folder = get(name)
+    read = loader.arrays if hasattr(loader, "arrays") else loader.listing
+    loaded: Listing | Arrays = read(folder)
+    return replace(loaded, name=name)
+
+
+def _chosen(
+    labels: Int[np.ndarray, " n"],
+    splits: UInt8[np.ndarray, " n"],
+    classes: tuple[str, ...],
+    per_class: int | None,
+) -> Int[np.ndarray, " m"]:
+    if per_class is None:
+        return np.arange(len(labels))
+    train = np.flatnonzero(splits == 0)
+    subset = train[balanced_subset(labels[train], per_class, classes)]
+    return np.sort(np.concatenate([subset, np.flatnonzero(splits != 0)]))
+
+
+def _subset_name(per_class: int | None) -> str:
+    return "all" if per_class is None else f"{per_class} per class, drawn"
+
+
+def _require_train(name: str, classes: tuple[str, ...], train_labels: np.ndarray) -> None:
+    if len(classes) < 2:
+        raise DataError(f"{name} has one class, {classes[0]!r}; two or more are needed to tell apart")
+    missing = set(range(len(classes))) - set(np.unique(train_labels).tolist())
+    if missing:
+        raise DataError(f"class {classes[min(missing)]!r} of {name} has no picture to train on")
+
+
+def _from_listing(
+    listing: Listing, origin: str, size: int, per_class: int | None, validation: float
+) -> Pictures:
+    if validation > 0:
+        listing = hold_out_validation(listing, validation)
+    rows = _chosen(listing.labels, listing.splits, listing.classes, per_class)
+    listing = replace(
+        listing,
+        source_of=listing.source_of[rows],
+        members=tuple(listing.members[row] for row in rows),
+        labels=listing.labels[rows],
+        splits=listing.splits[rows],
+        groups=None if listing.groups is None else tuple(listing.groups[row] for row in rows),
+    )
+    _require_train(listing.name, listing.classes, listing.labels[listing.splits == 0])
+    notes = listing.notes
+    if listing.unlabelled:
+        notes += (f"{len(listing.unlabelled)} pictures have no label and are left out",)
+    return Pictures(
+        name=listing.name,
+        classes=listing.classes,
+        size=size,
+        pixels=cache.decoded(listing, size),
+        labels=listing.labels,
+        splits=listing.splits,
+        names=tuple(listing.where(row) for row in range(len(listing))),
+        origin=origin,
+        official=listing.official,
+        subset=_subset_name(per_class),
+        notes=notes,
+    )
+
+
+def _from_arrays(
+    arrays: Arrays, origin: str, size: int, per_class: int | None, validation: float
+) -> Pictures:
+    splits = arrays.splits if arrays.official else draw_split(arrays.labels)
+    if validation > 0 and not (splits == 1).any():
+        train = np.flatnonzero(splits == 0)
+        splits = splits.copy()
+        splits[train] = draw_split(
+            arrays.labels[train], shares=(1 - validation, validation, 0.0)
+        )
+    rows = _chosen(arrays.labels, splits, arrays.classes, per_class)
+    about = {"size": size, "rows": cache.digest(rows), "source": cache.digest(arrays.pixels)}
+    pixels = cache.kept(
+        arrays.name,
+        about,
+        (len(rows), size, size, 3),
+        lambda: cache.resized(arrays.pixels, size, rows),
+    )
+    return Pictures(
+        name=arrays.name,
+        classes=arrays.classes,
+        size=size,
+        pixels=pixels,
+        labels=arrays.labels[rows],
+        splits=splits[rows],
+        names=tuple(str(row) for row in rows),
+        origin=origin,
+        official=arrays.official,
+        subset=_subset_name(per_class),
+    )
+
+
+def _shapes(difficulty: str, size: int, per_class: int | None) -> Pictures:
+    """Draw the offline world: `SHAPES_COUNTS` pictures, their numbers counted through the sides."""
+    numbers = np.arange(sum(SHAPES_COUNTS.values()))
+    splits = np.repeat(np.arange(3, dtype=np.uint8), list(SHAPES_COUNTS.values()))
+    scenes = shapes.draw_scenes(numbers, difficulty=difficulty)
+    labels = shapes.labels(scenes)
+    rows = _chosen(labels, splits, shapes.CLASSES, per_class)
+
+    def produce() -> Iterator[UInt8[np.ndarray, "m s s 3"]]:
+        for start in range(0, len(rows), 500):
+            chosen = shapes.draw_scenes(rows[start : start + 500], difficulty=difficulty)
+            yield shapes.render(chosen, size=size)
+
+    about = {
+        "generator": shapes.GENERATOR_VERSION,
+        "difficulty": difficulty,
+        "rows": cache.digest(rows),
+    }
+    return Pictures(
+        name="shapes" if difficulty == "medium" else f"shapes:{difficulty}",
+        classes=tuple(shapes.CLASSES),
+        size=size,
+        pixels=cache.kept("shapes", about, (len(rows), size, size, 3), produce),
+        labels=labels[rows],
+        splits=splits[rows],
+        names=tuple(str(number) for number in rows),
+        origin="generated",
+        official=True,
+        subset=_subset_name(per_class),
+    )

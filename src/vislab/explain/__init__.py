@@ -1,0 +1,5 @@
+"""Functions (any nn.Module, pictures) to maps or pictures; they import no model."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,5 @@
+from .feature_maps import as_pictures as as_pictures
+from .feature_maps import feature_maps as feature_maps
+from .kernels import kernel_magnitudes as kernel_magnitudes
+from .kernels import kernels as kernels
+from .taps import tap as tap

@@ -1,0 +1,361 @@
+"""The bench with one run open on it: what a recipe uses to tell its experiment."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from vislab import data
+from vislab.data.augment import Augment
+from vislab.data.batches import Batches, in_order
+from vislab.data.pictures import Pictures
+from vislab.errors import DataError, OptionError
+from vislab.lab import processes
+from vislab.lab.checkpoints import save_weights
+from vislab.lab.costs import costs
+from vislab.lab.testing import Outcome, outcome_of
+from vislab.lab.training import Plan, train
+from vislab.ops.seeding import seed_of
+from vislab.runs import figures
+from vislab.runs.folder import RunFolder, file_name
+from vislab.runs.intervals import Interval, wilson
+from vislab.runs.references import Protocol, as_cells
+from vislab.runs.writing import write_json
+from vislab.tasks.classify import Classify
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SHOWN = 12  # pictures in a row of best or worst examples
+
+
+class Lab:
+    """One run: it opens pictures, trains, tests, and files what it finds in the run folder."""
+
+    def __init__(
+        self,
+        run: RunFolder,
+        *,
+        seed: int = 0,
+        minutes: float | None = None,
+        save_every: float = 20.0,
+        quiet: bool = False,
+    ) -> None:
+        self.run, self.seed = run, seed
+        self.minutes, self.save_every, self.quiet = minutes, save_every, quiet
+        self.device = processes.device()
+        self._fits_left = 1
+        self._seconds_used = 0.0
+        self._reseed("start")
+
+    def _reseed(self, after: str) -> None:
+        # Weights drawn next depend on what came before by name, not on how much it drew.
+        torch.manual_seed(seed_of(self.seed, "after", after))
+
+    def say(self, text: str) -> None:
+        """Print one line of what is going on, in the first process only."""
+        if not self.quiet and not self.run.silent:
+            print(text, flush=True)
+
+    def pictures(
+        self,
+        where: str,
+        *,
+        size: int = 64,
+        per_class: int | None = None,
+        validation: float = 0.0,
+    ) -> Pictures:
+        """Open pictures (see `vislab.data.pictures`) and note in the run what they are.
+
+        Raises DataError when there is nothing to test on.
+        """
+        if processes.rank() == 0:
+            data.pictures(where, size=size, per_class=per_class, validation=validation)
+        processes.wait()  # the others map what the first has decoded
+        opened = data.pictures(where, size=size, per_class=per_class, validation=validation)
+        if len(opened.split("test")) == 0:
+            raise DataError(f"{where} has no pictures to test on; add some, or a test folder")
+        self.run.result.data = opened.about()
+        counts = self.run.result.data["counts"]
+        self.say(
+            f"{opened.name}: {len(opened.classes)} classes, "
+            + ", ".join(f"{count} {side}" for side, count in counts.items() if count)
+            + f", {size}×{size} pixels"
+        )
+        for note in opened.notes:
+            self.say(f"  note: {note}")
+        return opened
+
+    def plan(self, *, fits: int) -> None:
+        """Say how many trainings will follow, so that `--minutes` is shared among them."""
+        self._fits_left = fits
+
+    def fit(
+        self,
+        task: Classify,
+        pictures: Pictures,
+        *,
+        epochs: int,
+        batch: int = 64,
+        augment: Augment | None = None,
+        name: str = "",
+        until: float | None = None,
+        patience: int | None = None,
+    ) -> None:
+        """Train, or take up a training that was cut short, or load one that is finished.
+
+        Give a `name` when a recipe trains more than once. The unnamed training is the one that
+        `predict` uses. With validation pictures the best epoch's weights are kept, else the last.
+        """
+        if epochs < 1:
+            raise OptionError(f"--epochs {epochs} trains nothing; use 1 or more")
+        augment = augment or Augment()
+        task.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        batches = Batches(
+            pictures,
+            batch,
+            seed=seed_of(self.seed, name, "batches"),
+            augment=augment,
+            device=self.device,
+            rank=processes.rank(),
+            world=processes.world_size(),
+        )
+
+        def validate() -> dict[str, float]:
+            found = outcome_of(task.network, pictures, "val", device=self.device, quiet=True)
+            return {"val/loss": float(found.losses.mean()), "val/accuracy": found.accuracy}
+
+        plan = Plan(
+            name=file_name(name) if name else "training",
+            seed=self.seed,
+            epochs=epochs,
+            seconds=self._seconds_for_next(),
+            until=until,
+            patience=patience,
+            save_every=self.save_every,
+        )
+        has_validation = len(pictures.split("val")) > 0
+        state = train(
+            task,
+            batches,
+            self.run,
+            plan,
+            validate=validate if has_validation else None,
+            quiet=self.quiet,
+        )
+        self._seconds_used += float(state["seconds"])
+        self._reseed(name)
+        self._note_protocol(task, pictures, augment, batch, state, name)
+        if not name:
+            self.keep(task, pictures)
+
+    def _seconds_for_next(self) -> float | None:
+        if self.minutes is None:
+            return None
+        left = max(self.minutes * 60 - self._seconds_used, 1.0)
+        share = left / max(self._fits_left, 1)
+        self._fits_left -= 1
+        return share
+
+    def _note_protocol(
+        self,
+        task: Classify,
+        pictures: Pictures,
+        augment: Augment,
+        batch: int,
+        state: dict[str, Any],
+        name: str,
+    ) -> None:
+        epochs = int(state["epoch"])
+        rate = state.get("pictures_per_second")
+        entry = self._cost_entry(name)
+        if rate is not None:
+            entry["train_pictures_per_second"] = rate
+        entry.update({"epochs": epochs, "seconds": state["seconds"]})
+        entry["stopped_by"] = state["stopped_by"]
+        if name and self.run.result.protocol:
+            return
+        built = getattr(task.model, "built_as", {})
+        self.run.result.protocol = as_cells(
+            Protocol(
+                data=pictures.name,
+                train=len(pictures.split("train")),
+                subset=pictures.subset,
+                test=len(pictures.split("test")),
+                pixels=pictures.origin,
+                size=pictures.size,
+                network=built.get("name", type(task.model).__name__),
+                augmentation=augment.describe(),
+                optimiser=task.optim.describe(),
+                schedule=task.optim.schedule,
+                batch=batch,
+                epochs=epochs,
+                metric="accuracy",
+            )
+        )
+
+    def _cost_entry(self, name: str) -> dict[str, Any]:
+        for entry in self.run.result.costs:
+            if entry["name"] == name:
+                return entry
+        entry: dict[str, Any] = {"name": name}
+        self.run.result.costs.append(entry)
+        return entry
+
+    def keep(self, task: Classify, pictures: Pictures) -> None:
+        """Make this network the run's own: the one that `predict` uses."""
+        mean, deviation = pictures.normalisation
+        about = {
+            "built_as": getattr(task.model, "built_as", None),
+            "classes": list(pictures.classes),
+            "size": pictures.size,
+            "mean": mean,
+            "deviation": deviation,
+        }
+        if not self.run.silent:
+            write_json(self.run.path / "model.json", about)
+            path = self.run.path / "model.safetensors"
+            self.run.result.weights_sha256 = save_weights(path, task.network.state_dict())
+
+    def test(
+        self, task: Classify, pictures: Pictures, *, split: str = "test", name: str = ""
+    ) -> Outcome:
+        """Test on a split and record accuracy and loss with 95 % intervals.
+
+        For the test split also every prediction, the confusion matrix, the most and least certain
+        pictures, calibration and what the network costs.
+        """
+        outcome = outcome_of(
+            task.network, pictures, split, device=self.device, quiet=self.quiet or self.run.silent
+        )
+        prefix = f"{name}/{split}" if name else split
+        correct, total = int(outcome.correct.sum()), len(outcome.labels)
+        self.record(
+            f"{prefix}/accuracy",
+            outcome.accuracy,
+            interval=wilson(correct, total),
+            chance=1 / len(pictures.classes),
+        )
+        self.record(f"{prefix}/loss", float(outcome.losses.mean()))
+        self.say(
+            f"{name or task.model.__class__.__name__} on {total} {split} pictures: "
+            f"{outcome.accuracy:.1%} right (chance {1 / len(pictures.classes):.1%})"
+        )
+        if split == "test":
+            self._file_test(task, pictures, outcome, name)
+        self._reseed(f"{name} {split}")
+        return outcome
+
+    def _file_test(
+        self, task: Classify, pictures: Pictures, outcome: Outcome, name: str
+    ) -> None:
+        before = f"{name} " if name else ""
+        side, classes = pictures.split("test"), pictures.classes
+        certainty = outcome.probabilities.max(axis=1)
+        rows = zip(
+            side.names,
+            (classes[k] for k in outcome.labels),
+            (classes[k] for k in outcome.predicted),
+            (f"{p:.6f}" for p in certainty),
+            (f"{loss:.6f}" for loss in outcome.losses),
+            strict=True,
+        )
+        columns = ("picture", "label", "predicted", "probability", "loss")
+        self.run.add_table(f"{before}test predictions", columns, rows, folded=True, shown=False)
+        counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
+        np.add.at(counts, (outcome.labels, outcome.predicted), 1)
+        self.show(
+            f"{before}confusion matrix",
+            figures.confusion_matrix(counts, classes),
+            caption="Rows are what a picture is, columns what the network says.",
+            folded=True,
+        )
+        order = np.argsort(outcome.losses, kind="stable")
+        for title, chosen in (
+            ("best examples", order[:SHOWN]),
+            ("worst examples", order[::-1][:SHOWN]),
+        ):
+            right = outcome.correct[chosen]
+            self.show(
+                f"{before}{title}",
+                figures.picture_grid(
+                    side.take(chosen),
+                    titles=[
+                        f"{classes[outcome.predicted[i]]} {certainty[i]:.0%}"
+                        + ("" if outcome.correct[i] else f"\nis {classes[outcome.labels[i]]}")
+                        for i in chosen
+                    ],
+                    colours=[figures.RIGHT if ok else figures.WRONG for ok in right],
+                    columns=6,
+                ),
+                caption=f"Pictures of the {'lowest' if title[0] == 'b' else 'highest'} loss.",
+                folded=True,
+            )
+        self.show(
+            f"{before}calibration",
+            figures.reliability(certainty, outcome.correct),
+            caption="Of the pictures it is 80 % sure of, a calibrated network has 80 % right.",
+            folded=True,
+        )
+        if not self.run.silent:
+            entry = self._cost_entry(name)
+            entry.update(costs(task.network, pictures.size, self.device))
+
+    def record(
+        self,
+        name: str,
+        value: float,
+        *,
+        interval: Interval | None = None,
+        chance: float | None = None,
+    ) -> None:
+        """Write down a final metric, its interval and the level that guessing reaches."""
+        self.run.result.metrics[name] = float(value)
+        if interval is not None:
+            self.run.result.intervals[name] = (float(interval[0]), float(interval[1]))
+        if chance is not None:
+            self.run.result.chance[name] = float(chance)
+
+    def show(
+        self, title: str, figure: "Figure", *, caption: str = "", folded: bool = False
+    ) -> None:
+        """File a figure, as PNG for the report and as SVG for slides."""
+        svg = figures.to_svg(figure) if not figure_has_pictures(figure) else None
+        self.run.add_figure(
+            title, figures.to_png(figure), caption=caption, folded=folded, svg=svg
+        )
+
+    def table(
+        self,
+        title: str,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[Any]],
+        *,
+        caption: str = "",
+        folded: bool = False,
+    ) -> Path:
+        """File a table, as CSV and in the report."""
+        return self.run.add_table(title, columns, rows, caption=caption, folded=folded)
+
+    def note(self, text: str) -> None:
+        """Add a sentence to the report's notes."""
+        if text not in self.run.result.notes:
+            self.run.result.notes.append(text)
+
+    def example(self, pictures: Pictures, *, split: str = "test", place: int = 0) -> torch.Tensor:
+        """Return one normalised picture (3, S, S) on the bench's device."""
+        batch = next(iter(in_order(pictures, split, batch=place + 1, device=self.device)))
+        return batch.images[place]
+
+
+def figure_has_pictures(figure: "Figure") -> bool:
+    """Return whether a figure is pictures rather than a drawing; those make poor SVG."""
+    return any(axes.images for axes in figure.axes)
+
+
+def count_of(model: nn.Module) -> int:
+    """Return the number of trainable weights."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)

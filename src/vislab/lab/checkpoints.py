@@ -1,0 +1,80 @@
+"""What a killed training continues from.
+
+A checkpoint holds weights, the optimiser's state, the place reached and the counts of the epoch so
+far. Randomness is no part of it: that is a function of seed, epoch and step. The last two are
+kept, each written whole; with either the run ends at the same weights.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from vislab.errors import RunError
+from vislab.runs.writing import replacing, saying_why, write_bytes
+
+FORMAT = 1
+
+
+def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
+    """Write `last.ckpt`; the one before it becomes `previous.ckpt`."""
+    with saying_why(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    last = folder / "last.ckpt"
+    with replacing(folder / "next.ckpt") as file:
+        torch.save({**state, "format": FORMAT}, file)
+    with saying_why(last):
+        if last.exists():
+            last.replace(folder / "previous.ckpt")
+        (folder / "next.ckpt").replace(last)
+
+
+def load_checkpoint(folder: Path) -> dict[str, Any] | None:
+    """Return the newest checkpoint, or None when nothing was saved yet.
+
+    Nothing in the file is run (torch's weights_only). Raises RunError when it is damaged.
+    """
+    # A kill between the two renames leaves `next` whole and no `last`.
+    for name in ("next.ckpt", "last.ckpt", "previous.ckpt"):
+        path = folder / name
+        if not path.exists() or (name == "next.ckpt" and (folder / "last.ckpt").exists()):
+            continue
+        try:
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            version = int(state["format"])
+        except Exception as error:  # torch raises a dozen kinds for a damaged or hostile file
+            other = folder / "previous.ckpt"
+            way_out = (
+                f"delete it to continue from {other.name} beside it"
+                if path != other and other.exists()
+                else "delete it to train this part from its beginning"
+            )
+            raise RunError(f"the checkpoint {path} is damaged; {way_out}") from error
+        if version > FORMAT:
+            raise RunError(
+                f"the checkpoint {path} was written by a newer vislab; "
+                "update with `pip install -U vislab`"
+            )
+        return state
+    return None
+
+
+def save_weights(path: Path, weights: dict[str, Tensor]) -> str:
+    """Write weights as safetensors and return the SHA-256 of the file."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    content = save(plain)
+    write_bytes(path, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """Read safetensors. Raises RunError when the file is missing or damaged."""
+    try:
+        return load_file(path)
+    except FileNotFoundError as error:
+        raise RunError(f"{path} is missing; the run ended before its weights were kept") from error
+    except Exception as error:  # safetensors raises its own kind
+        raise RunError(f"the weights {path} are damaged: {error}") from error

@@ -1,0 +1,70 @@
+"""What a network costs: parameters, multiply-adds, time to answer, memory."""
+
+import resource
+import statistics
+import sys
+import time
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from vislab.explain.taps import tap
+
+PATIENCE = 1.0  # seconds spent on timing one batch size
+
+
+def parameters(model: nn.Module) -> int:
+    """Return the number of weights, trained or frozen, buffers not counted."""
+    return sum(p.numel() for p in model.parameters())
+
+
+def multiply_adds(model: nn.Module, size: int, device: torch.device) -> int:
+    """Return the multiply-adds of one S×S picture, convolutions and matrix products only."""
+    picture = torch.zeros(1, 3, size, size, device=device)
+    with FlopCounterMode(display=False) as counter, tap(model, []), torch.no_grad():
+        model(picture)
+    return int(counter.get_total_flops()) // 2
+
+
+def latency(
+    model: nn.Module, size: int, batch: int, device: torch.device
+) -> dict[str, float]:
+    """Return median and 95th percentile of a forward pass in milliseconds, after warming up."""
+    pictures = torch.zeros(batch, 3, size, size, device=device)
+    pictures = pictures.contiguous(memory_format=torch.channels_last)
+    taken: list[float] = []
+    with tap(model, []), torch.inference_mode():
+        for _ in range(2):
+            model(pictures)
+        begun = time.perf_counter()
+        while len(taken) < 5 or (time.perf_counter() - begun < PATIENCE and len(taken) < 200):
+            start = time.perf_counter()
+            model(pictures)
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            taken.append(1e3 * (time.perf_counter() - start))
+    return {
+        "median": statistics.median(taken),
+        "p95": statistics.quantiles(taken, n=20, method="inclusive")[-1],
+    }
+
+
+def costs(model: nn.Module, size: int, device: torch.device) -> dict[str, Any]:
+    """Return parameters, multiply-adds and latency at batch 1 and 64."""
+    return {
+        "parameters": parameters(model),
+        "macs": multiply_adds(model, size, device),
+        "latency_ms": {str(batch): latency(model, size, batch, device) for batch in (1, 64)},
+        "size": size,
+        "device": str(device.type),
+    }
+
+
+def peak_memory() -> int:
+    """Return the most bytes this process has held: on the GPU where there is one, else in RAM."""
+    if torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

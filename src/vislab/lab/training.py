@@ -1,0 +1,367 @@
+"""One training, from wherever it stands to its end: Lightning's Trainer over a stream of batches.
+
+The stream is flat: to the Trainer the remaining steps are one epoch. Where epochs end, what is
+saved and what is drawn is decided here, as a function of (seed, epoch, step), so that a training
+continues at any step without the Trainer having to remember one.
+"""
+
+import logging
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as lightning
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from vislab.data.batches import Batch, Batches
+from vislab.errors import NonFiniteLoss
+from vislab.lab import processes
+from vislab.lab.checkpoints import load_checkpoint, save_checkpoint
+from vislab.lab.sync_batch_norm import share_batch_norm
+from vislab.ops.seeding import seed_of
+from vislab.progress import Advance, track
+from vislab.runs.folder import RunFolder
+from vislab.runs.writing import write_bytes
+from vislab.tasks.classify import Classify
+
+SAVING_SHARE = 0.05  # at most this share of the time goes into checkpoints
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and under which conditions to train."""
+
+    name: str
+    seed: int
+    epochs: int
+    seconds: float | None  # stop after about this long, with the schedule run through
+    until: float | None  # stop after an epoch whose training accuracy reaches this
+    patience: int | None  # stop after so many epochs without a better validation accuracy
+    save_every: float  # seconds between checkpoints
+
+
+class Stream:
+    """The batches that remain, epoch after epoch."""
+
+    def __init__(self, batches: Batches, epochs: int, *, epoch: int, step: int) -> None:
+        self.batches, self.epochs = batches, epochs
+        self.epoch, self.step = epoch, step
+
+    def __len__(self) -> int:
+        return (self.epochs - self.epoch) * self.batches.steps - self.step
+
+    def __iter__(self) -> Iterator[Batch]:
+        for epoch in range(self.epoch, self.epochs):
+            self.batches.epoch = epoch
+            self.batches.first = self.step if epoch == self.epoch else 0
+            yield from self.batches
+
+
+class Conductor(lightning.Callback):
+    """Seeds each step, sets its learning rate, counts, validates, saves and stops."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        batches: Batches,
+        run: RunFolder,
+        validate: Callable[[], dict[str, float]] | None,
+        advance: Advance,
+    ) -> None:
+        self.plan, self.batches, self.run = plan, batches, run
+        self.validate, self.advance = validate, advance
+        self.folder = run.path / "checkpoints" / plan.name
+        self.epoch, self.step = 0, 0  # the step about to be taken
+        self.trained_before = 0.0  # seconds, before this process
+        self.counts: dict[str, float] = {"total": 0.0, "correct": 0.0, "pictures": 0.0}
+        self.best: dict[str, Any] = {}
+        self.writer: Any = None
+        self.batch: Batch | None = None
+        self.begun = self.saved = time.monotonic()
+        self.pictures_seen = 0
+        self.stopped_by = "epochs"
+        self.last_accuracy: float | None = None
+        self._device_counts: Tensor | None = None
+
+    def continue_from(self, state: dict[str, Any]) -> None:
+        """Take up place and counts of a checkpoint."""
+        self.epoch, self.step = state["epoch"], state["step"]
+        self.counts, self.best = dict(state["counts"]), dict(state["best"])
+        self.trained_before = state["seconds"]
+        self.run.forget_after(self.plan.name, self.global_step)
+
+    @property
+    def global_step(self) -> int:
+        """How many steps have been taken since the training began."""
+        return self.epoch * self.batches.steps + self.step
+
+    @property
+    def seconds(self) -> float:
+        """How long this training has taken, over all its processes in turn."""
+        return self.trained_before + time.monotonic() - self.begun
+
+    def progress(self) -> float:
+        """Return the share of the training that is done, by steps or by time."""
+        share = self.global_step / (self.plan.epochs * self.batches.steps)
+        if self.plan.seconds is not None:
+            # The slowest process decides, or their learning rates would drift apart.
+            share = max(share, processes.share(self.seconds / self.plan.seconds))
+        return share
+
+    def on_train_start(self, trainer: Any, task: Any) -> None:
+        """Open the event file and start the clock."""
+        self.begun = self.saved = time.monotonic()
+        if not self.run.silent:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.writer = SummaryWriter(
+                str(self.run.path), filename_suffix=f".{self.plan.name}", purge_step=None
+            )
+
+    def on_train_batch_start(self, trainer: Any, task: Any, batch: Batch, _: int) -> None:
+        """Make this step's randomness and learning rate what they must be."""
+        self.batch = batch
+        key = (self.plan.seed, self.plan.name, self.epoch, self.step, "network")
+        torch.manual_seed(seed_of(*key, *([processes.rank()] if processes.rank() else [])))
+        rate = task.optim.rate(self.progress())
+        for group in trainer.optimizers[0].param_groups:
+            group["lr"] = rate
+
+    def on_train_batch_end(
+        self, trainer: Any, task: Any, outputs: Any, batch: Batch, _: int
+    ) -> None:
+        """Count; at the end of an epoch log and validate; save when it is time."""
+        sums = torch.stack([outputs["total"].double(), outputs["correct"].double()])
+        self._device_counts = sums if self._device_counts is None else self._device_counts + sums
+        self.counts["pictures"] += len(batch.labels)
+        self.pictures_seen += batch.whole
+        self.step += 1
+        stop = False
+        if self.step == self.batches.steps:
+            self.epoch, self.step = self.epoch + 1, 0
+            stop = self._epoch_end(trainer, task)
+        self._note()
+        if self.plan.seconds is not None and processes.share(self.seconds) >= self.plan.seconds:
+            self.stopped_by, stop = "minutes", True
+        last = stop or self.epoch == self.plan.epochs
+        if last or time.monotonic() - self.saved >= self.plan.save_every:
+            self.save(trainer, task, last=last)
+        if stop:
+            trainer.should_stop = True
+
+    def _drain(self) -> None:
+        """Bring the counts over from the device; once an epoch, for it waits for the device."""
+        if self._device_counts is not None:
+            total, correct = self._device_counts.tolist()
+            self.counts["total"] += total
+            self.counts["correct"] += correct
+            self._device_counts = None
+
+    def _note(self) -> None:
+        note = f"epoch {min(self.epoch + 1, self.plan.epochs)} of {self.plan.epochs}"
+        if self.last_accuracy is not None:
+            note += f", accuracy {self.last_accuracy:.1%}"
+        self.advance(1, note)
+
+    def _epoch_end(self, trainer: Any, task: Any) -> bool:
+        self._drain()
+        parts = processes.gather(self.counts)
+        sums = {key: sum(part[key] for part in parts) for key in self.counts}
+        accuracy = sums["correct"] / sums["pictures"]
+        line: dict[str, Any] = {
+            "fit": self.plan.name,
+            "epoch": self.epoch,
+            "step": self.global_step,
+            "train/loss": sums["total"] / sums["pictures"],
+            "train/accuracy": accuracy,
+            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+        }
+        self.counts = dict.fromkeys(self.counts, 0.0)
+        stop = self.plan.until is not None and accuracy >= self.plan.until
+        if stop:
+            self.stopped_by = "until"
+        if self.validate is not None:
+            line |= self.validate()
+            stop |= self._keep_best(task, line["val/accuracy"])
+        self.last_accuracy = line.get("val/accuracy", accuracy)
+        self.run.log(line)
+        if self.writer is not None:
+            for name, value in line.items():
+                if name not in ("fit", "epoch", "step"):
+                    self.writer.add_scalar(f"{self.plan.name}/{name}", value, self.global_step)
+        return stop
+
+    def _keep_best(self, task: Classify, accuracy: float) -> bool:
+        """Keep the weights when they are better; return whether patience is at its end."""
+        if not self.best or accuracy > self.best["accuracy"]:
+            weights = {k: v.detach().cpu().clone() for k, v in task.network.state_dict().items()}
+            self.best = {"accuracy": accuracy, "epoch": self.epoch, "weights": weights}
+        if self.plan.patience is not None and self.epoch - self.best["epoch"] >= self.plan.patience:
+            self.stopped_by = "patience"
+            return True
+        return False
+
+    def save(self, trainer: Any, task: Classify, *, last: bool) -> None:
+        """Write a checkpoint, after making sure that it is worth continuing from."""
+        bad = [name for name, p in task.named_parameters() if not torch.isfinite(p).all()]
+        if bad:
+            raise NonFiniteLoss(f"the weights of {bad[0]} became NaN or infinite")
+        self._drain()
+        # Each process has counted its own pictures; the one that saves must know all.
+        parts = processes.gather(self.counts)
+        if processes.rank() == 0:
+            begun = time.monotonic()
+            save_checkpoint(
+                self.folder,
+                {
+                    "task": task.state_dict(),
+                    "optimiser": trainer.optimizers[0].state_dict(),
+                    "epoch": self.epoch,
+                    "step": self.step,
+                    "counts": {key: sum(part[key] for part in parts) for key in self.counts},
+                    "best": self.best,
+                    "seconds": self.seconds,
+                    "finished": last,
+                    "stopped_by": self.stopped_by,
+                },
+            )
+            # A slow disk saves less often, so that training keeps its speed.
+            taken = time.monotonic() - begun
+            if self.plan.save_every > 0:
+                self.saved = time.monotonic() + max(
+                    0.0, taken / SAVING_SHARE - self.plan.save_every
+                )
+        if self.plan.save_every > 0:
+            self.saved = processes.share(self.saved)
+
+
+def train(
+    task: Classify,
+    batches: Batches,
+    run: RunFolder,
+    plan: Plan,
+    *,
+    validate: Callable[[], dict[str, float]] | None,
+    quiet: bool,
+) -> dict[str, Any]:
+    """Train to the end, from the last checkpoint if there is one, and return the final state.
+
+    The task holds the final weights afterwards: the best on validation where there was one, else
+    the last. Raises NonFiniteLoss, with the batch saved, when the loss or a weight stops being a
+    number; the last good checkpoint stays.
+    """
+    folder = run.path / "checkpoints" / plan.name
+    state = load_checkpoint(folder)
+    if processes.world_size() > 1 and not torch.cuda.is_available():
+        share_batch_norm(task)
+    name = plan.name.replace("-", " ")
+    total = plan.epochs * batches.steps
+    if state is None or not state["finished"]:
+        with track(f"training {name}", total=total, quiet=quiet or run.silent) as advance:
+            conductor = Conductor(plan, batches, run, validate, advance)
+            if state is not None:
+                task.load_state_dict(state["task"])
+                conductor.continue_from(state)
+                if processes.rank():
+                    conductor.counts = dict.fromkeys(conductor.counts, 0.0)
+                advance(conductor.global_step)
+            state = _go(task, conductor, state)
+    else:
+        task.load_state_dict(state["task"])
+    if state["best"]:
+        task.network.load_state_dict(state["best"]["weights"])
+    return state
+
+
+def _go(task: Classify, conductor: Conductor, state: dict[str, Any] | None) -> dict[str, Any]:
+    stream = Stream(
+        conductor.batches, conductor.plan.epochs, epoch=conductor.epoch, step=conductor.step
+    )
+    trainer = make_trainer(task, conductor)
+
+    class Restore(lightning.Callback):
+        def on_train_start(self, trainer: Any, _task: Any) -> None:
+            if state is not None:
+                trainer.optimizers[0].load_state_dict(state["optimiser"])
+
+    trainer.callbacks.insert(0, Restore())
+    begun = time.monotonic()
+    try:
+        trainer.fit(task, train_dataloaders=stream)
+    except NonFiniteLoss as error:
+        raise NonFiniteLoss(_report_bad_batch(conductor, error)) from error
+    finally:
+        if conductor.writer is not None:
+            conductor.writer.close()
+        task.to(processes.device())
+    taken = time.monotonic() - begun
+    processes.wait()  # until the first has written the last checkpoint
+    final = load_checkpoint(conductor.folder)
+    assert final is not None, "a training that ended has saved its last step"
+    final["pictures_per_second"] = conductor.pictures_seen / max(taken, 1e-9)
+    return final
+
+
+def make_trainer(task: Classify, conductor: Conductor) -> lightning.Trainer:
+    """Return Lightning's Trainer with everything that we decide ourselves switched off."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"lightning\..*")
+    cuda = torch.cuda.is_available()
+    bf16 = cuda and torch.cuda.is_bf16_supported()
+    world = processes.world_size()
+    strategy: Any = "auto"
+    if world > 1:
+        from lightning.pytorch.strategies import DDPStrategy
+
+        strategy = DDPStrategy(process_group_backend="nccl" if cuda else "gloo")
+    return lightning.Trainer(
+        max_epochs=1,
+        accelerator={"cuda": "gpu", "mps": "mps"}.get(processes.device().type, "cpu"),
+        devices=_local_world_size() if world > 1 else 1,
+        num_nodes=world // _local_world_size() if world > 1 else 1,
+        strategy=strategy,
+        sync_batchnorm=world > 1 and cuda,
+        precision="bf16-mixed" if bf16 else "32-true",
+        callbacks=[conductor],
+        gradient_clip_val=task.optim.clip or None,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        inference_mode=True,
+    )
+
+
+def _local_world_size() -> int:
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+def _report_bad_batch(conductor: Conductor, error: NonFiniteLoss) -> str:
+    """Save the batch and say where, what is kept and what to try."""
+    path: Path = conductor.folder / "bad-batch.safetensors"
+    if conductor.batch is not None and not conductor.run.silent:
+        tensors = {
+            "images": conductor.batch.images.cpu().contiguous(),
+            "labels": conductor.batch.labels.cpu(),
+            "rows": conductor.batch.rows.cpu(),
+        }
+        conductor.folder.mkdir(parents=True, exist_ok=True)
+        write_bytes(path, save(tensors))
+    kept = (
+        "the last good checkpoint is kept"
+        if (conductor.folder / "last.ckpt").exists()
+        else "no checkpoint was saved yet"
+    )
+    return (
+        f"{error} at step {conductor.global_step} (epoch {conductor.epoch + 1}) of "
+        f"{conductor.plan.name}; its batch is saved in {path} and {kept}. "
+        "Try a lower --optim.lr, or --optim.clip 1"
+    )

@@ -1,0 +1,2 @@
+from .classify import Classify as Classify
+from .optim import Optim as Optim

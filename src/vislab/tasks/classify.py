@@ -1,0 +1,66 @@
+"""Classification: one label a picture, softmax and cross-entropy."""
+
+import lightning.pytorch as lightning
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from vislab.data.batches import Batch
+from vislab.errors import NonFiniteLoss
+from vislab.tasks.optim import Optim
+
+
+class Classify(lightning.LightningModule):
+    """A network that gives logits (N, K), the loss it is trained on and how it is updated."""
+
+    def __init__(
+        self, model: nn.Module, optim: Optim | None = None, *, label_smoothing: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.optim = optim or Optim()
+        self.label_smoothing = label_smoothing
+        self.averaged: AveragedModel | None = None
+        if self.optim.ema > 0:
+            self.averaged = AveragedModel(
+                model, multi_avg_fn=get_ema_multi_avg_fn(self.optim.ema), use_buffers=True
+            ).requires_grad_(False)
+
+    @property
+    def network(self) -> nn.Module:
+        """The network to test and to keep: the averaged one where there is one."""
+        return self.model if self.averaged is None else self.averaged.module
+
+    def training_step(self, batch: Batch, _step: int) -> dict[str, Tensor]:
+        """Return the loss, mean over the whole batch, and what the journal counts.
+
+        A process that holds n of the batch's N pictures returns its sum times W / N, so that the
+        mean over W processes, which is what is differentiated, is the mean over the batch.
+        Raises NonFiniteLoss before the weights are touched.
+        """
+        logits = self.model(batch.images)
+        world = self.trainer.world_size
+        total = F.cross_entropy(
+            logits, batch.targets, label_smoothing=self.label_smoothing, reduction="sum"
+        )
+        loss = total * (world / batch.whole)
+        if not torch.isfinite(loss):
+            raise NonFiniteLoss(f"the loss became {loss.item()}")
+        correct = (logits.detach().argmax(dim=1) == batch.labels).sum()
+        return {"loss": loss, "total": total.detach(), "correct": correct}
+
+    def on_train_batch_end(self, *_: object) -> None:
+        """Move the averaged weights."""
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.model)
+
+    def configure_optimizers(self) -> Optimizer:
+        """Build the optimiser over the network's trainable parameters."""
+        return self.optim.build(self.model)
+
+    def losses(self, logits: Float[Tensor, "n k"], batch: Batch) -> Float[Tensor, " n"]:
+        """Return each picture's cross-entropy, without label smoothing, in nats."""
+        return F.cross_entropy(logits, batch.labels, reduction="none")
