@@ -13,11 +13,11 @@ class Augment:
     """What is done to a training batch. Zero or False leaves a step out."""
 
     crop: float = 0.0
-    """Pad by this share of the side with black, then cut a window of the old size (0.125 is usual)."""
+    """Pad by this share of the side with black, then cut the old size out (0.125 is usual)."""
     shift: float = 0.0
     """Move by up to this share of the side; the border is repeated."""
     resized_crop: float = 0.0
-    """Cut a window of at least this share of the area and enlarge it to the side (0.25 is usual)."""
+    """Cut a window of at least this share of the area and enlarge it (0.25 is usual)."""
     flip: bool = False
     """Mirror half of the pictures left to right."""
     colour: float = 0.0

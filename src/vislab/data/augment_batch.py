@@ -100,9 +100,7 @@ def cut_windows(
     return windows.index_select(0, start.view(-1)).view(n, side, side, 3)
 
 
-def _crop_boxes(
-    smallest: float, count: int, side: int, generator: Generator
-) -> Int[Tensor, "n 4"]:
+def _crop_boxes(smallest: float, count: int, side: int, generator: Generator) -> Int[Tensor, "n 4"]:
     """Draw windows (top, left, height, width): area uniform, aspect log-uniform in [3/4, 4/3]."""
     draws = torch.rand(count, 4, generator=generator)
     area = (smallest + (1 - smallest) * draws[:, 0]) * side**2
@@ -172,7 +170,9 @@ def colours(
     if augment.colour > 0:
         strength = augment.colour
         factors = 1 + strength * (2 * torch.rand(count, 3, generator=generator) - 1)
-        bright, contrast, saturation = factors[rows].to(pixels.device)[:, :, None, None, None].unbind(1)
+        bright, contrast, saturation = (
+            factors[rows].to(pixels.device)[:, :, None, None, None].unbind(1)
+        )
         values = pixels.to(torch.float32) * bright
         grey = luminance(values)  # (N, S, S, 1)
         values = torch.lerp(grey, values, saturation)
@@ -180,7 +180,12 @@ def colours(
         pixels = values.round_().clamp_(0, 255).to(torch.uint8)
     if augment.randaugment > 0:
         pixels = randaugment(
-            pixels, rows, count, generator, operations=augment.randaugment, magnitude=augment.magnitude
+            pixels,
+            rows,
+            count,
+            generator,
+            operations=augment.randaugment,
+            magnitude=augment.magnitude,
         )
     return pixels
 

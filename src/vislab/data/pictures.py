@@ -180,7 +180,9 @@ def _subset_name(per_class: int | None) -> str:
 
 def _require_train(name: str, classes: tuple[str, ...], train_labels: np.ndarray) -> None:
     if len(classes) < 2:
-        raise DataError(f"{name} has one class, {classes[0]!r}; two or more are needed to tell apart")
+        raise DataError(
+            f"{name} has one class, {classes[0]!r}; two or more are needed to tell apart"
+        )
     missing = set(range(len(classes))) - set(np.unique(train_labels).tolist())
     if missing:
         raise DataError(f"class {classes[min(missing)]!r} of {name} has no picture to train on")
@@ -226,9 +228,7 @@ def _from_arrays(
     if validation > 0 and not (splits == 1).any():
         train = np.flatnonzero(splits == 0)
         splits = splits.copy()
-        splits[train] = draw_split(
-            arrays.labels[train], shares=(1 - validation, validation, 0.0)
-        )
+        splits[train] = draw_split(arrays.labels[train], shares=(1 - validation, validation, 0.0))
     rows = _chosen(arrays.labels, splits, arrays.classes, per_class)
     about = {"size": size, "rows": cache.digest(rows), "source": cache.digest(arrays.pixels)}
     pixels = cache.kept(

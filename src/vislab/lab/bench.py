@@ -249,9 +249,7 @@ class Lab:
         self._reseed(f"{name} {split}")
         return outcome
 
-    def _file_test(
-        self, task: Classify, pictures: Pictures, outcome: Outcome, name: str
-    ) -> None:
+    def _file_test(self, task: Classify, pictures: Pictures, outcome: Outcome, name: str) -> None:
         before = f"{name} " if name else ""
         side, classes = pictures.split("test"), pictures.classes
         certainty = outcome.probabilities.max(axis=1)
@@ -324,9 +322,7 @@ class Lab:
     ) -> None:
         """File a figure, as PNG for the report and as SVG for slides."""
         svg = figures.to_svg(figure) if not figure_has_pictures(figure) else None
-        self.run.add_figure(
-            title, figures.to_png(figure), caption=caption, folded=folded, svg=svg
-        )
+        self.run.add_figure(title, figures.to_png(figure), caption=caption, folded=folded, svg=svg)
 
     def table(
         self,

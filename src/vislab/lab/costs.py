@@ -28,9 +28,7 @@ def multiply_adds(model: nn.Module, size: int, device: torch.device) -> int:
     return int(counter.get_total_flops()) // 2
 
 
-def latency(
-    model: nn.Module, size: int, batch: int, device: torch.device
-) -> dict[str, float]:
+def latency(model: nn.Module, size: int, batch: int, device: torch.device) -> dict[str, float]:
     """Return median and 95th percentile of a forward pass in milliseconds, after warming up."""
     pictures = torch.zeros(batch, 3, size, size, device=device)
     pictures = pictures.contiguous(memory_format=torch.channels_last)

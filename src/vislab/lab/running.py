@@ -105,9 +105,7 @@ def _filing(run: RunFolder, recipe: Recipe, name: str, conditions: Conditions) -
             reference.beside(result.metrics, result.intervals, ours)
             for reference in recipe.references
         ]
-        result.claims = [
-            claim.judge(result.metrics, result.intervals) for claim in recipe.claims
-        ]
+        result.claims = [claim.judge(result.metrics, result.intervals) for claim in recipe.claims]
         # After a failure the disk may be full: the first error is the one to tell.
         failed = result.status != "finished"
         with contextlib.suppress(RunError) if failed else contextlib.nullcontext():
@@ -157,9 +155,7 @@ def _over_seeds(
             if not quiet and not run.silent:
                 print(f"seed {seed}", flush=True)
             parts.append(
-                execute(
-                    recipe, name, folder, one, resume=begun, save_every=save_every, quiet=quiet
-                )
+                execute(recipe, name, folder, one, resume=begun, save_every=save_every, quiet=quiet)
             )
         _average(run, parts)
     return run

@@ -3,14 +3,10 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from vislab import explain, models, tasks
+from vislab import explain, models, runs, tasks
 from vislab.data.augment import Augment
 from vislab.lab.recipe import Recipe
-from vislab.runs import figures
 from vislab.runs.claims import claim
-from vislab.runs.intervals import paired_bootstrap
 from vislab.runs.references import Protocol, course
 from vislab.tasks.optim import Optim
 
@@ -94,11 +90,11 @@ class ResNetOverfit(Recipe):
         pictures = lab.pictures(self.data, per_class=self.per_class, size=self.size)
         classes = len(pictures.classes)
         train = pictures.split("train")
-        few = train.take(np.linspace(0, len(train) - 1, 16).astype(int))
+        few = train.take(slice(0, None, -(-len(train) // 16)))
         lab.show(
             "training pictures",
-            figures.picture_grid(few, columns=8),
-            caption=f"16 of the {len(train)} pictures to be learned by heart.",
+            runs.figures.picture_grid(few, columns=8),
+            caption=f"Some of the {len(train)} pictures to be learned by heart.",
         )
         lab.plan(fits=2)
 
@@ -125,11 +121,11 @@ class ResNetOverfit(Recipe):
             known.accuracy - plain.accuracy,
             interval=(known.accuracy - high, known.accuracy - low),
         )
-        gain, interval = paired_bootstrap(plain.correct, augmented.correct)
+        gain, interval = runs.paired_bootstrap(plain.correct, augmented.correct)
         lab.record("augmentation gain", gain, interval=interval)
         lab.show(
             "right answers",
-            figures.bars(
+            runs.figures.bars(
                 ["training pictures", "test pictures", "test, with augmentation"],
                 [known.accuracy, plain.accuracy, augmented.accuracy],
                 intervals=[
@@ -149,22 +145,25 @@ class ResNetOverfit(Recipe):
         network = task.network
         lab.show(
             "kernels",
-            figures.picture_grid(explain.kernels(network).numpy(), columns=16),
+            runs.figures.picture_grid(explain.kernels(network).numpy(), columns=16),
             caption="The first layer's 64 kernels as pictures; mid grey is zero.",
         )
         magnitudes = explain.kernel_magnitudes(network)
         lab.show(
             "kernel magnitudes by depth",
-            figures.bars(list(magnitudes), list(magnitudes.values()), unit="L2 norm"),
+            runs.figures.bars(list(magnitudes), list(magnitudes.values()), unit="L2 norm"),
             caption="L2 norm of each weight tensor, from the first layer down to the last.",
         )
         maps = explain.feature_maps(network, lab.example(pictures))
         lab.show(
             "feature maps of one picture",
-            figures.named_rows(
-                [("the picture", pictures.split("test").take(np.array([0])))]
+            runs.figures.named_rows(
+                [("the picture", pictures.split("test").take(slice(0, 1)))]
                 + [
-                    (f"{name}, {m.shape[1]}×{m.shape[2]}", explain.as_pictures(m[:MAPS_SHOWN]).numpy())
+                    (
+                        f"{name}, {m.shape[1]}×{m.shape[2]}",
+                        explain.as_pictures(m[:MAPS_SHOWN]).numpy(),
+                    )
                     for name, m in maps.items()
                 ]
             ),

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from vislab.runs.intervals import Interval
+if TYPE_CHECKING:
+    from vislab.runs.intervals import Interval  # its numpy would slow `vislab list`
+
 
 Verdict = Literal["confirmed", "refuted", "undecided"]
 
@@ -19,7 +21,7 @@ class Claim:
     at_most: float | None = None
 
     def judge(
-        self, metrics: Mapping[str, float], intervals: Mapping[str, Interval]
+        self, metrics: Mapping[str, float], intervals: "Mapping[str, Interval]"
     ) -> dict[str, Any]:
         """Return the claim with its verdict.
 

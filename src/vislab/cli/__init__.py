@@ -1,0 +1,1 @@
+"""The command: parsing and printing only. Heavy rooms are imported when a command needs them."""

@@ -1,0 +1,77 @@
+"""`vislab`: the first word chooses a command; the rest is that command's own."""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from vislab import __version__
+from vislab.errors import VislabError, pick
+
+COMMANDS = {
+    "list": "the recipes: what each does and which pictures it needs",
+    "run": "run a recipe: `vislab run resnet-overfit --quick`",
+    "compare": "put runs side by side, with intervals",
+    "predict": "ask a finished run's network about new pictures",
+    "data": "the catalogue of pictures; check a folder of your own",
+    "doctor": "what this machine has, and what to mend",
+    "tour": "the first thing to run: offline, under three minutes",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done, 1 the work failed, 2 wrong use."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0
+    if words[0] in ("-V", "--version"):
+        print(f"vislab {__version__}")
+        return 0
+    try:
+        pick(COMMANDS, words[0], "command")
+        module = importlib.import_module(f"vislab.cli.{words[0]}_command")
+        return int(module.main(words[1:]))
+    except VislabError as error:
+        if debug:
+            raise
+        return complain(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return complain("stopped by Ctrl-C", 1)
+    except BrokenPipeError:  # `vislab list | head` is no failure
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if debug:
+            raise
+        return complain(
+            f"something unforeseen went wrong ({type(error).__name__}: {error}); "
+            "run the command again with --debug to see where, and please report it",
+            1,
+        )
+
+
+def complain(sentence: str, code: int) -> int:
+    """Print one error to standard error and return the exit code."""
+    print(f"vislab: {sentence}", file=sys.stderr, flush=True)
+    return code
+
+
+def overview() -> str:
+    """Return the help of `vislab` itself."""
+    lines = [
+        "vislab: a laboratory for deep learning on pictures",
+        "",
+        "usage: vislab COMMAND [options]",
+        "",
+    ]
+    lines += [f"  {name:<9} {what}" for name, what in COMMANDS.items()]
+    lines += [
+        "",
+        "`vislab COMMAND --help` tells more; `vislab run RECIPE --help` lists a recipe's knobs.",
+        "Any command with --debug shows where an error came from.",
+        "New here? `vislab tour`.",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,234 @@
+"""`vislab run`: a recipe by name or from a file, its knobs and the run's conditions as options."""
+
+import datetime
+import os
+import sys
+import webbrowser
+from collections.abc import Sequence
+from dataclasses import dataclass, make_dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from vislab import recipes
+from vislab.errors import OptionError, RunError
+from vislab.lab.recipe import Recipe, restore
+from vislab.runs.folder import RunFolder
+from vislab.runs.phrasing import measured
+
+USAGE = """usage: vislab run NAME-OR-FILE [options]
+       vislab run --resume FOLDER
+
+Run a recipe and write its folder, with the report in FOLDER/report.html.
+`vislab list` names the recipes; `vislab run NAME --help` lists the options of one."""
+
+Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run it."""
+
+    quick: Flag = False
+    """Small and offline: what a newcomer tries."""
+    course_protocol: Flag = False
+    """The protocol of the course whose number stands beside ours."""
+    folder: Path | None = None
+    """The run folder itself; without it, a new one under runs/."""
+    resume: Path | None = None
+    """Continue the run in this folder; its recipe and options are read from there."""
+    seed: int = 0
+    """Everything random is a function of it."""
+    seeds: int = 1
+    """Run so many times, with seeds counting up, and report mean and interval."""
+    minutes: float | None = None
+    """Train for about this long, the learning-rate schedule shortened to fit."""
+    devices: int = 1
+    """GPUs, or processes on the CPU, that train together."""
+    save_every: float = 20.0
+    """Seconds between checkpoints."""
+
+
+def main(words: Sequence[str]) -> int:
+    """Run or continue a recipe."""
+    words = list(words)
+    if not words or words in (["-h"], ["--help"]):
+        print(USAGE)
+        return 0 if words else 2
+    resume = folder_to_resume(words)
+    if resume is not None:
+        return continue_run(resume, words)
+    name = words.pop(name_at(words))
+    kind = recipes.find(name)
+    options, recipe = parse(kind, name, words)
+    if options.devices > 1:
+        spread(options.devices, ["run", name, *without(words, "--devices")])
+    return start(recipe, name, options)
+
+
+def name_at(words: list[str]) -> int:
+    """Return where the recipe stands: first, or wherever a known name or a .py file does."""
+    if not words[0].startswith("-"):
+        return 0
+    known = recipes.names()
+    for place, word in enumerate(words):
+        if word in known or word.endswith(".py"):
+            return place
+    raise OptionError("which recipe? Write `vislab run NAME`; `vislab list` names them")
+
+
+def parse(kind: type[Recipe], name: str, words: list[str]) -> tuple[RunOptions, Recipe]:
+    """Read the options; `--quick` and `--course-protocol` change the defaults of the others."""
+    presets: dict[str, Any] = {}
+    for flag, preset in (("--quick", kind.quick), ("--course-protocol", kind.course_protocol)):
+        if flag in words:
+            if not preset:
+                raise OptionError(f"{name} has no {flag}; run it without")
+            presets |= preset
+    default = kind(**presets)
+    # Both parts side by side, so that knobs and conditions are typed without a prefix.
+    both = make_dataclass(
+        kind.__name__,
+        [
+            ("recipe", Annotated[kind, tyro.conf.arg(name="")]),
+            ("options", Annotated[RunOptions, tyro.conf.arg(name="")]),
+        ],
+    )
+    lesson = (kind.__doc__ or name).split("\n\n")[0]
+    parsed: Any = tyro.cli(
+        both,
+        args=words,
+        default=both(default, RunOptions()),
+        prog=f"vislab run {name}",
+        description=lesson,
+    )
+    return parsed.options, parsed.recipe
+
+
+def start(recipe: Recipe, name: str, options: RunOptions) -> int:
+    """Run from the beginning."""
+    from vislab.lab import processes
+    from vislab.lab.running import Conditions, execute
+
+    conditions = Conditions(options.seed, options.seeds, options.minutes)
+    processes.join()
+    folder = processes.share(options.folder or new_folder(name))
+    finish(lambda: execute(recipe, name, folder, conditions, save_every=options.save_every), folder)
+    return 0
+
+
+def continue_run(folder: Path, words: list[str]) -> int:
+    """Continue a run with the options it was begun with."""
+    from vislab.lab.running import execute, read_conditions
+
+    rest = without(without(words, "--resume"), "--save-every")
+    content = RunFolder(folder).recipe()
+    name = str(content["recipe"])
+    if rest not in ([], [name]):
+        raise OptionError(
+            f"--resume continues a run as it was begun and takes no {rest[0]!r}; "
+            "begin a new run to change an option"
+        )
+    if name.endswith(".py") and rest != [name]:
+        raise OptionError(
+            f"{folder} was made by your own recipe; continue it with "
+            f"`vislab run {name} --resume {folder}`, so that no code is run unasked"
+        )
+    values, conditions = read_conditions(content)
+    recipe = restore(recipes.find(name), values)
+    if RunFolder.open(folder).result.status == "finished":
+        print(f"this run is finished already; its report is {folder / 'report.html'}")
+        return 0
+    every = float(value_of(words, "--save-every") or 20.0)
+    finish(lambda: execute(recipe, name, folder, conditions, resume=True, save_every=every), folder)
+    return 0
+
+
+def finish(work: Any, folder: Path) -> None:
+    """Do the work, say how it went and where the report is."""
+    from vislab.lab import processes
+
+    try:
+        run = work()
+    except (KeyboardInterrupt, SystemExit) as stop:
+        raise RunError(
+            f"interrupted; what there is so far is in {folder}, continue with "
+            f"`vislab run --resume {folder}`"
+        ) from stop
+    if processes.rank() == 0:
+        print(summary(run))
+        report = folder / "report.html"
+        print(f"report: {report}")
+        if sys.stdout.isatty() and os.environ.get("DISPLAY", sys.platform != "linux"):
+            webbrowser.open(report.resolve().as_uri())
+
+
+def summary(run: RunFolder) -> str:
+    """Return metrics, references and claims as plain lines."""
+    result = run.result
+    lines = [""]
+    width = max((len(name) for name in result.metrics), default=0)
+    for name, value in result.metrics.items():
+        if name.endswith("loss"):
+            continue
+        chance = result.chance.get(name)
+        beside = f"   chance {chance:.1%}" if chance is not None else ""
+        lines.append(f"  {name:<{width}}  {measured(name, value, result)}{beside}")
+    for reference in result.references:
+        if reference["ours"] is not None:
+            lines.append(
+                f"  {reference['metric']}: {reference['source']} has "
+                f"{reference['value']:.1%} ({reference['verdict']})"
+            )
+    lines += [f"  claim {claim['verdict']}: {claim['claim']}" for claim in result.claims]
+    return "\n".join(lines)
+
+
+def new_folder(name: str) -> Path:
+    """Return a folder under runs/ that does not exist yet, named by recipe and time."""
+    stamp = datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S")
+    base = Path("runs") / f"{Path(name).stem}-{stamp}"
+    folder, number = base, 2
+    while folder.exists():
+        folder, number = base.with_name(f"{base.name}-{number}"), number + 1
+    return folder
+
+
+def folder_to_resume(words: list[str]) -> Path | None:
+    """Return the folder that `--resume` names."""
+    value = value_of(words, "--resume")
+    return Path(value) if value is not None else None
+
+
+def value_of(words: list[str], flag: str) -> str | None:
+    """Return the value of `--flag VALUE` or `--flag=VALUE`, None where it does not stand."""
+    for place, word in enumerate(words):
+        if word.startswith(f"{flag}="):
+            return word.partition("=")[2]
+        if word == flag:
+            if place + 1 == len(words):
+                raise OptionError(f"{flag} needs a value")
+            return words[place + 1]
+    return None
+
+
+def without(words: list[str], flag: str) -> list[str]:
+    """Return the words without a flag and its value."""
+    kept, skip = [], False
+    for word in words:
+        if not skip and word != flag and not word.startswith(f"{flag}="):
+            kept.append(word)
+        skip = word == flag
+    return kept
+
+
+def spread(devices: int, words: list[str]) -> None:
+    """Start this command again as so many processes, through torchrun; does not return."""
+    if "WORLD_SIZE" in os.environ:
+        raise OptionError("--devices does not go with torchrun; give one of the two")
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone",
+        "--nproc-per-node", str(devices), "-m", "vislab", *words,
+    ]  # fmt: skip
+    os.execv(sys.executable, command)

@@ -1,0 +1,9 @@
+from . import figures as figures
+from .claims import Claim as Claim
+from .claims import claim as claim
+from .folder import RunFolder as RunFolder
+from .intervals import paired_bootstrap as paired_bootstrap
+from .references import Protocol as Protocol
+from .references import Reference as Reference
+from .references import course as course
+from .references import literature as literature
