@@ -15,7 +15,7 @@ from vislab import recipes
 from vislab.errors import OptionError, RunError
 from vislab.lab.recipe import Recipe, restore
 from vislab.runs.folder import RunFolder
-from vislab.runs.phrasing import measured
+from vislab.runs.phrasing import is_share, percent, with_span
 
 USAGE = """usage: vislab run NAME-OR-FILE [options]
        vislab run --resume FOLDER
@@ -170,16 +170,17 @@ def summary(run: RunFolder) -> str:
     lines = [""]
     width = max((len(name) for name in result.metrics), default=0)
     for name, value in result.metrics.items():
-        if name.endswith("loss"):
-            continue
-        chance = result.chance.get(name)
-        beside = f"   chance {chance:.1%}" if chance is not None else ""
-        lines.append(f"  {name:<{width}}  {measured(name, value, result)}{beside}")
+        if not name.endswith("loss"):
+            share = is_share(name, result.chance)
+            text = with_span(value, result.intervals.get(name), share=share)
+            chance = result.chance.get(name)
+            beside = f"   chance {percent(chance)}" if chance is not None else ""
+            lines.append(f"  {name:<{width}}  {text}{beside}")
     for reference in result.references:
         if reference["ours"] is not None:
             lines.append(
                 f"  {reference['metric']}: {reference['source']} has "
-                f"{reference['value']:.1%} ({reference['verdict']})"
+                f"{percent(reference['value'])} ({reference['verdict']})"
             )
     lines += [f"  claim {claim['verdict']}: {claim['claim']}" for claim in result.claims]
     return "\n".join(lines)

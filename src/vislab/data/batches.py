@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -124,3 +124,14 @@ def in_order(
         labels = torch.from_numpy(side.labels[rows]).to(device)
         images = normalise(pixels, mean, deviation)
         yield Batch(images, labels, labels, torch.from_numpy(rows), len(rows))
+
+
+def preview(pictures: Pictures, augment: Augment, count: int) -> UInt8[np.ndarray, "n s s 3"]:
+    """Return the first training pictures, spread over the split, as they reach a network."""
+    batches = Batches(pictures, count, seed=0, augment=augment)
+    places = np.linspace(0, len(batches.split) - 1, min(count, len(batches.split)))
+    images = batches.make(places.astype(np.int64), step=0).images
+    mean = torch.tensor(batches.mean)[:, None, None]
+    deviation = torch.tensor(batches.deviation)[:, None, None]
+    pixels = ((images * deviation + mean) * 255).round().clamp(0, 255).to(torch.uint8)
+    return pixels.permute(0, 2, 3, 1).contiguous().numpy()

@@ -3,20 +3,19 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from vislab.data import cache, catalogue, shapes
+from vislab.data import cache, shapes
 from vislab.data.arrays import Arrays
-from vislab.data.folders import list_folder, require_whole
-from vislab.data.get import get
+from vislab.data.folders import require_whole
 from vislab.data.listing import SPLITS, Listing
+from vislab.data.sources import open_source
 from vislab.data.splits import balanced_subset, draw_split, hold_out_validation
-from vislab.errors import DataError, OptionError, UnknownName
+from vislab.errors import DataError, OptionError
 
 SHAPES_COUNTS = {"train": 10_000, "val": 1_000, "test": 2_000}
 
@@ -123,42 +122,11 @@ def pictures(
     name, _, level = where.partition(":")
     if name == "shapes":
         return _shapes(level or "medium", size, per_class)
-    source, origin = _source(where)
+    source, origin = open_source(where)
     if isinstance(source, Arrays):
         return _from_arrays(source, origin, size, per_class, validation)
+    require_whole(source, Path(where))
     return _from_listing(source, origin, size, per_class, validation)
-
-
-def _source(where: str) -> tuple[Listing | Arrays, str]:
-    """Return what a name or a path means: the catalogue first, then the file system."""
-    if where in catalogue.names():
-        card = catalogue.card(where)
-        if not card.loader:
-            raise DataError(f"{where} is in the catalogue but cannot be classified; see its card")
-        loaded: Listing | Arrays = read_named(where)
-        return loaded, "generated" if card.offline else "official files"
-    path = Path(where).expanduser()
-    if not path.exists():
-        looks_like_path = "/" in where or "." in where
-        if looks_like_path:
-            raise DataError(f"there is no folder or zip at {where}")
-        try:
-            catalogue.card(where)
-        except UnknownName as error:
-            raise UnknownName(f"{error}; and no folder or zip is called {where!r} here") from error
-    listing = list_folder(path)
-    require_whole(listing, path)
-    return listing, "own files"
-
-
-def read_named(name: str) -> Listing | Arrays:
-    """Fetch a set of the catalogue if it is not here, and read it with the loader its card names."""
-    card = catalogue.card(name)
-    loader = import_module(f"vislab.data.loaders.{card.loader.replace('-', '_')}")
-    folder = get(name)
-    read = loader.arrays if hasattr(loader, "arrays") else loader.listing
-    loaded: Listing | Arrays = read(folder)
-    return replace(loaded, name=name)
 
 
 def _chosen(
@@ -180,9 +148,7 @@ def _subset_name(per_class: int | None) -> str:
 
 def _require_train(name: str, classes: tuple[str, ...], train_labels: np.ndarray) -> None:
     if len(classes) < 2:
-        raise DataError(
-            f"{name} has one class, {classes[0]!r}; two or more are needed to tell apart"
-        )
+        raise DataError(f"{name} has one class only, {classes[0]!r}; two or more are needed")
     missing = set(range(len(classes))) - set(np.unique(train_labels).tolist())
     if missing:
         raise DataError(f"class {classes[min(missing)]!r} of {name} has no picture to train on")

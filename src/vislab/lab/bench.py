@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from vislab import data
 from vislab.data.augment import Augment
@@ -104,16 +103,17 @@ class Lab:
         name: str = "",
         until: float | None = None,
         patience: int | None = None,
-    ) -> None:
+    ) -> float | None:
         """Train, or take up a training that was cut short, or load one that is finished.
 
         Give a `name` when a recipe trains more than once. The unnamed training is the one that
-        `predict` uses. With validation pictures the best epoch's weights are kept, else the last.
+        `predict` uses. With validation pictures the best epoch's weights are kept and its accuracy
+        is returned; without, the last epoch's and None.
         """
         if epochs < 1:
             raise OptionError(f"--epochs {epochs} trains nothing; use 1 or more")
         augment = augment or Augment()
-        task.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        task.to(self.device, memory_format=torch.channels_last)
         batches = Batches(
             pictures,
             batch,
@@ -151,6 +151,7 @@ class Lab:
         self._note_protocol(task, pictures, augment, batch, state, name)
         if not name:
             self.keep(task, pictures)
+        return float(state["best"]["accuracy"]) if state["best"] else None
 
     def _seconds_for_next(self) -> float | None:
         if self.minutes is None:
@@ -198,9 +199,9 @@ class Lab:
         )
 
     def _cost_entry(self, name: str) -> dict[str, Any]:
-        for entry in self.run.result.costs:
-            if entry["name"] == name:
-                return entry
+        for known in self.run.result.costs:
+            if known["name"] == name:
+                return known
         entry: dict[str, Any] = {"name": name}
         self.run.result.costs.append(entry)
         return entry
@@ -221,12 +222,18 @@ class Lab:
             self.run.result.weights_sha256 = save_weights(path, task.network.state_dict())
 
     def test(
-        self, task: Classify, pictures: Pictures, *, split: str = "test", name: str = ""
+        self,
+        task: Classify,
+        pictures: Pictures,
+        *,
+        split: str = "test",
+        name: str = "",
+        examine: bool = True,
     ) -> Outcome:
-        """Test on a split and record accuracy and loss with 95 % intervals.
+        """Test on a split and record accuracy and loss.
 
-        For the test split also every prediction, the confusion matrix, the most and least certain
-        pictures, calibration and what the network costs.
+        For the test split also its 95 % interval and every prediction; with `examine` the
+        confusion matrix, the best and worst examples, calibration and what the network costs too.
         """
         outcome = outcome_of(
             task.network, pictures, split, device=self.device, quiet=self.quiet or self.run.silent
@@ -236,7 +243,8 @@ class Lab:
         self.record(
             f"{prefix}/accuracy",
             outcome.accuracy,
-            interval=wilson(correct, total),
+            # The training pictures are all there are: no interval.
+            interval=wilson(correct, total) if split != "train" else None,
             chance=1 / len(pictures.classes),
         )
         self.record(f"{prefix}/loss", float(outcome.losses.mean()))
@@ -245,12 +253,14 @@ class Lab:
             f"{outcome.accuracy:.1%} right (chance {1 / len(pictures.classes):.1%})"
         )
         if split == "test":
-            self._file_test(task, pictures, outcome, name)
+            self._file_predictions(pictures, outcome, name)
+            if examine:
+                self._examine(task, pictures, outcome, name)
+        self.run.save()
         self._reseed(f"{name} {split}")
         return outcome
 
-    def _file_test(self, task: Classify, pictures: Pictures, outcome: Outcome, name: str) -> None:
-        before = f"{name} " if name else ""
+    def _file_predictions(self, pictures: Pictures, outcome: Outcome, name: str) -> None:
         side, classes = pictures.split("test"), pictures.classes
         certainty = outcome.probabilities.max(axis=1)
         rows = zip(
@@ -262,7 +272,13 @@ class Lab:
             strict=True,
         )
         columns = ("picture", "label", "predicted", "probability", "loss")
-        self.run.add_table(f"{before}test predictions", columns, rows, folded=True, shown=False)
+        title = f"{name} test predictions" if name else "test predictions"
+        self.run.add_table(title, columns, rows, folded=True, shown=False)
+
+    def _examine(self, task: Classify, pictures: Pictures, outcome: Outcome, name: str) -> None:
+        before = f"{name} " if name else ""
+        side, classes = pictures.split("test"), pictures.classes
+        certainty = outcome.probabilities.max(axis=1)
         counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
         np.add.at(counts, (outcome.labels, outcome.predicted), 1)
         self.show(
@@ -350,8 +366,3 @@ class Lab:
 def figure_has_pictures(figure: "Figure") -> bool:
     """Return whether a figure is pictures rather than a drawing; those make poor SVG."""
     return any(axes.images for axes in figure.axes)
-
-
-def count_of(model: nn.Module) -> int:
-    """Return the number of trainable weights."""
-    return sum(p.numel() for p in model.parameters() if p.requires_grad)

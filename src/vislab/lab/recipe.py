@@ -103,7 +103,8 @@ def recipe_in(path: Path) -> type[Recipe]:
     if not path.is_file():
         raise OptionError(f"there is no recipe file at {path}")
     spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None, f"{path} is not a Python file"
+    assert spec is not None, f"{path} is not a Python file"
+    assert spec.loader is not None, f"{path} has no loader"
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return recipe_of(module, str(path))

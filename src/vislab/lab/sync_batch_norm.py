@@ -45,6 +45,9 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         mean = sum_over(x.sum(dim=(0, 2, 3))) / count
         centred = x - mean[:, None, None]
         variance = sum_over((centred**2).sum(dim=(0, 2, 3))) / count
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
         with torch.no_grad():
             self.num_batches_tracked.add_(1)
             momentum = self.momentum if self.momentum is not None else 0.1
@@ -52,7 +55,8 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
             unbiased = variance * (count / (count - 1).clamp_min(1))
             self.running_var.lerp_(unbiased, momentum)
         normal = centred * (variance + self.eps).rsqrt()[:, None, None]
-        return normal * self.weight[:, None, None] + self.bias[:, None, None]
+        out: Tensor = normal * self.weight[:, None, None] + self.bias[:, None, None]
+        return out
 
 
 def share_batch_norm(module: nn.Module) -> None:

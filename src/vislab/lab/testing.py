@@ -24,7 +24,8 @@ class Outcome:
     @property
     def predicted(self) -> Int[np.ndarray, " n"]:
         """The most probable class of each picture."""
-        return self.probabilities.argmax(axis=1)
+        best: Int[np.ndarray, " n"] = self.probabilities.argmax(axis=1)
+        return best
 
     @property
     def correct(self) -> Bool[np.ndarray, " n"]:
@@ -51,16 +52,19 @@ def outcome_of(
     probabilities, losses, labels = [], [], []
     total = len(pictures.split(split))
     what = f"testing on {split} pictures"
-    with tap(network, []), track(what, total=total, unit="pictures", quiet=quiet) as advance:
-        with torch.inference_mode():
-            for batch in in_order(pictures, split, device=device):
-                logits = network(batch.images).float()
-                logs = logits.log_softmax(dim=1)
-                probabilities.append(logs.exp().cpu().numpy())
-                picked = logs.gather(1, batch.labels[:, None])[:, 0]
-                losses.append(-picked.cpu().numpy())
-                labels.append(batch.labels.cpu().numpy())
-                advance(len(batch.labels))
+    with (
+        tap(network, []),
+        torch.inference_mode(),
+        track(what, total=total, unit="pictures", quiet=quiet) as advance,
+    ):
+        for batch in in_order(pictures, split, device=device):
+            logits = network(batch.images).float()
+            logs = logits.log_softmax(dim=1)
+            probabilities.append(logs.exp().cpu().numpy())
+            picked = logs.gather(1, batch.labels[:, None])[:, 0]
+            losses.append(-picked.cpu().numpy())
+            labels.append(batch.labels.cpu().numpy())
+            advance(len(batch.labels))
     if not labels:
         classes = len(pictures.classes)
         return Outcome(np.zeros((0, classes)), np.zeros(0), np.zeros(0, dtype=np.int64))

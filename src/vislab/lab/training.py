@@ -87,6 +87,7 @@ class Conductor(lightning.Callback):
         self.pictures_seen = 0
         self.stopped_by = "epochs"
         self.last_accuracy: float | None = None
+        self.optimiser_state: dict[str, Any] | None = None
         self._device_counts: Tensor | None = None
 
     def continue_from(self, state: dict[str, Any]) -> None:
@@ -115,7 +116,10 @@ class Conductor(lightning.Callback):
         return share
 
     def on_train_start(self, trainer: Any, task: Any) -> None:
-        """Open the event file and start the clock."""
+        """Take up the optimiser's state, open the event file and start the clock."""
+        if self.optimiser_state is not None:
+            trainer.optimizers[0].load_state_dict(self.optimiser_state)
+            self.optimiser_state = None
         self.begun = self.saved = time.monotonic()
         if not self.run.silent:
             from torch.utils.tensorboard import SummaryWriter
@@ -283,14 +287,8 @@ def _go(task: Classify, conductor: Conductor, state: dict[str, Any] | None) -> d
     stream = Stream(
         conductor.batches, conductor.plan.epochs, epoch=conductor.epoch, step=conductor.step
     )
+    conductor.optimiser_state = state["optimiser"] if state is not None else None
     trainer = make_trainer(task, conductor)
-
-    class Restore(lightning.Callback):
-        def on_train_start(self, trainer: Any, _task: Any) -> None:
-            if state is not None:
-                trainer.optimizers[0].load_state_dict(state["optimiser"])
-
-    trainer.callbacks.insert(0, Restore())
     begun = time.monotonic()
     try:
         trainer.fit(task, train_dataloaders=stream)

@@ -1,0 +1,166 @@
+"""`vislab data`: the catalogue of pictures, and the check of a folder."""
+
+import json
+import textwrap
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from vislab.data import catalogue
+from vislab.errors import pick
+
+USAGE = """usage: vislab data list [--json]           the catalogue
+       vislab data list NAME               one card
+       vislab data get NAME                download, verify, unpack
+       vislab data check NAME-OR-PATH      look for what would spoil a result"""
+
+Json = Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff]
+
+
+def main(words: Sequence[str]) -> int:
+    """Run one of the three."""
+    if not words or words[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0 if words else 2
+    parts: dict[str, Callable[..., int]] = {
+        "list": list_sets,
+        "get": get_set,
+        "check": check_set,
+    }
+    part = pick(parts, words[0], "command of `vislab data`")
+    return tyro.cli(part, args=list(words[1:]), prog=f"vislab data {words[0]}")
+
+
+def list_sets(name: Annotated[str, tyro.conf.Positional] = "", as_json: Json = False) -> int:
+    """List the data sets, or tell all about one.
+
+    Args:
+        name: A set to tell all about.
+        as_json: Print JSON.
+    """
+    cards = [catalogue.card(n) for n in ([name] if name else catalogue.names())]
+    if as_json:
+        print(json.dumps([brief(card) for card in cards], indent=2, ensure_ascii=False))
+    elif name:
+        print(whole(cards[0]))
+    else:
+        width = max(len(card.name) for card in cards)
+        for card in cards:
+            counts = sum(card.splits.values())
+            state = "here" if catalogue.is_here(card.name) else size_of(card)
+            print(
+                f"{card.name:<{width}}  {counts:>9,} pictures  {card.classes:>5} classes  "
+                f"{card.size:<16} {state:<20} {card.title}"
+            )
+        print("\n`vislab data list NAME` tells what is hard about a set and where it comes from.")
+    return 0
+
+
+def size_of(card: catalogue.Card) -> str:
+    """Say how much there is to download."""
+    if card.manual:
+        return "by hand"
+    size = card.download_bytes
+    return f"download {size / 1e6:,.0f} MB" if size else "download"
+
+
+def brief(card: catalogue.Card) -> dict[str, object]:
+    """Return a card as JSON."""
+    return {
+        "name": card.name,
+        "title": card.title,
+        "classes": card.classes,
+        "splits": dict(card.splits),
+        "size": card.size,
+        "chance": card.chance,
+        "majority": card.majority,
+        "here": catalogue.is_here(card.name),
+        "download_bytes": card.download_bytes,
+        "terms": card.terms,
+    }
+
+
+def whole(card: catalogue.Card) -> str:
+    """Return a card as paragraphs."""
+    folder = catalogue.folder(card.name)
+    splits = ", ".join(f"{count:,} {side}" for side, count in card.splits.items())
+    facts = [
+        ("pictures", f"{splits}; {card.size}; {card.classes} classes"),
+        ("split", card.split_note),
+        ("chance", "" if card.chance is None else f"{card.chance:.1%}"),
+        ("majority", "" if card.majority is None else f"{card.majority:.1%}"),
+        ("expect", card.expect),
+        ("owner", f"{card.owner}, {card.year}"),
+        ("terms", card.terms),
+        ("paper", card.paper),
+        ("homepage", card.homepage),
+        ("note", card.note),
+        ("checksums", card.checksum_note),
+        ("by hand", card.manual),
+        ("here", "yes" if catalogue.is_here(card.name) else f"no; it would lie in {folder}"),
+    ]
+    lines = [card.title, "", *textwrap.wrap(card.what, 92), ""]
+    for name, text in facts:
+        if text:
+            lines += textwrap.wrap(
+                f"{name + ':':<11}{text}", 92, subsequent_indent=" " * 11, break_on_hyphens=False
+            )
+    for file in card.files:
+        lines += ["", f"{'file:':<11}{file.name}"]
+        lines += [f"{'':<11}{url}" for url in file.urls]
+        if file.sha256:
+            lines.append(f"{'':<11}SHA-256 {file.sha256}")
+        elif file.md5:
+            lines.append(f"{'':<11}MD5 {file.md5}")
+    return "\n".join(lines)
+
+
+def get_set(name: Annotated[str, tyro.conf.Positional]) -> int:
+    """Download a set, verify it and unpack it; what is here already is not fetched again.
+
+    Args:
+        name: A set of the catalogue.
+    """
+    from vislab.data.get import get
+
+    card = catalogue.card(name)
+    if card.offline:
+        print(f"{name} comes with vislab; there is nothing to download")
+        return 0
+    print(f"{name} is in {get(name)}")
+    return 0
+
+
+def check_set(
+    where: Annotated[str, tyro.conf.Positional],
+    sheet: Path = Path("contact-sheet.png"),
+    as_json: Json = False,
+) -> int:
+    """Look through pictures for what would spoil a result; exit code 1 when something would.
+
+    Counts, class balance, sizes, unreadable files, exact and near duplicates, pictures that stand
+    in both train and test, labels without pictures and pictures without labels.
+
+    Args:
+        where: A folder, a zip or a set of the catalogue.
+        sheet: Where the contact sheet is written.
+        as_json: Print JSON.
+    """
+    from vislab.data.check import check
+    from vislab.data.contact_sheet import contact_sheet
+    from vislab.data.sources import open_source
+    from vislab.runs.writing import replacing
+
+    source, _ = open_source(where)
+    findings = check(source)
+    if as_json:
+        print(json.dumps(findings.as_json(), indent=2, ensure_ascii=False))
+    else:
+        print("\n".join(findings.lines()))
+    with replacing(sheet) as file:
+        contact_sheet(source).save(file, format="PNG")
+    if not as_json:
+        print(f"\ncontact sheet: {sheet}")
+    return 1 if findings.spoils else 0

@@ -1,0 +1,63 @@
+"""`vislab predict`: what a finished run's network says of new pictures."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from vislab.data.decode import EXTENSIONS
+from vislab.errors import DataError
+from vislab.runs.folder import RunFolder
+
+
+def main(words: Sequence[str]) -> int:
+    """Predict."""
+    tyro.cli(show, args=list(words), prog="vislab predict")
+    return 0
+
+
+def show(
+    run: Annotated[Path, tyro.conf.Positional],
+    pictures: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    as_json: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
+) -> None:
+    """Ask the network of a finished run about new pictures.
+
+    Args:
+        run: The run folder.
+        pictures: Picture files, or folders of them.
+        as_json: Print a list of picture, label and probability as JSON.
+    """
+    from vislab.lab.predicting import predict
+
+    found = predict(RunFolder.open(run), files(pictures))
+    if as_json:
+        wanted = ("picture", "label", "probability")
+        rows = [{key: row[key] for key in wanted} for row in found]
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    width = max(len(row["picture"]) for row in found)
+    for row in found:
+        others = ", ".join(f"{o['label']} {o['probability']:.0%}" for o in row["top"][1:3])
+        beside = f"   then {others}" if others else ""
+        print(f"{row['picture']:<{width}}  {row['label']} {row['probability']:.1%}{beside}")
+
+
+def files(paths: Sequence[Path]) -> list[Path]:
+    """Return the pictures that the paths name, folders replaced by what they hold."""
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS)
+            if not inside:
+                raise DataError(f"{path} holds no pictures")
+            found += inside
+        elif not path.exists():
+            raise DataError(f"there is no picture at {path}")
+        else:
+            found.append(path)
+    if not found:
+        raise DataError("name at least one picture: `vislab predict RUN PICTURE`")
+    return found

@@ -1,0 +1,38 @@
+"""The first thing a new user runs: two experiments on the offline world, one report."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vislab.lab.recipe import Recipe
+from vislab.recipes.augmentation import Augmentation
+from vislab.recipes.resnet_overfit import ResNetOverfit
+
+if TYPE_CHECKING:
+    from vislab.lab.bench import Lab
+
+
+@dataclass(frozen=True)
+class Tour(Recipe):
+    """A first walk: a network that learns by heart, and what keeps networks from it.
+
+    Everything here runs offline, on generated pictures of shapes. First a ResNet-18 learns 200
+    pictures by heart, then once more with augmentation. After it a small ConvNet climbs a ladder
+    of augmentations, one step at a time.
+
+    Question: A network gets 200 training pictures right, every one. How many of 2 000 new ones?
+    Look at: The right answers: the distance between the first bar and the second is called the
+    generalisation gap.
+    Look at: The preview of the rungs, then the gain of each: what did the network need to be shown?
+    Exercise: There are ten kinds of shapes, equally frequent. What per cent does guessing get?
+    Answer: 10
+    Exercise: Which two numbers must a report show beside an accuracy before you believe a
+    difference: the interval and the level of ...?
+    Answer: chance
+    """
+
+    group = "Start here"
+
+    def run(self, lab: "Lab") -> None:
+        """Run both experiments in their quick size."""
+        ResNetOverfit(**ResNetOverfit.quick).run(lab)
+        Augmentation(**Augmentation.quick).run(lab)
