@@ -4,16 +4,18 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 PATIENCE = 2.0  # seconds of silence before anything is shown
 LINE_EVERY = 10.0  # seconds between plain lines
 
 
+@runtime_checkable
 class Advance(Protocol):
     """What `track` yields: say how many more are done, and a word on how it goes."""
 
-    def __call__(self, count: int, note: str = "") -> None: ...
+    def __call__(self, count: int, note: str = "") -> None:
+        """Add `count`."""
 
 
 @contextmanager

@@ -145,12 +145,14 @@ def solarize(values: Values, by: Signed) -> Values:
 
 def autocontrast(values: Values, by: Signed) -> Values:
     """Stretch each channel to the full range."""
-    return vision.autocontrast(values.to(torch.uint8)).to(torch.float32)
+    changed: Tensor = vision.autocontrast(values.to(torch.uint8))
+    return changed.to(torch.float32)
 
 
 def equalize(values: Values, by: Signed) -> Values:
     """Flatten each channel's histogram."""
-    return vision.equalize(values.to(torch.uint8)).to(torch.float32)
+    changed: Tensor = vision.equalize(values.to(torch.uint8))
+    return changed.to(torch.float32)
 
 
 OPERATIONS: tuple[Callable[[Values, Signed], Values], ...] = (

@@ -56,13 +56,15 @@ def _deal_groups(
     holds = np.zeros((len(names), classes))
     np.add.at(holds, (group_of, labels), 1)
     wanted = np.outer(shares, holds.sum(axis=0))  # (side, class)
+    # In the order in which ties are settled: two groups are one to learn from and one to test on.
+    sides_by_need = [TRAIN, TEST, VAL]
     order = rng.permutation(len(names))
     order = order[np.argsort(-holds[order].sum(axis=1), kind="stable")]
     side_of = np.zeros(len(names), dtype=np.uint8)
     for group in order:
         lacking = (wanted * holds[group]).sum(axis=1) / np.maximum(shares, 1e-9)
         lacking[np.asarray(shares) == 0] = -np.inf
-        side = int(np.argmax(lacking))
+        side = sides_by_need[int(np.argmax(lacking[sides_by_need]))]
         side_of[group] = side
         wanted[side] -= holds[group]
     sides: UInt8[np.ndarray, " n"] = side_of[group_of]

@@ -36,11 +36,7 @@ def last_of_each_size(model: nn.Module, image: Float[Tensor, "3 h w"]) -> list[s
         model(image[None])
     by_size = {}
     for name, output in seen.items():  # in the order in which the modules finished
-        if (
-            isinstance(output, Tensor)
-            and output.ndim == 4
-            and output.shape[2] * output.shape[3] > 1
-        ):
+        if isinstance(output, Tensor) and output.ndim == 4 and output.shape[2:].numel() > 1:
             by_size[output.shape[2:]] = name
     if not by_size:
         raise ShapeError("no layer of the model gives feature maps (N, C, I, J)")

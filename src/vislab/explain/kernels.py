@@ -21,9 +21,7 @@ def kernels(model: nn.Module) -> UInt8[Tensor, "f h w 3"]:
             largest = weights.abs().amax(dim=(1, 2, 3), keepdim=True).clamp_min(1e-12)
             shades = 127.5 * (1 + weights / largest)
             return shades.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
-    raise ShapeError(
-        "the model has no convolution over 3 channels, so no kernels to show in colour"
-    )
+    raise ShapeError("the model has no convolution over 3 channels to show in colour")
 
 
 def kernel_magnitudes(model: nn.Module) -> dict[str, float]:

@@ -9,13 +9,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from vislab.errors import OptionError, RunError, VislabError
 from vislab.lab import processes
 from vislab.lab.bench import Lab
 from vislab.lab.costs import peak_memory
 from vislab.lab.recipe import Recipe, flags, plain
 from vislab.runs.environment import environment
-from vislab.runs.folder import RunFolder
+from vislab.runs.folder import RunFolder, read_json
 from vislab.runs.intervals import over_seeds
 from vislab.runs.lesson import read_lesson
 from vislab.runs.references import Protocol
@@ -59,6 +61,8 @@ def execute(
     if resume:
         processes.wait()
         run = RunFolder.open(folder, silent=silent)
+        run.tidy()
+        same_threads(folder)
     else:
         options = {**plain(recipe), "run": asdict(conditions)}
         run = RunFolder.create(folder, name, options, silent=silent)
@@ -85,7 +89,8 @@ def _filing(run: RunFolder, recipe: Recipe, name: str, conditions: Conditions) -
     result.seed, result.error, result.status = conditions.seed, None, "interrupted"
     result.command = command(recipe, name, conditions)
     if not run.silent:
-        write_json(run.path / "environment.json", {**environment(), "seed": conditions.seed})
+        about = {**environment(), "threads": torch.get_num_threads(), "seed": conditions.seed}
+        write_json(run.path / "environment.json", about)
         run.save()
     before, begun = result.seconds, time.monotonic()
     try:
@@ -110,6 +115,14 @@ def _filing(run: RunFolder, recipe: Recipe, name: str, conditions: Conditions) -
         failed = result.status != "finished"
         with contextlib.suppress(RunError) if failed else contextlib.nullcontext():
             close(run)
+
+
+def same_threads(folder: Path) -> None:
+    """Compute with as many threads as the run was begun with: sums of floats depend on it."""
+    path = folder / "environment.json"
+    threads = read_json(path).get("threads") if path.exists() else None
+    if threads and processes.world_size() == 1:
+        torch.set_num_threads(int(threads))
 
 
 def close(run: RunFolder) -> None:

@@ -141,6 +141,7 @@ class Conductor(lightning.Callback):
         self, trainer: Any, task: Any, outputs: Any, batch: Batch, _: int
     ) -> None:
         """Count; at the end of an epoch log and validate; save when it is time."""
+        task.after_step()
         sums = torch.stack([outputs["total"].double(), outputs["correct"].double()])
         self._device_counts = sums if self._device_counts is None else self._device_counts + sums
         self.counts["pictures"] += len(batch.labels)

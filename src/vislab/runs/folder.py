@@ -91,15 +91,26 @@ class RunFolder:
                 f"{path} already holds a run; continue it with `vislab run --resume {path}` "
                 "or name another folder"
             )
-        if path.exists() and any(path.iterdir()):
+        if path.exists() and any(not file.name.startswith(".") for file in path.iterdir()):
             raise RunError(f"{path} is not empty and holds no run; name another folder")
         with saying_why(path):
-            for inner in ("checkpoints", "figures", "tables"):
-                (path / inner).mkdir(parents=True, exist_ok=True)
+            path.mkdir(parents=True, exist_ok=True)
+        # First of all: what a kill leaves behind from here on is a run that can be continued.
         content = {"recipe": recipe, "format": FORMAT, "options": options}
         write_text(path / "recipe.yaml", yaml.safe_dump(content, sort_keys=False))
+        run.tidy()
         run.save()
         return run
+
+    def tidy(self) -> None:
+        """Make the folders inside, and remove what a kill left half written."""
+        if self.silent:
+            return
+        with saying_why(self.path):
+            for inner in ("checkpoints", "figures", "tables"):
+                (self.path / inner).mkdir(exist_ok=True)
+            for unfinished in self.path.rglob(".*.part"):
+                unfinished.unlink()
 
     @classmethod
     def open(cls, path: Path, *, silent: bool = False) -> "RunFolder":
@@ -109,7 +120,8 @@ class RunFolder:
         """
         run = cls(path, silent=silent)
         recipe = run.recipe()
-        content = read_json(path / "result.json")
+        file = path / "result.json"
+        content = read_json(file) if file.exists() else {}  # killed before its first line
         known = Result.__dataclass_fields__
         content = {key: value for key, value in content.items() if key in known}
         content["recipe"] = recipe["recipe"]

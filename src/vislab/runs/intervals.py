@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 Interval = tuple[float, float]
 
 
-def wilson(correct: float, total: int, *, level: float = 0.95) -> Interval:
+def wilson(correct: int | float, total: int, *, level: float = 0.95) -> Interval:
     """Return the score interval of a proportion (Wilson 1927, equation 1), within [0, 1]."""
     if total == 0:
         return (0.0, 1.0)
@@ -40,7 +40,15 @@ def paired_bootstrap(
     # A mean depends only on how often each distinct difference is drawn, so draw the counts.
     values, counts = np.unique(difference, return_counts=True)
     rng = np.random.default_rng(seed)
-    means = rng.multinomial(difference.size, counts / difference.size, size=draws) @ values
+    # Losses are all distinct, and draws × n counts at once would fill the memory.
+    block = max(1, 2_000_000 // values.size)
+    means = np.concatenate(
+        [
+            rng.multinomial(difference.size, counts / difference.size, size=min(block, draws - at))
+            @ values
+            for at in range(0, draws, block)
+        ]
+    )
     tail = (1 - level) / 2
     low, high = np.quantile(means / difference.size, (tail, 1 - tail))
     return (float(difference.mean()), (float(low), float(high)))

@@ -1,10 +1,13 @@
 """References: numbers of a course or a paper, each with the protocol it was measured under."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from vislab.runs.intervals import Interval
+if TYPE_CHECKING:
+    from vislab.runs.intervals import Interval  # its numpy would slow `vislab list`
+
 
 # Where one of these differs, the two numbers answer different questions.
 KIND = ("data", "train", "test", "metric")
@@ -42,7 +45,7 @@ class Reference:
     def beside(
         self,
         metrics: Mapping[str, float],
-        intervals: Mapping[str, Interval],
+        intervals: "Mapping[str, Interval]",
         ours: Protocol,
     ) -> dict[str, Any]:
         """Return theirs beside ours.
@@ -62,7 +65,7 @@ class Reference:
             )
         value = metrics.get(self.metric)
         low, high = intervals.get(self.metric, (value, value))
-        if value is None or low is None or high is None:
+        if value is None or low is None or high is None or math.isnan(value):
             verdict = "not measured"
         elif any(cell["differs"] and cell["cell"] in KIND for cell in cells):
             verdict = "not comparable"

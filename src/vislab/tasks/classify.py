@@ -25,9 +25,9 @@ class Classify(lightning.LightningModule):
         self.label_smoothing = label_smoothing
         self.averaged: AveragedModel | None = None
         if self.optim.ema > 0:
-            self.averaged = AveragedModel(
-                model, multi_avg_fn=get_ema_multi_avg_fn(self.optim.ema), use_buffers=True
-            ).requires_grad_(False)
+            decay = get_ema_multi_avg_fn(self.optim.ema)  # type: ignore[no-untyped-call]
+            self.averaged = AveragedModel(model, multi_avg_fn=decay, use_buffers=True)
+            self.averaged.requires_grad_(False)
 
     @property
     def network(self) -> nn.Module:
@@ -52,8 +52,8 @@ class Classify(lightning.LightningModule):
         correct = (logits.detach().argmax(dim=1) == batch.labels).sum()
         return {"loss": loss, "total": total.detach(), "correct": correct}
 
-    def on_train_batch_end(self, *_: object) -> None:
-        """Move the averaged weights."""
+    def after_step(self) -> None:
+        """Move the averaged weights; called after each step, before anything is saved."""
         if self.averaged is not None:
             self.averaged.update_parameters(self.model)
 

@@ -35,7 +35,7 @@ class Optim:
     clip: float = 0.0
     """Largest norm of the whole gradient; 0 does not clip."""
     ema: float = 0.0
-    """Decay of the averaged weights that are tested instead of the last ones; 0 does not average."""
+    """Decay of averaged weights, tested in place of the last ones; 0 does not average."""
 
     def __post_init__(self) -> None:
         if not self.lr > 0:

@@ -1,0 +1,33 @@
+"""What the tests of the readers share: make small sets, and read every picture of a listing."""
+
+import shutil
+import zipfile
+from pathlib import Path
+
+from vislab.data.listing import SPLITS, Reader
+
+
+def put(folder, *names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(f"picture {name}".encode())
+
+
+def rows(listing):
+    """{picture: (class, side)}, after reading every picture through the listing."""
+    reader = Reader(listing.sources)
+    for source, member in zip(listing.source_of, listing.members, strict=True):
+        assert reader.read(int(source), member).startswith(b"picture")
+    return {
+        Path(member).name: (listing.classes[label], SPLITS[side])
+        for member, label, side in zip(listing.members, listing.labels, listing.splits, strict=True)
+    }
+
+
+def zipped(folder, archive):
+    with zipfile.ZipFile(archive, "w") as made:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                made.write(path, path.relative_to(folder.parent).as_posix())
+    shutil.rmtree(folder)
