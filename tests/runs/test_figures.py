@@ -10,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from vislab.runs import figures
+from vislab.runs.figures import sheets, style
 
 WHITE = (255, 255, 255)
 
@@ -91,7 +92,7 @@ def test_titles_are_broken_then_cut_and_wear_their_colours():
     ],
 )
 def test_titles_break_at_spaces_and_keep_their_own_lines(title, wanted):
-    assert figures.broken(title, 11) == wanted
+    assert sheets.broken(title, 11) == wanted
 
 
 def test_titles_that_are_too_few_are_refused():
@@ -101,7 +102,7 @@ def test_titles_that_are_too_few_are_refused():
 
 @pytest.mark.parametrize(("count", "columns"), [(1, 1), (4, 4), (5, 3), (9, 3), (10, 4)])
 def test_rows_are_filled_evenly(count, columns):
-    assert figures.columns_for(count, [""] * count) == columns
+    assert sheets.columns_for(count, [""] * count) == columns
 
 
 def test_named_rows_keep_order_and_may_be_uneven():
@@ -122,7 +123,7 @@ def test_maps_share_one_scale_from_the_least_value_to_the_greatest():
     picture = drawn(figures.map_grid(maps, bar=False))
     dark, light = (68, 1, 84), (253, 231, 36)  # the ends of viridis, Smith and van der Walt 2015
     assert where(picture, dark)[3] < where(picture, light)[2]
-    grey = tuple(int(figures.RULE[k : k + 2], 16) for k in (1, 3, 5))
+    grey = tuple(int(style.RULE[k : k + 2], 16) for k in (1, 3, 5))
     assert where(picture, light)[3] < where(picture, grey)[2]
 
 

@@ -80,7 +80,7 @@ class Augmentation(Recipe):
     """Which rungs they stand on; each is compared with the one named before it."""
 
     claims = (
-        claim("the whole ladder is worth climbing", "gain of the whole ladder", at_least=0.0),
+        claim("the whole ladder is worth climbing", "whole ladder: gain in accuracy", at_least=0.0),
     )
     quick = {
         "data": "shapes",
@@ -180,10 +180,10 @@ class Augmentation(Recipe):
         gains = []
         for below, rung in zip(self.rungs, self.rungs[1:], strict=False):
             gain, interval = runs.paired_bootstrap(scores[below], scores[rung])
-            lab.record(f"gain of {rung}", gain, interval=interval)
+            lab.record(f"{rung}: gain in accuracy", gain, interval=interval)
             gains.append((rung, gain, interval))
         gain, interval = runs.paired_bootstrap(scores[self.rungs[0]], scores[self.rungs[-1]])
-        lab.record("gain of the whole ladder", gain, interval=interval)
+        lab.record("whole ladder: gain in accuracy", gain, interval=interval)
         gains.append(("the whole ladder", gain, interval))
         lab.show(
             "gain of each rung",

@@ -78,8 +78,16 @@ class ResNetOverfit(Recipe):
     )
     claims = (
         claim("it memorises its training pictures", "train/accuracy", at_least=0.99),
-        claim("memorising is not understanding: most of the gap stays", "gap", at_least=0.2),
-        claim("augmentation helps on the same pictures", "augmentation gain", at_least=0.0),
+        claim(
+            "memorising is not understanding: most of the gap stays",
+            "gap in accuracy",
+            at_least=0.2,
+        ),
+        claim(
+            "augmentation helps on the same pictures",
+            "augmentation: gain in accuracy",
+            at_least=0.0,
+        ),
     )
     quick = {"data": "shapes", "per_class": 20, "epochs": 15}
     course_protocol = {"size": 224, "epochs": 38}
@@ -117,12 +125,12 @@ class ResNetOverfit(Recipe):
 
         low, high = lab.run.result.intervals["test/accuracy"]
         lab.record(
-            "gap",
+            "gap in accuracy",
             known.accuracy - plain.accuracy,
             interval=(known.accuracy - high, known.accuracy - low),
         )
         gain, interval = runs.paired_bootstrap(plain.correct, augmented.correct)
-        lab.record("augmentation gain", gain, interval=interval)
+        lab.record("augmentation: gain in accuracy", gain, interval=interval)
         lab.show(
             "right answers",
             runs.figures.bars(

@@ -1,322 +1,30 @@
-"""Figures of a run: one look for all, readable at the width of a phone.
+"""Drawings of numbers: curves, bars, ladders, confusion, calibration."""
 
-Drawn with matplotlib's objects; pyplot and its global state are not touched, and matplotlib is
-imported only when something is drawn. The same input gives the same bytes.
-
-Colours: Okabe and Ito 2008, "Color Universal Design", told apart with every kind of colour vision.
-"""
-
-import io
 import math
-import textwrap
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int
 
 from vislab.runs.calibration import calibration
+from vislab.runs.figures.style import (
+    BLUE,
+    FAINT,
+    INK,
+    PALETTE,
+    SMALL,
+    VERMILLION,
+    WIDTH,
+    house,
+    shorten,
+)
 from vislab.runs.intervals import Interval
 from vislab.runs.phrasing import Number, measured, number, percent
 
 if TYPE_CHECKING:
     import matplotlib.axes
     import matplotlib.figure
-
-BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK = PALETTE = (
-    "#0072b2",
-    "#d55e00",
-    "#009e73",
-    "#cc79a7",
-    "#e69f00",
-    "#56b4e9",
-    "#000000",
-)
-RIGHT, WRONG = GREEN, VERMILLION  # the colours of a right and of a wrong prediction
-INK, FAINT, RULE = "#1f2933", "#5f6b76", "#dfe3e8"
-
-WIDTH = 4.5  # inches; shown 350 pixels wide, letters of 9 points are 10 pixels high
-SMALL, TEXT, HEADING = 8.5, 9.5, 11.0  # points
-HOUSE = {
-    "axes.edgecolor": "#9aa5b1",
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "axes.axisbelow": True,
-    "axes.labelcolor": FAINT,
-    "axes.labelsize": TEXT,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": HEADING,
-    "axes.titleweight": "bold",
-    "figure.constrained_layout.h_pad": 0.07,
-    "figure.constrained_layout.w_pad": 0.07,
-    "figure.facecolor": "white",
-    "font.size": TEXT,
-    "grid.color": RULE,
-    "grid.linewidth": 0.8,
-    "legend.fontsize": SMALL,
-    "legend.frameon": False,
-    "lines.linewidth": 1.8,
-    "svg.hashsalt": "vislab",  # without it every SVG has random ids
-    "text.color": INK,
-    "text.parse_math": False,  # a class may be called "$5"
-    "xtick.color": FAINT,
-    "xtick.labelsize": SMALL,
-    "ytick.color": FAINT,
-    "ytick.labelsize": SMALL,
-}
-# What DejaVu Sans cannot write is looked for here, as far as the machine has them.
-MORE_FONTS = (
-    "Noto Sans CJK SC",
-    "Noto Sans Devanagari",
-    "Noto Sans Arabic",
-    "PingFang SC",
-    "Microsoft YaHei",
-    "Nirmala UI",
-)
-
-
-@contextmanager
-def house() -> Iterator[None]:
-    """Draw in the house style, whatever the user's matplotlibrc says."""
-    import matplotlib.font_manager
-    import matplotlib.style
-
-    known = set(matplotlib.font_manager.get_font_names())
-    family = ["DejaVu Sans", *(name for name in MORE_FONTS if name in known)]
-    with matplotlib.style.context(["default", {**HOUSE, "font.family": family}]):
-        yield
-
-
-def to_png(figure: "matplotlib.figure.Figure", *, dpi: int = 200) -> bytes:
-    """Return the figure as PNG; equal figures give equal bytes."""
-    file = io.BytesIO()
-    with house():
-        figure.savefig(file, format="png", dpi=dpi, metadata={"Software": None})
-    return file.getvalue()
-
-
-def to_svg(figure: "matplotlib.figure.Figure") -> bytes:
-    """Return the figure as SVG for slides, letters as outlines; equal figures give equal bytes."""
-    file = io.BytesIO()
-    with house():
-        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
-    return file.getvalue()
-
-
-def picture_grid(
-    pictures: UInt8[np.ndarray, "n h w 3"],
-    *,
-    titles: Sequence[str] | None = None,
-    colours: Sequence[str] | None = None,
-    columns: int | None = None,
-    heading: str | None = None,
-) -> "matplotlib.figure.Figure":
-    """Lay pictures out in rows, pixels of small ones shown as squares.
-
-    A title takes one line more than it has and is cut where it is longer; `colours` are the
-    titles'.
-    """
-    return grid(pictures, titles, colours, columns or columns_for(len(pictures), titles), heading)
-
-
-def map_grid(
-    maps: Float[np.ndarray, "n h w"],
-    *,
-    titles: Sequence[str] | None = None,
-    columns: int | None = None,
-    centred: bool = False,
-    bar: bool = True,
-    heading: str | None = None,
-) -> "matplotlib.figure.Figure":
-    """Lay heat maps out in rows, all on one scale, which the bar below shows.
-
-    `centred` puts white at 0, for maps that have a sign. NaN is drawn grey.
-    """
-    import matplotlib
-    from matplotlib.colors import Normalize
-
-    known = maps[np.isfinite(maps)]
-    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
-    if centred:
-        high = max(abs(low), abs(high)) or 1.0
-        low = -high
-    scale = {
-        "norm": Normalize(low, high),
-        "cmap": matplotlib.colormaps["RdBu_r" if centred else "viridis"].with_extremes(bad=RULE),
-    }
-    figure = grid(
-        maps,
-        titles,
-        None,
-        columns or columns_for(len(maps), titles),
-        heading,
-        below=0.42 if bar and len(maps) else 0.0,
-        **scale,
-    )
-    if bar and len(maps):
-        with house():
-            width, height = figure.get_size_inches()
-            long = min(2.6, width - 0.4)
-            place = figure.add_axes((0.2 / width, 0.27 / height, long / width, 0.11 / height))
-            colour_bar = figure.colorbar(
-                figure.axes[0].images[0], cax=place, orientation="horizontal"
-            )
-            colour_bar.outline.set_visible(False)
-            place.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5))
-            place.grid(False)
-    return figure
-
-
-def named_rows(
-    rows: Sequence[tuple[str, UInt8[np.ndarray, "_n _h _w 3"]]], *, heading: str | None = None
-) -> "matplotlib.figure.Figure":
-    """Lay out rows of pictures, each under its name; rows may differ in length and size."""
-    columns = max((len(pictures) for _, pictures in rows), default=0)
-    if columns == 0:
-        return nothing("no pictures")
-    side, gap, line = cell_side(columns), 0.06, 0.24
-    top = 0.36 if heading else 0.06
-    shapes = [pictures.shape[1:3] for _, pictures in rows]
-    heights = [line + side * h / max(w, 1) + gap for h, w in shapes]
-    width = max(2 * 0.1 + columns * (side + gap) - gap, 2.5)
-    figure, axes = sheet(width, top + sum(heights) + 0.06)
-    if heading:
-        write_heading(axes, heading)
-    with house():
-        for (name, pictures), height in zip(rows, heights, strict=True):
-            text = shorten(name, int((width - 0.2) * 72 / (TEXT * 0.58)))
-            axes.text(0.1, top + line - 0.06, text, va="baseline", color=INK, fontsize=TEXT)
-            for column, picture in enumerate(pictures):
-                left = 0.1 + column * (side + gap)
-                put_picture(axes, picture, left, top + line, side)
-            top += height
-    return figure
-
-
-def grid(
-    pictures: np.ndarray,
-    titles: Sequence[str] | None,
-    colours: Sequence[str] | None,
-    columns: int,
-    heading: str | None,
-    *,
-    below: float = 0.0,
-    **scale: Any,
-) -> "matplotlib.figure.Figure":
-    """Lay out pictures (N, H, W, 3) or maps (N, H, W); `below` inches are left free."""
-    if len(pictures) == 0:
-        return nothing("no pictures")
-    side, gap = cell_side(columns), 0.09
-    letters = max(4, int(side * 72 / (SMALL * 0.52)))
-    written = [broken(title, letters) for title in titles] if titles is not None else []
-    line = 0.15 * max((text.count("\n") + 1 for text in written), default=0)
-    tall = side * pictures.shape[1] / max(pictures.shape[2], 1)
-    rows = math.ceil(len(pictures) / columns)
-    top = 0.38 if heading else 0.06
-    width = max(2 * 0.1 + columns * (side + gap) - gap, 2.0)
-    figure, axes = sheet(width, top + rows * (line + tall + gap) + below)
-    if heading:
-        write_heading(axes, heading)
-    inks = colours if colours is not None else [INK] * len(pictures)
-    texts = written or [""] * len(pictures)
-    with house():
-        for place, (picture, text, ink) in enumerate(zip(pictures, texts, inks, strict=True)):
-            row, column = divmod(place, columns)
-            left = 0.1 + column * (side + gap)
-            above = top + row * (line + tall + gap)
-            axes.text(
-                left + side / 2,
-                above + line - 0.035,
-                text,
-                color=ink,
-                fontsize=SMALL,
-                ha="center",
-                va="bottom",
-                linespacing=1.05,
-            )
-            put_picture(axes, picture, left, above + line, side, **scale)
-    return figure
-
-
-def sheet(width: float, height: float) -> tuple["matplotlib.figure.Figure", "matplotlib.axes.Axes"]:
-    """Return an empty figure and axes that measure it in inches from its top left corner."""
-    from matplotlib.figure import Figure
-
-    with house():
-        figure = Figure(figsize=(width, height))
-        axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_axis_off()
-    axes.set_autoscale_on(False)
-    axes.set(xlim=(0, width), ylim=(height, 0))
-    return figure, axes
-
-
-def put_picture(
-    axes: "matplotlib.axes.Axes",
-    picture: np.ndarray,
-    left: float,
-    top: float,
-    side: float,
-    **scale: Any,
-) -> None:
-    """Draw one picture `side` inches wide with its upper left corner at (left, top)."""
-    high, wide = picture.shape[:2]
-    bottom = top + side * high / max(wide, 1)
-    axes.imshow(
-        picture,
-        extent=(left, left + side, bottom, top),
-        aspect="auto",
-        interpolation="nearest" if max(high, wide) <= 96 else "antialiased",
-        **scale,
-    )
-
-
-def write_heading(axes: "matplotlib.axes.Axes", heading: str) -> None:
-    """Write one bold line at the top of a sheet, cut to its width."""
-    letters = int((axes.get_xlim()[1] - 0.2) * 72 / (HEADING * 0.66))
-    with house():
-        axes.text(
-            0.1, 0.07, shorten(heading, letters), va="top", fontsize=HEADING, fontweight="bold"
-        )
-
-
-def nothing(sentence: str) -> "matplotlib.figure.Figure":
-    """Return a figure that says that there is nothing to draw."""
-    figure, axes = sheet(WIDTH / 2, 0.6)
-    with house():
-        axes.text(WIDTH / 4, 0.3, sentence, color=FAINT, ha="center", va="center")
-    return figure
-
-
-def columns_for(count: int, titles: Sequence[str] | None) -> int:
-    """Return a number of columns that leaves no nearly empty last row; fewer where titles stand."""
-    most = 8 if titles is None else 4
-    return math.ceil(count / math.ceil(count / most)) if count else 1
-
-
-def cell_side(columns: int) -> float:
-    """Return the width of a cell in inches."""
-    return min(1.6, (WIDTH - 0.2) / columns - 0.09)
-
-
-def broken(title: str, letters: int) -> str:
-    """Break a title at spaces into one line more than it has; cut what is longer."""
-    lines = title.splitlines()
-    pieces = [
-        piece for line in lines for piece in textwrap.wrap(line, letters, break_long_words=False)
-    ]
-    most = len(lines) + 1
-    if len(pieces) > most:
-        pieces = [*pieces[: most - 1], " ".join(pieces[most - 1 :])]
-    return "\n".join(shorten(piece, letters) for piece in pieces)
-
-
-def shorten(text: str, letters: int) -> str:
-    """Cut a text to `letters` letters, the last of them an ellipsis."""
-    return text if len(text) <= letters else text[: max(letters - 1, 0)].rstrip() + "…"
 
 
 def curves(
@@ -472,6 +180,40 @@ def bars(
             axes.set_xlabel(unit)
         if heading:
             axes.set_title(heading)
+    return figure
+
+
+def ladder(
+    rungs: Sequence[str],
+    series: Mapping[str, Sequence[tuple[Number, Interval]]],
+    *,
+    chance: Number | None = None,
+) -> "matplotlib.figure.Figure":
+    """Draw a share for each named rung, with its interval: one line a series, left to right."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter
+
+    with house():
+        figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
+        axes = figure.subplots()
+        spread = 0.28 / max(len(series), 1)  # so that intervals do not cover one another
+        ends = []
+        for place, (name, steps) in enumerate(series.items()):
+            ink = PALETTE[place % len(PALETTE)]
+            across = np.arange(len(rungs)) + spread * (place - (len(series) - 1) / 2)
+            values = np.array([value for value, _ in steps])
+            reach = np.abs(np.array([span for _, span in steps]).T - values)  # (2, rungs)
+            axes.errorbar(
+                across, values, yerr=reach, color=ink, marker="o", markersize=4, elinewidth=1.2
+            )
+            ends.append((float(values[-1]), name, ink))
+        if chance is not None:
+            axes.axhline(chance, color=FAINT, linestyle=":", linewidth=1.5)
+            ends.append((float(chance), "chance", FAINT))
+        axes.set_xticks(range(len(rungs)), [shorten(name, 12) for name in rungs])
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
+        axes.margins(x=0.04)
+        write_ends(axes, ends)
     return figure
 
 

@@ -1,0 +1,15 @@
+from .charts import bars as bars
+from .charts import confusion_matrix as confusion_matrix
+from .charts import curves as curves
+from .charts import ladder as ladder
+from .charts import reliability as reliability
+from .sheets import map_grid as map_grid
+from .sheets import named_rows as named_rows
+from .sheets import picture_grid as picture_grid
+from .style import BLUE as BLUE
+from .style import PALETTE as PALETTE
+from .style import RIGHT as RIGHT
+from .style import VERMILLION as VERMILLION
+from .style import WRONG as WRONG
+from .style import to_png as to_png
+from .style import to_svg as to_svg
