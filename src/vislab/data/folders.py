@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from vislab.data.decode import EXTENSIONS
-from vislab.data.listing import Listing, Reader
+from vislab.data.listing import SPLITS, Listing, Reader
 from vislab.data.splits import draw_split, side_called, sides_of
 from vislab.errors import DataError
 
@@ -63,6 +63,12 @@ def require_whole(listing: Listing, path: Path) -> None:
         )
 
 
+def _name(path: Path) -> str:
+    """Name the set: a folder may have dots in its name, and `.` is a folder too."""
+    whole = path.resolve()
+    return whole.stem if whole.is_file() else whole.name
+
+
 def _is_picture(member: str) -> bool:
     return PurePosixPath(member).suffix.lower() in EXTENSIONS
 
@@ -80,19 +86,31 @@ def _files(path: Path) -> tuple[tuple[Path, ...], list[tuple[int, str]]]:
 
 
 def _walk(root: Path) -> Iterator[str]:
-    for folder, inner, names in os.walk(root, followlinks=True):
-        inner[:] = sorted(name for name in inner if not _hidden(name))
+    for folder, _, names in _folders(root):
         inside = Path(folder).relative_to(root)
         for name in sorted(names):
             if not _hidden(name):
                 yield (inside / name).as_posix()
 
 
+def _folders(root: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Walk as `os.walk` does, past what is hidden and past links that lead back up."""
+    for folder, inner, names in os.walk(root, followlinks=True):
+        inner[:] = sorted(
+            name for name in inner if not _hidden(name) and not _leads_up(Path(folder, name))
+        )
+        yield folder, inner, names
+
+
+def _leads_up(folder: Path) -> bool:
+    return folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve())
+
+
 def _members(archive: Path) -> list[str]:
     try:
         with zipfile.ZipFile(archive) as opened:
             names = [info.filename for info in opened.infolist() if not info.is_dir()]
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
         raise DataError(
             f"{archive} is no zip that can be opened ({error}); fetch it again"
         ) from error
@@ -155,14 +173,22 @@ def _from_table(
     classes = tuple(sorted({row["label"] for row in table}))
     number = {name: index for index, name in enumerate(classes)}
     labels = np.array([number[row["label"]] for row in table])
-    groups = tuple(row["group"] for row in table) if "group" in table[0] else None
+    groups = None
+    if "group" in table[0]:  # a picture whose cell is empty is a group of its own
+        groups = tuple(row["group"] or row["path"] for row in table)
     official = "split" in table[0]
     if official:
+        wrong = next((row for row in table if side_called(row["split"]) is None), None)
+        if wrong is not None:
+            raise DataError(
+                f"the label file of {path} puts {wrong['path']} on the side {wrong['split']!r}; "
+                f"write one of {', '.join(SPLITS)}"
+            )
         splits = sides_of([row["split"] for row in table])
     else:
         splits = draw_split(labels, groups=groups, seed=seed)
     return Listing(
-        name=path.stem,
+        name=_name(path),
         classes=classes,
         sources=sources,
         source_of=np.array([source_of[row["path"]] for row in table], dtype=np.uint8),
@@ -233,7 +259,7 @@ def _from_folders(
     else:
         splits = draw_split(labels, seed=seed)
     return Listing(
-        name=path.stem,
+        name=_name(path),
         classes=classes,
         sources=sources,
         source_of=np.array([source for source, _ in kept], dtype=np.uint8),
@@ -252,20 +278,27 @@ def _empty_folders(path: Path, skip: int) -> tuple[str, ...]:
     if not path.is_dir():
         return ()
     empty = []
-    for folder, inner, names in os.walk(path, followlinks=True):
+    for folder, inner, names in _folders(path):
         place = Path(folder).relative_to(path)
-        visible = [name for name in (*inner, *names) if not _hidden(name)]
-        if not visible and skip < len(place.parts) <= skip + 2:
+        visible = [*inner, *(name for name in names if not _hidden(name))]
+        parts = place.parts[skip:]
+        # Under train, val or test a class lies one folder deeper.
+        deep = 1 + (len(parts) == 2 and side_called(parts[0]) is not None)
+        if not visible and len(parts) == deep:
             empty.append(place.as_posix())
     return tuple(sorted(empty))
 
 
 def _shared_depth(places: list[tuple[str, ...]]) -> int:
-    """Return how many leading folders all pictures share; a lone class folder is kept."""
+    """Return how many leading folders all pictures share; a lone class folder is kept.
+
+    A loose picture beside the class folders, or above them, does not change what they are.
+    """
     depth = 0
-    while all(len(parts) > depth + 2 for parts in places):
-        heads = {parts[depth] for parts in places}
-        if len(heads) > 1 or side_called(next(iter(heads))) is not None:
-            break
+    while True:
+        inside = [parts for parts in places if len(parts) > depth + 1]
+        heads = {parts[depth] for parts in inside}
+        deeper = any(len(parts) > depth + 2 for parts in inside)
+        if len(heads) != 1 or not deeper or side_called(heads.pop()) is not None:
+            return depth
         depth += 1
-    return depth

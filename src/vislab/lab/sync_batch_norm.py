@@ -65,7 +65,7 @@ def share_batch_norm(module: nn.Module) -> None:
         if type(child) is nn.BatchNorm2d and child.affine and child.track_running_stats:
             shared = SharedBatchNorm2d(child.num_features, child.eps, child.momentum)
             shared.load_state_dict(child.state_dict())
-            shared.train(child.training)
+            shared.requires_grad_(child.weight.requires_grad).train(child.training)
             setattr(module, name, shared)
         else:
             share_batch_norm(child)

@@ -1,0 +1,200 @@
+import io
+import struct
+import warnings
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vislab.data.decode import decode, fit_square, hushed, to_eight_bits
+from vislab.errors import DataError
+
+FORWARDS = {  # what EXIF says was done to the upright picture (numpy rows, columns)
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: a.swapaxes(0, 1)[::-1],
+    7: lambda a: a.swapaxes(0, 1)[::-1, ::-1],
+    8: lambda a: a.swapaxes(0, 1)[:, ::-1],
+}
+
+
+def encoded(picture, kind, **options):
+    content = io.BytesIO()
+    picture.save(content, kind, **options)
+    return content.getvalue()
+
+
+def noise(height, width, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def smooth(height, width):
+    """A picture whose resized copies can be compared: slow waves of three colours."""
+    y, x = np.mgrid[:height, :width]
+    waves = [np.sin(x / width * 7 + k) * np.cos(y / height * 5 - k) for k in range(3)]
+    return np.round(np.stack(waves, axis=-1) * 110 + 128).astype(np.uint8)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
+def test_a_picture_is_turned_as_its_exif_note_says(orientation, kind):
+    upright = noise(7, 5)
+    note = Image.Exif()
+    note[0x0112] = orientation
+    stored = Image.fromarray(np.ascontiguousarray(FORWARDS[orientation](upright)))
+    options = {"lossless": True} if kind == "WEBP" else {}
+    content = encoded(stored, kind, exif=note, **options)
+    assert np.array_equal(np.asarray(decode(content, "a")), upright)
+
+
+@pytest.mark.parametrize(
+    ("entry", "packing"),
+    [(0x0115, 11), (0x010E, 11)],
+    ids=["a number that is no integer", "a text that is a number"],
+)
+def test_a_turned_photo_whose_note_cannot_be_written_anew_is_read(entry, packing):
+    """Pillow's exif_transpose raises struct.error and AttributeError on these."""
+    turned = struct.pack("<HHII", 0x0112, 3, 1, 6)
+    odd = struct.pack("<HHIf", entry, packing, 1, 2.5)
+    entries = b"".join(sorted([turned, odd], key=lambda note: struct.unpack("<H", note[:2])))
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + entries + struct.pack("<I", 0)
+    content = encoded(Image.fromarray(smooth(40, 60)), "JPEG", exif=exif)
+    assert decode(content, "a").size == (40, 60)
+
+
+def test_cmyk_is_shown_in_its_colours():
+    ink = Image.new("CMYK", (6, 5), (0, 255, 255, 0))  # magenta and yellow make red
+    red, green, blue = np.asarray(decode(encoded(ink, "JPEG"), "a")).reshape(-1, 3).mean(axis=0)
+    assert red > 200
+    assert max(green, blue) < 60
+
+
+def test_sixteen_bit_grey_is_scaled_by_its_full_range():
+    grey = np.array([[0, 257, 25700], [30000, 65278, 65535]], dtype=np.uint16)
+    pixels = np.asarray(decode(encoded(Image.fromarray(grey), "PNG"), "a"))
+    assert pixels[..., 0].tolist() == [[0, 1, 100], [117, 254, 255]]
+    assert (pixels == pixels[..., :1]).all()
+
+
+def test_real_valued_grey_is_scaled_by_its_own_extremes_and_ignores_what_is_no_number():
+    grey = np.array([[0.0, 50.0, 100.0], [200.0, np.nan, 25.0]], dtype=np.float32)
+    pixels = np.asarray(decode(encoded(Image.fromarray(grey), "TIFF"), "a"))[..., 0]
+    assert pixels.tolist() == [[0, 64, 128], [255, 0, 32]]
+
+
+def test_a_grey_of_one_value_does_not_divide_by_zero():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        grey = to_eight_bits(np.full((2, 3), 0.25))
+    assert grey.tolist() == [[0, 0, 0], [0, 0, 0]]
+
+
+def test_transparency_is_laid_over_white():
+    layers = np.zeros((2, 3, 4), dtype=np.uint8)
+    layers[0, :, 0] = 200
+    layers[:, 0, 3] = 255
+    layers[:, 1, 3] = 51  # a fifth
+    pixels = np.asarray(decode(encoded(Image.fromarray(layers, "RGBA"), "PNG"), "a"))
+    assert pixels[:, 0].tolist() == [[200, 0, 0], [0, 0, 0]]
+    assert pixels[:, 1].tolist() == [[244, 204, 204], [204, 204, 204]]
+    assert pixels[:, 2].tolist() == [[255] * 3] * 2
+
+
+@pytest.mark.parametrize("mode", ["P", "RGB", "L"])
+def test_a_colour_declared_transparent_becomes_white(mode):
+    picture = Image.new(mode, (4, 3), 7 if mode != "RGB" else (7, 7, 7))
+    if mode == "P":
+        picture.putpalette([value for colour in range(256) for value in (colour, 0, 0)])
+    clear = (7, 7, 7) if mode == "RGB" else 7
+    pixels = np.asarray(decode(encoded(picture, "PNG", transparency=clear), "a"))
+    assert (pixels == 255).all()
+    assert not (np.asarray(decode(encoded(picture, "PNG"), "a")) == 255).any()
+
+
+def test_of_an_animation_the_first_frame_is_taken():
+    frames = [Image.new("RGB", (5, 4), colour) for colour in ("red", "lime", "blue")]
+    content = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert np.asarray(decode(content, "a")).reshape(-1, 3).tolist() == [[255, 0, 0]] * 20
+
+
+def test_a_truncated_jpeg_is_refused_by_name():
+    content = encoded(Image.fromarray(noise(50, 60)), "JPEG")
+    with pytest.raises(DataError, match=r"cat/07\.jpg is damaged.*truncated"):
+        decode(content[: len(content) // 2], "cat/07.jpg")
+
+
+@pytest.mark.parametrize("content", [b"", b"a letter to a friend", b"\xff\xd8\xff\xe0"])
+def test_what_is_no_picture_is_refused_by_name(content):
+    with pytest.raises(DataError, match=r"notes\.jpg is no picture"):
+        decode(content, "notes.jpg")
+
+
+def test_a_tiny_file_that_unpacks_to_gigabytes_is_refused():
+    def chunk(kind, body):
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    content = (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 99))
+    )
+    with pytest.raises(DataError, match=r"bomb\.png has over \d+ megapixels.*make it smaller"):
+        decode(content, "bomb.png")
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "side"), [(1200, 1600, 64), (901, 640, 50), (300, 400, 64)]
+)
+def test_a_large_jpeg_is_decoded_smaller_and_looks_the_same(height, width, side):
+    content = encoded(Image.fromarray(smooth(height, width)), "JPEG", quality=95)
+    reduced, full = decode(content, "a", at_least=side), decode(content, "a")
+    assert full.size == (width, height)
+    assert side <= min(reduced.size) < min(full.size)
+    apart = fit_square(reduced, side).astype(int) - fit_square(full, side)
+    assert np.abs(apart).max() <= 6
+
+
+def test_a_jpeg_smaller_than_asked_for_stays_whole():
+    content = encoded(Image.fromarray(noise(30, 47)), "JPEG")
+    assert decode(content, "a", at_least=200).size == (47, 30)
+
+
+def test_fit_square_keeps_the_square_in_the_middle():
+    wide = np.zeros((6, 20, 3), dtype=np.uint8)
+    wide[:, 7:13] = noise(6, 6)
+    assert np.array_equal(fit_square(Image.fromarray(wide), 6), wide[:, 7:13])
+    tall = np.ascontiguousarray(wide.swapaxes(0, 1))
+    assert np.array_equal(fit_square(Image.fromarray(tall), 6), tall[7:13])
+
+
+def test_warnings_are_hushed_inside_and_heard_outside():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with hushed():
+            warnings.warn("a large picture", Image.DecompressionBombWarning, stacklevel=1)
+            with hushed():
+                pass
+            warnings.warn("still inside", Image.DecompressionBombWarning, stacklevel=1)
+        with pytest.raises(UserWarning):
+            warnings.warn("outside", UserWarning, stacklevel=1)
+        with pytest.raises(ZeroDivisionError), hushed():
+            _ = 1 // 0
+        with pytest.raises(UserWarning):
+            warnings.warn("outside again", UserWarning, stacklevel=1)
+
+
+def test_decoding_in_threads_leaves_the_filters_of_warnings_as_they_were():
+    content = encoded(Image.fromarray(noise(200, 300)), "JPEG")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        before = list(warnings.filters)
+        for _ in range(10):
+            with ThreadPoolExecutor(4) as pool:
+                list(pool.map(lambda _: decode(content, "a"), range(40)))
+            assert warnings.filters == before

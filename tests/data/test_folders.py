@@ -1,0 +1,355 @@
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vislab.data.folders import list_folder, require_whole
+from vislab.data.listing import SPLITS, Reader
+from vislab.errors import DataError
+
+PICTURE = b"not decoded here"
+
+
+def put(root, *members, content=PICTURE):
+    for member in members:
+        path = root / member
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def pack(archive, *members):
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(archive, "w") as opened:
+        for member in members:
+            opened.writestr(member, b"" if member.endswith("/") else member.encode())
+
+
+def table(listing):
+    """Every picture as (where, class, side), sorted."""
+    return sorted(
+        (listing.where(row), listing.classes[label], SPLITS[side])
+        for row, (label, side) in enumerate(zip(listing.labels, listing.splits, strict=True))
+    )
+
+
+def test_class_folders_give_the_classes_in_order_and_a_drawn_split(tmp_path):
+    put(tmp_path, *(f"{name}/{i}.jpg" for name in ("dog", "cat", "Ape") for i in range(10)))
+    listing = list_folder(tmp_path)
+    assert listing.classes == ("Ape", "cat", "dog")
+    assert not listing.official
+    for label, name in enumerate(listing.classes):
+        rows = np.flatnonzero(listing.labels == label)
+        assert all(listing.members[row].startswith(f"{name}/") for row in rows)
+        assert np.bincount(listing.splits[rows]).tolist() == [8, 1, 1]
+
+
+def test_the_drawn_split_depends_on_the_seed_alone(tmp_path):
+    put(tmp_path, *(f"{name}/{i}.jpg" for name in "ab" for i in range(30)))
+    first, again, other = (list_folder(tmp_path, seed=seed) for seed in (1, 1, 2))
+    assert table(first) == table(again) != table(other)
+
+
+@pytest.mark.parametrize("words", [("train", "val", "test"), ("Training", "valid", "TEST")])
+def test_split_folders_are_the_official_split(tmp_path, words):
+    train, val, test = words
+    put(
+        tmp_path,
+        f"{train}/cat/1.jpg",
+        f"{train}/dog/2.png",
+        f"{val}/cat/3.jpg",
+        f"{test}/dog/4.gif",
+    )
+    listing = list_folder(tmp_path)
+    assert listing.official
+    assert table(listing) == sorted(
+        [
+            (f"{train}/cat/1.jpg", "cat", "train"),
+            (f"{train}/dog/2.png", "dog", "train"),
+            (f"{val}/cat/3.jpg", "cat", "val"),
+            (f"{test}/dog/4.gif", "dog", "test"),
+        ]
+    )
+
+
+def test_a_picture_deep_under_its_class_folder_belongs_to_it(tmp_path):
+    put(tmp_path, "train/cat/2019/a/1.jpg", "train/dog/2.jpg", "test/cat/b/3.jpg")
+    assert [row[1:] for row in table(list_folder(tmp_path))] == [
+        ("cat", "test"),
+        ("cat", "train"),
+        ("dog", "train"),
+    ]
+
+
+def test_zips_named_after_sides_lie_in_a_folder(tmp_path):
+    pack(tmp_path / "train.zip", "cat/1.jpg", "dog/2.jpg")
+    pack(tmp_path / "test.zip", "cat/1.jpg")
+    put(tmp_path, "README.md")
+    pack(tmp_path / "backup.zip", "owl/9.jpg")
+    listing = list_folder(tmp_path)
+    assert listing.official
+    assert table(listing) == [
+        ("test.zip/cat/1.jpg", "cat", "test"),
+        ("train.zip/cat/1.jpg", "cat", "train"),
+        ("train.zip/dog/2.jpg", "dog", "train"),
+    ]
+    reader = Reader(listing.sources)
+    for row in range(3):
+        content = reader.read(int(listing.source_of[row]), listing.members[row])
+        assert content == listing.members[row].encode()
+
+
+def test_a_zip_may_repeat_its_own_name_inside(tmp_path):
+    pack(tmp_path / "train.zip", "train/cat/1.jpg", "train/dog/2.jpg")
+    pack(tmp_path / "test.zip", "Test/dog/3.jpg")
+    assert [row[1:] for row in table(list_folder(tmp_path))] == [
+        ("dog", "test"),
+        ("cat", "train"),
+        ("dog", "train"),
+    ]
+
+
+@pytest.mark.parametrize("top", ["", "pets/", "download/pets v2/"])
+def test_one_zip_with_or_without_folders_around_the_classes(tmp_path, top):
+    members = [f"{top}{name}/{i}.jpg" for name in ("a", "b") for i in (1, 2)]
+    pack(tmp_path / "pets.zip", *([top] if top else []), *members)
+    listing = list_folder(tmp_path / "pets.zip")
+    assert listing.name == "pets"
+    assert listing.classes == ("a", "b")
+    assert listing.where(0) == f"pets.zip/{top}a/1.jpg"
+
+
+def test_one_zip_with_split_folders_under_a_top_folder(tmp_path):
+    pack(tmp_path / "z.zip", "top/train/cat/1.jpg", "top/train/dog/2.jpg", "top/test/cat/3.jpg")
+    listing = list_folder(tmp_path / "z.zip")
+    assert listing.official
+    assert [row[1:] for row in table(listing)] == [
+        ("cat", "test"),
+        ("cat", "train"),
+        ("dog", "train"),
+    ]
+
+
+@pytest.mark.parametrize("loose", ["cover.jpg", "pets/cover.jpg"])
+def test_a_loose_picture_does_not_change_what_the_classes_are(tmp_path, loose):
+    pack(tmp_path / "z.zip", loose, "pets/cat/1.jpg", "pets/dog/2.jpg")
+    listing = list_folder(tmp_path / "z.zip")
+    assert listing.classes == ("cat", "dog")
+    assert listing.unlabelled == (loose,)
+
+
+def test_a_lone_class_folder_is_a_class(tmp_path):
+    put(tmp_path, "cat/1.jpg", "cat/2.jpg")
+    assert list_folder(tmp_path).classes == ("cat",)
+
+
+def test_what_is_hidden_is_passed_over(tmp_path):
+    members = ["cat/1.jpg", "dog/2.jpg"]
+    hidden = ["__MACOSX/cat/._1.jpg", "__MACOSX/owl/3.jpg", "cat/._1.jpg", ".trash/owl/4.jpg"]
+    put(tmp_path / "folder", *members, *hidden, "cat/Thumbs.db")
+    pack(tmp_path / "z.zip", *members, *hidden)
+    for path in (tmp_path / "folder", tmp_path / "z.zip"):
+        listing = list_folder(path)
+        assert list(listing.members) == members
+        assert listing.unlabelled == ()
+
+
+def test_names_in_any_script_with_spaces_and_commas(tmp_path):
+    names = ["кошка", "犬, brown", "chat & chien", "γάτα"]
+    put(tmp_path / "f", *(f"{name}/a, b {name}.JPG" for name in names))
+    pack(tmp_path / "z.zip", *(f"{name}/a, b {name}.JPG" for name in names))
+    for path in (tmp_path / "f", tmp_path / "z.zip"):
+        listing = list_folder(path)
+        assert listing.classes == tuple(sorted(names))
+        reader = Reader(listing.sources)
+        for member in listing.members:
+            reader.read(0, member)
+
+
+def test_an_empty_class_folder_is_named_and_refused(tmp_path):
+    put(tmp_path / "f", "cat/1.jpg", "dog/2.jpg")
+    (tmp_path / "f" / "owl").mkdir()
+    (tmp_path / "f" / "cat" / "later").mkdir()  # no class, only an empty folder inside of one
+    listing = list_folder(tmp_path / "f")
+    assert listing.empty_classes == ("owl",)
+    assert listing.classes == ("cat", "dog")
+    with pytest.raises(DataError, match="owl holds no pictures; add some or take the folder out"):
+        require_whole(listing, tmp_path / "f")
+
+
+def test_an_empty_class_on_one_side_is_named(tmp_path):
+    put(tmp_path, "train/cat/1.jpg", "train/dog/2.jpg", "test/cat/3.jpg")
+    (tmp_path / "test" / "dog").mkdir()
+    (tmp_path / "val").mkdir()
+    assert list_folder(tmp_path).empty_classes == ("test/dog", "val")
+
+
+def test_a_whole_set_is_not_refused(tmp_path):
+    put(tmp_path, "cat/1.jpg", "dog/2.jpg", "loose.jpg")
+    listing = list_folder(tmp_path)
+    assert listing.unlabelled == ("loose.jpg",)
+    require_whole(listing, tmp_path)
+
+
+def test_a_link_that_leads_back_up_is_not_followed_but_one_elsewhere_is(tmp_path):
+    put(tmp_path / "set", "cat/1.jpg", "dog/2.jpg")
+    put(tmp_path / "elsewhere", "3.jpg")
+    (tmp_path / "set" / "cat" / "again").symlink_to(tmp_path / "set")
+    (tmp_path / "set" / "owl").symlink_to(tmp_path / "elsewhere")
+    assert list_folder(tmp_path / "set").members == ("cat/1.jpg", "dog/2.jpg", "owl/3.jpg")
+
+
+def test_a_set_is_named_after_its_folder_dots_included(tmp_path, monkeypatch):
+    put(tmp_path / "birds.v2", "a/1.jpg", "b/2.jpg")
+    assert list_folder(tmp_path / "birds.v2").name == "birds.v2"
+    monkeypatch.chdir(tmp_path / "birds.v2")
+    assert list_folder(Path()).name == "birds.v2"
+
+
+def test_a_label_file_gives_labels_groups_and_sides(tmp_path):
+    put(tmp_path, "p/1.jpg", "p/2.jpg", "p/sub/3.jpg", "p/4.jpg", "p/not listed.jpg")
+    (tmp_path / "p" / "labels.csv").write_text(
+        "path,label,group,split\n"
+        "1.jpg,cat,ann,train\n2.jpg,dog,bob,Test\nsub/3.jpg,cat,ann,train\n4.jpg,dog,,valid\n"
+    )
+    listing = list_folder(tmp_path)
+    assert listing.classes == ("cat", "dog")
+    assert listing.official
+    assert table(listing) == [
+        ("p/1.jpg", "cat", "train"),
+        ("p/2.jpg", "dog", "test"),
+        ("p/4.jpg", "dog", "val"),
+        ("p/sub/3.jpg", "cat", "train"),
+    ]
+    assert listing.groups == ("ann", "bob", "ann", "p/4.jpg")
+    assert listing.unlabelled == ("p/not listed.jpg",)
+
+
+def test_without_a_column_for_the_split_groups_are_kept_together(tmp_path):
+    put(tmp_path, *(f"{i}.jpg" for i in range(60)))
+    rows = [f"{i}.jpg,{'ab'[i % 2]},person {i % 15}\n" for i in range(60)]
+    (tmp_path / "labels.csv").write_text("path,label,group\n" + "".join(rows))
+    listing = list_folder(tmp_path)
+    assert not listing.official
+    sides = {}
+    for group, side in zip(listing.groups, listing.splits, strict=True):
+        assert sides.setdefault(group, side) == side
+    assert set(sides.values()) == {0, 1, 2}
+
+
+def test_without_groups_or_split_the_draw_is_stratified(tmp_path):
+    put(tmp_path, *(f"{i}.jpg" for i in range(40)))
+    rows = [f"{i}.jpg,{'ab'[i % 2]}\n" for i in range(40)]
+    (tmp_path / "labels.csv").write_text("path,label\n" + "".join(rows))
+    listing = list_folder(tmp_path)
+    assert listing.groups is None
+    for label in (0, 1):
+        assert np.bincount(listing.splits[listing.labels == label]).tolist() == [16, 2, 2]
+
+
+def test_a_label_file_from_windows(tmp_path):
+    """A byte order mark, carriage returns, backslashes, capitals and spaces in the header."""
+    put(tmp_path, "a b/1.jpg", "кот/2,5.jpg")
+    text = '\ufeffPath, Label \r\na b\\1.jpg,big cat\r\n"кот\\2,5.jpg","кот, рыжий"\r\n'
+    (tmp_path / "labels.csv").write_bytes(text.encode())
+    listing = list_folder(tmp_path)
+    assert listing.members == ("a b/1.jpg", "кот/2,5.jpg")
+    assert listing.classes == ("big cat", "кот, рыжий")
+
+
+def test_a_label_file_inside_a_zip_counts_paths_from_its_own_folder(tmp_path):
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as opened:
+        for member in ("top/img/1.jpg", "top/img/2.jpg"):
+            opened.writestr(member, PICTURE)
+        opened.writestr("top/labels.csv", "path,label\nimg/1.jpg,x\nimg/2.jpg,y\n")
+    assert list_folder(tmp_path / "z.zip").members == ("top/img/1.jpg", "top/img/2.jpg")
+
+
+def test_a_table_of_something_else_is_noted_and_not_used(tmp_path):
+    put(tmp_path, "cat/1.jpg", "dog/2.jpg")
+    (tmp_path / "prices.csv").write_text("item,price\nfish,3\n")
+    listing = list_folder(tmp_path)
+    assert listing.classes == ("cat", "dog")
+    assert listing.notes == ("prices.csv was not used: it lacks the columns path and label",)
+
+
+def test_pictures_that_only_the_label_file_knows_are_named_and_refused(tmp_path):
+    put(tmp_path, "1.jpg")
+    (tmp_path / "labels.csv").write_text("path,label\n1.jpg,a\n2.jpg,a\n3.jpg,b\n")
+    listing = list_folder(tmp_path)
+    assert listing.absent == ("2.jpg", "3.jpg")
+    assert listing.members == ("1.jpg",)
+    with pytest.raises(DataError, match=r"names 2 pictures that are not there \(first: 2\.jpg\)"):
+        require_whole(listing, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("path,label\n", "labels.csv has a header and no rows; expected class folders"),
+        ("path,label\n1.jpg,a\n1.jpg,\n", "labels.csv, line 3: path or label is empty; fill it in"),
+        ("path,label\n,a\n", "labels.csv, line 2: path or label is empty"),
+        ("path,label\nx/1.jpg,a\n", r"none of the pictures .* is there \(first: x/1\.jpg\)"),
+        (
+            "path,label,split\n1.jpg,a,train\n2.jpg,b,holdout\n",
+            r"puts 2\.jpg on the side 'holdout'; write one of train, val, test",
+        ),
+        ("path,label,split\n1.jpg,a,\n", r"puts 1\.jpg on the side ''; write one of train"),
+    ],
+)
+def test_a_wrong_label_file_is_refused_with_the_place(tmp_path, content, message):
+    put(tmp_path, "1.jpg", "2.jpg")
+    (tmp_path / "labels.csv").write_text(content)
+    with pytest.raises(DataError, match=message):
+        list_folder(tmp_path)
+
+
+def test_a_class_that_is_tested_on_and_never_trained_on_is_refused(tmp_path):
+    put(tmp_path, "train/cat/1.jpg", "test/cat/2.jpg", "test/owl/3.jpg")
+    with pytest.raises(DataError, match="classes to test on that are not under train: owl; add"):
+        list_folder(tmp_path)
+
+
+def test_a_class_beside_the_split_folders_is_refused(tmp_path):
+    put(tmp_path, "train/cat/1.jpg", "test/cat/2.jpg", "owl/3.jpg")
+    with pytest.raises(DataError, match=r"other class folders beside them \(first: owl/3\.jpg\)"):
+        list_folder(tmp_path)
+
+
+def test_a_test_folder_without_a_train_folder_is_refused(tmp_path):
+    put(tmp_path, "test/cat/2.jpg", "val/cat/2.jpg")
+    with pytest.raises(DataError, match="no train folder beside its val or test"):
+        list_folder(tmp_path)
+
+
+def test_no_pictures_at_all_says_what_would_be_understood(tmp_path):
+    put(tmp_path, "cat/notes.txt")
+    with pytest.raises(DataError, match=r"holds no pictures; expected class folders \(cat/1\.jpg"):
+        list_folder(tmp_path)
+
+
+def test_pictures_in_one_heap_say_what_would_be_understood(tmp_path):
+    put(tmp_path, "1.jpg", "2.jpg")
+    with pytest.raises(DataError, match="holds pictures but no class folders; expected class"):
+        list_folder(tmp_path)
+
+
+def test_a_path_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"no folder or zip at .*nowhere"):
+        list_folder(tmp_path / "nowhere")
+
+
+def test_a_file_that_is_no_zip_is_named(tmp_path):
+    put(tmp_path, "pets.zip", "cat.jpg", content=b"PK but nothing more")
+    for name in ("pets.zip", "cat.jpg"):
+        with pytest.raises(DataError, match=f"{name} is no zip that can be opened"):
+            list_folder(tmp_path / name)
+
+
+def test_a_zip_of_a_version_to_come_is_named(tmp_path):
+    pack(tmp_path / "z.zip", "cat/1.jpg")
+    content = bytearray((tmp_path / "z.zip").read_bytes())
+    content[content.index(b"PK\x01\x02") + 6] = 99
+    (tmp_path / "z.zip").write_bytes(content)
+    with pytest.raises(DataError, match=r"z\.zip is no zip that can be opened \(zip file version"):
+        list_folder(tmp_path / "z.zip")

@@ -1,0 +1,161 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vislab.data.listing import Listing
+from vislab.data.splits import (
+    balanced_subset,
+    draw_split,
+    hold_out_validation,
+    side_called,
+    sides_of,
+)
+from vislab.errors import DataError
+
+label_lists = st.lists(st.integers(0, 4), min_size=1, max_size=150).map(np.array)
+seeds = st.integers(0, 2**32)
+
+
+def listing(labels, splits, groups=None):
+    n = len(labels)
+    return Listing(
+        name="set",
+        classes=tuple("abcdefg"[: max(labels) + 1]),
+        sources=(Path("x"),),
+        source_of=np.zeros(n, dtype=np.uint8),
+        members=tuple(f"{i}.jpg" for i in range(n)),
+        labels=np.asarray(labels),
+        splits=np.asarray(splits, dtype=np.uint8),
+        groups=groups,
+    )
+
+
+@given(labels=label_lists, seed=seeds)
+def test_every_class_has_its_share_on_every_side_give_or_take_one(labels, seed):
+    sides = draw_split(labels, seed=seed)
+    assert sides.shape == labels.shape
+    for label in np.unique(labels):
+        mine = sides[labels == label]
+        n = len(mine)
+        train, val, test = ((mine == side).sum() for side in range(3))
+        assert train + val + test == n
+        assert abs(test - 0.1 * n) <= 1
+        assert abs(val - 0.1 * n) <= 1
+        assert train >= 1
+        assert test >= 1 or n < 2
+        assert val >= 1 or n < 3
+
+
+@given(labels=label_lists, seed=seeds)
+def test_the_same_seed_gives_the_same_split(labels, seed):
+    assert np.array_equal(draw_split(labels, seed=seed), draw_split(labels, seed=seed))
+
+
+def test_another_seed_gives_another_split():
+    labels = np.repeat([0, 1, 2], 30)
+    splits = {draw_split(labels, seed=seed).tobytes() for seed in range(20)}
+    assert len(splits) == 20
+
+
+def test_a_side_without_a_share_stays_empty():
+    sides = draw_split(np.repeat([0, 1], [33, 8]), shares=(0.75, 0.25, 0.0))
+    assert np.bincount(sides, minlength=3).tolist() == [31, 10, 0]
+
+
+@given(
+    data=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 12)), min_size=1, max_size=120),
+    seed=seeds,
+)
+def test_no_group_is_ever_on_two_sides_and_something_is_trained_on(data, seed):
+    labels = np.array([label for label, _ in data])
+    groups = [f"person {group}" for _, group in data]
+    sides = draw_split(labels, groups=groups, seed=seed)
+    assert len(sides) == len(data)
+    on = {}
+    for group, side in zip(groups, sides, strict=True):
+        assert on.setdefault(group, side) == side
+    assert (sides == 0).any()
+
+
+@settings(max_examples=40)
+@given(sizes=st.lists(st.integers(1, 9), min_size=60, max_size=120), seed=seeds)
+def test_many_groups_come_near_the_wanted_shares(sizes, seed):
+    groups = [f"g{i}" for i, size in enumerate(sizes) for _ in range(size)]
+    labels = np.random.default_rng(seed).integers(0, 3, len(groups))
+    sides = draw_split(labels, groups=groups, seed=seed)
+    shares = np.bincount(sides, minlength=3) / len(sides)
+    assert np.abs(shares - [0.8, 0.1, 0.1]).max() < 0.06
+
+
+@pytest.mark.parametrize("size", range(1, 60))
+def test_two_groups_are_one_to_train_on_and_one_to_test_on(size):
+    labels = np.zeros(2 * size + 1, dtype=np.int64)
+    groups = ["large"] * (size + 1) + ["small"] * size
+    assert draw_split(labels, groups=groups).tolist() == [0] * (size + 1) + [2] * size
+
+
+def test_a_group_with_an_accent_is_the_same_group_however_often_it_stands_there():
+    groups = ["Zoë", "Zoé", "Zoë", "Zoé", "Ζωή", "Ζωή"]
+    sides = draw_split(np.zeros(6, dtype=np.int64), groups=groups)
+    assert sides[0] == sides[2]
+    assert sides[1] == sides[3]
+    assert sorted(sides[[0, 1, 4]].tolist()) == [0, 1, 2]
+
+
+def test_validation_is_taken_from_training_and_leaves_the_test_alone():
+    before = listing([0] * 30 + [1] * 20, [0] * 20 + [2] * 10 + [0] * 15 + [2] * 5)
+    after = hold_out_validation(before, 0.2, seed=3)
+    assert np.array_equal(after.rows("test"), before.rows("test"))
+    held = after.labels[after.rows("val")]
+    assert np.bincount(held).tolist() == [4, 3]
+    assert before.rows("val").size == 0
+
+
+def test_validation_by_group_keeps_groups_whole():
+    groups = tuple(f"g{i // 4}" for i in range(80))
+    before = listing([i % 2 for i in range(80)], [0] * 60 + [2] * 20, groups)
+    after = hold_out_validation(before, 0.25)
+    val = {groups[row] for row in after.rows("val")}
+    assert val
+    assert not val & {groups[row] for row in after.rows("train")}
+    assert np.array_equal(after.rows("test"), before.rows("test"))
+
+
+def test_a_validation_side_that_came_with_the_pictures_is_kept():
+    before = listing([0] * 10, [0] * 7 + [1] + [2] * 2)
+    assert hold_out_validation(before, 0.5) is before
+    moved = hold_out_validation(replace(before, splits=np.zeros(10, dtype=np.uint8)), 0.5)
+    assert moved.rows("val").size == 5
+
+
+def test_ten_of_a_class_are_among_the_hundred():
+    labels = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [150, 120, 100]))
+    smaller: set[int] = set()
+    for per_class in (1, 10, 33, 100):
+        rows = balanced_subset(labels, per_class, "abc", seed=5)
+        assert np.bincount(labels[rows]).tolist() == [per_class] * 3
+        assert (np.diff(rows) > 0).all()
+        assert smaller < set(rows.tolist())
+        smaller = set(rows.tolist())
+    assert set(balanced_subset(labels, 10, "abc", seed=6)) != set(
+        balanced_subset(labels, 10, "abc", seed=5)
+    )
+
+
+def test_asking_for_more_than_a_class_has_says_how_many_there_are():
+    with pytest.raises(
+        DataError, match=r"class 'owl' has 3 pictures to train on, 4 per class.*most 3"
+    ):
+        balanced_subset(np.array([0, 0, 0, 0, 1, 1, 1]), 4, ["cat", "owl"])
+
+
+def test_the_sides_go_by_many_names():
+    words = ["Train", " training", "VALID", "val", "validation", "dev", "Test ", "testing"]
+    assert sides_of(words).tolist() == [0, 0, 1, 1, 1, 1, 2, 2]
+    assert side_called("holdout") is None
+    with pytest.raises(DataError, match="'holdout' names no side of a split; write one of train"):
+        sides_of(["train", "holdout"])
