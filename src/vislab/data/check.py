@@ -2,13 +2,7 @@
 
 Every picture is read and decoded once, a few at a time; some 350 bytes of each stay in memory.
 
-Copies have equal digests of their decoded pixels. Near duplicates (saved again, resized, lit a
-little otherwise) are found by a 64-bit perceptual hash, h_k = [c_k > 0], where c are the 64 lowest
-frequencies, without the mean, of the 2-D cosine transform of the picture in 32×32 greys. Zauner
-2010, "Implementation and Benchmarking of Perceptual Image Hash Functions", section 3.2.1, has an
-8×8 block cut at its median instead. Two pictures count when their hashes differ in at most
-`DISTANCE` bits *and* their 16×16 greys correlate: the hash alone takes any two upright strokes for
-the same digit. Cropped, mirrored or turned copies are not found.
+Copies have equal digests of their decoded pixels; near_duplicates.py finds what only looks alike.
 """
 
 import hashlib
@@ -19,94 +13,29 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from operator import index
 from typing import Any, SupportsIndex
 
 import numpy as np
-import scipy.fft
 from jaxtyping import Bool, Float32, Int, UInt8, UInt64
 from PIL import Image
-from rich.cells import cell_len
 
 from vislab.data.arrays import Arrays
 from vislab.data.decode import decode, hushed
+from vislab.data.findings import Findings, Problem
 from vislab.data.listing import SPLITS, Listing, Reader
+from vislab.data.near_duplicates import near_pairs, perceptual_hashes
 from vislab.data.splits import TEST, TRAIN, VAL, draw_split
 from vislab.errors import DataError
 from vislab.progress import track
 
 CHUNK = 32  # pictures a thread reads before it hands over what it saw
 STRIP = 1 << 20  # pixels hashed at a time, so that a large picture is not in memory twice
-DISTANCE = 6  # bits of 64
-LIKENESS = 0.95  # correlation of 16×16 greys; on CIFAR-10 every pair looked at was the same photo
 FLAT = 2.0  # grey levels of standard deviation; below it a hash is made of noise
-MOST_PAIRS = 50_000
-SHOWN = 5  # examples under a problem, on the terminal
 FEW = 3  # pictures of a class: fewer cannot be on every side of a split
 UNEVEN = 10  # the largest class to the smallest
 LONG = 2  # one side to the other: the middle square keeps less than half of the picture
 KINDS = ("grey", "CMYK", "16-bit", "animated", "turned by EXIF")
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What is wrong and what to do about it, in a sentence, and each place where it is so."""
-
-    sentence: str
-    places: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Findings:
-    """What a check found. With anything in `spoils`, a score on these pictures means little."""
-
-    name: str
-    facts: dict[str, Any]
-    spoiling: tuple[Problem, ...]
-    doubtful: tuple[Problem, ...]
-
-    @property
-    def spoils(self) -> tuple[str, ...]:
-        """What would spoil a result: one sentence each."""
-        return tuple(problem.sentence for problem in self.spoiling)
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What a person should look at: one sentence each."""
-        return tuple(problem.sentence for problem in self.doubtful)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return everything that was found, every place included."""
-
-        def plain(problems: tuple[Problem, ...]) -> list[dict[str, Any]]:
-            return [{"sentence": p.sentence, "places": list(p.places)} for p in problems]
-
-        return {
-            "name": self.name,
-            "facts": self.facts,
-            "spoils": plain(self.spoiling),
-            "warnings": plain(self.doubtful),
-        }
-
-    def lines(self) -> list[str]:
-        """Return a page for the terminal: the counts, the facts, then the problems."""
-        out = [
-            *_heading(self.name, self.facts),
-            "",
-            *_table(self.facts),
-            "",
-            *_measures(self.facts),
-        ]
-        for title, problems in (("spoils", self.spoiling), ("warning", self.doubtful)):
-            for problem in problems:
-                out += ["", f"{title}: {problem.sentence}"]
-                out += [f"    {place}" for place in problem.places[:SHOWN]]
-                if len(problem.places) > SHOWN:
-                    out.append(f"    … and {len(problem.places) - SHOWN} more")
-        if not self.spoiling:
-            out += ["", "nothing found that would spoil a result"]
-        return out
 
 
 def check(pictures: Listing | Arrays, *, progress: bool = True) -> Findings:
@@ -252,78 +181,6 @@ def _moves(header: Image.Image) -> bool:
         return bool(getattr(header, "is_animated", False))
     except (OSError, EOFError, IndexError, SyntaxError, ValueError, struct.error):
         return False  # damaged behind the first frame, which is the one that counts
-
-
-def perceptual_hashes(
-    small: UInt8[np.ndarray, "m 32 32 3"],
-) -> tuple[UInt64[np.ndarray, " m"], UInt8[np.ndarray, "m 256"], Float32[np.ndarray, " m"]]:
-    """Return the hash, the 16×16 greys and the contrast (standard deviation) of RGB pictures."""
-    grey = small.astype(np.float32) @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
-    squares = np.arange(32) ** 2
-    lowest = np.argsort(np.add.outer(squares, squares), axis=None, kind="stable")[1:65]
-    waves = scipy.fft.dctn(grey, axes=(1, 2), norm="ortho").reshape(-1, 1024)  # (M, 1024)
-    bits = np.ascontiguousarray(np.packbits(waves[:, lowest] > 0, axis=1))  # (M, 8)
-    greys = np.round(grey.reshape(-1, 16, 2, 16, 2).mean(axis=(2, 4))).astype(np.uint8)
-    return bits.view(np.uint64)[:, 0], greys.reshape(-1, 256), grey.std(axis=(1, 2))
-
-
-def near_pairs(
-    hashes: UInt64[np.ndarray, " n"], greys: UInt8[np.ndarray, "n 256"], *, most: int = MOST_PAIRS
-) -> tuple[Int[np.ndarray, "m 2"], bool]:
-    """Return pairs of rows that look alike, likest first, and whether these are all.
-
-    The 64 bits are cut into `DISTANCE` + 1 bands: two hashes that differ in at most `DISTANCE` bits
-    agree in one band at least, so only rows that agree in a band, neighbours once sorted by it, are
-    compared. Memory grows with n and `most`, never with n²; the search stops after `most` pairs.
-    """
-    cuts = np.linspace(0, 64, DISTANCE + 2).round().astype(int)
-    bands = [np.uint64(sum(1 << int(bit) for bit in range(a, b))) for a, b in pairwise(cuts)]
-    found: list[tuple[np.ndarray, np.ndarray]] = []
-    total = compared = 0
-    for number, band in enumerate(bands):
-        keys = hashes & band
-        order = np.argsort(keys, kind="stable")
-        keys, ordered = keys[order], hashes[order]
-        left, step = np.arange(len(order)), 0
-        while len(left):
-            step += 1
-            left = left[: np.searchsorted(left, len(order) - step)]
-            left = left[keys[left] == keys[left + step]]
-            apart = ordered[left] ^ ordered[left + step]
-            match = np.bitwise_count(apart) <= DISTANCE
-            for earlier in bands[:number]:  # a pair that agrees there was compared there
-                match &= (apart & earlier) != 0
-            pairs = np.stack([order[left[match]], order[left[match] + step]], axis=1)
-            likeness = _likeness(greys, pairs)
-            alike = likeness >= LIKENESS
-            found.append((pairs[alike], likeness[alike]))
-            total += int(alike.sum())
-            compared += len(pairs)
-            if total > most or compared > 100 * most:
-                return _likest_first(found)[:most], False
-    return _likest_first(found), True
-
-
-def _likest_first(
-    found: list[tuple[np.ndarray, np.ndarray]],
-) -> Int[np.ndarray, "m 2"]:
-    pairs = np.concatenate([np.zeros((0, 2), dtype=np.int64), *(pairs for pairs, _ in found)])
-    likeness = np.concatenate([np.zeros(0, dtype=np.float32), *(likeness for _, likeness in found)])
-    pairs.sort(axis=1)
-    return pairs[np.lexsort((pairs[:, 1], pairs[:, 0], -likeness))]
-
-
-def _likeness(
-    greys: UInt8[np.ndarray, "n 256"], pairs: Int[np.ndarray, "m 2"]
-) -> Float32[np.ndarray, " m"]:
-    """Return the correlation of the greys of each pair: 1 for the same picture or a lighter one."""
-    out = np.zeros(len(pairs), dtype=np.float32)
-    for start in range(0, len(pairs), 4096):
-        both = greys[pairs[start : start + 4096]].astype(np.float32)  # (m, 2, 256)
-        both -= both.mean(axis=2, keepdims=True)
-        lengths = np.linalg.norm(both, axis=2).prod(axis=1)
-        out[start : start + 4096] = (both[:, 0] * both[:, 1]).sum(axis=1) / (lengths + 1e-6)
-    return out
 
 
 def _judge_listing(
@@ -606,52 +463,3 @@ def _facts(pictures: Listing | Arrays, seen: _Seen) -> dict[str, Any]:
                 "max": values.max().item(),
             }
     return facts
-
-
-def _heading(name: str, facts: dict[str, Any]) -> list[str]:
-    split = "came with the pictures" if facts["official_split"] else "was drawn by vislab"
-    k = len(facts["classes"])
-    classes = f"{k} class" if k == 1 else f"{k} classes"
-    return [f"{name}: {facts['pictures']} pictures, {classes}; the split {split}"]
-
-
-def _table(facts: dict[str, Any]) -> list[str]:
-    """Count pictures by class and side; of over 30 classes only the largest and smallest."""
-    rows = [(name, *counts.values()) for name, counts in facts["classes"].items()]
-    ranked = sorted(rows, key=lambda row: -sum(row[1:]))
-    left_out = len(rows) - 20 if len(rows) > 30 else 0
-    shown = [*ranked[:10], *ranked[-10:]] if left_out else rows
-    shown += [("all", *facts["sides"].values())]
-    wide = max(cell_len(str(row[0])) for row in [("class",), *shown])
-    out = [f"{'class':<{wide}}" + "".join(f"{side:>8}" for side in SPLITS)]
-    for name, *counts in shown:
-        padding = " " * (wide - cell_len(str(name)))
-        out.append(f"{name}{padding}" + "".join(f"{count:>8}" for count in counts))
-    if left_out:
-        out.insert(11, f"… {left_out} classes between these …")
-    return out
-
-
-def _measures(facts: dict[str, Any]) -> list[str]:
-    balance = "the classes are of one size"
-    if facts["largest_to_smallest"] > 1:
-        balance = (
-            f"{facts['largest_to_smallest']:.3g} : 1, largest {facts['largest_class']!r}, smallest "
-            f"{facts['smallest_class']!r}"
-        )
-    guess = f"always saying the same class is right for {100 * facts['majority_share']:.1f} %"
-    rows = [("balance", f"{balance}; {guess}")]
-    for key in ("width", "height", "width_to_height"):
-        if key in facts:
-            low, middle, high = (f"{value:.4g}" for value in facts[key].values())
-            rows.append((key.replace("_", " "), f"{low} to {high}, median {middle}"))
-    if facts.get("formats"):
-        rows.append(("formats", ", ".join(f"{n} {name}" for name, n in facts["formats"].items())))
-    kinds = [f"{n} {name}" for name, n in facts.get("kinds", {}).items() if n]
-    if facts["flat"]:
-        kinds.append(f"{facts['flat']} of nearly one colour (not compared with others)")
-    if kinds:
-        rows.append(("of these", ", ".join(kinds)))
-    if "groups" in facts:
-        rows.append(("groups", str(facts["groups"])))
-    return [f"{name:<16}{text}" for name, text in rows]
