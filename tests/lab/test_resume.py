@@ -48,7 +48,7 @@ def run_it(folder, data, resume, dies_at_write=None):
 
         writing.os.fsync = die
     recipe = Small(data=str(data / "pictures"))
-    execute(recipe, "small", folder, resume=resume, save_every=0, quiet=True)
+    execute(recipe, "small", folder, resume=resume, save_every=0.0, quiet=True)
 
 
 def begin(folder, data, **options):

@@ -37,7 +37,8 @@ class Augment:
         for field in fields(self):
             value = getattr(self, field.name)
             if value < 0:
-                raise OptionError(f"--augment.{field.name} {value} must not be negative")
+                flag = field.name.replace("_", "-")
+                raise OptionError(f"--augment.{flag} {value} must not be negative")
         for name in ("crop", "shift", "resized_crop", "colour", "cutout"):
             if getattr(self, name) > 1:
                 flag = name.replace("_", "-")

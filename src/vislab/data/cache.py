@@ -12,6 +12,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,7 @@ def kept(
         pixels: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
         if pixels.shape != shape or pixels.dtype != np.uint8:
             raise ValueError("its shape is wrong")
-    except ValueError as error:
+    except (ValueError, EOFError) as error:  # an empty file gives the latter
         raise DataError(f"{path} is damaged ({error}); delete it, it will be made anew") from error
     return pixels
 
@@ -132,7 +133,8 @@ def _make(
             f"{error.strerror}; free some space or point VISLAB_HOME at another folder"
         ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # its folder may be missing too, and that was said already
+            partial.unlink()
 
 
 def _files_digest(listing: Listing) -> str:

@@ -14,7 +14,15 @@ from vislab.data.arrays import Arrays
 from vislab.data.folders import require_whole
 from vislab.data.listing import SPLITS, Listing
 from vislab.data.sources import open_source
-from vislab.data.splits import balanced_subset, draw_split, hold_out_validation
+from vislab.data.splits import (
+    TEST,
+    TRAIN,
+    VAL,
+    at_most,
+    balanced_subset,
+    draw_split,
+    hold_out_validation,
+)
 from vislab.errors import DataError, OptionError
 
 SHAPES_COUNTS = {"train": 10_000, "val": 1_000, "test": 2_000}
@@ -111,9 +119,10 @@ def pictures(
     """Open a data set: a name of the catalogue, or a folder or zip of the user's.
 
     `shapes` takes a difficulty after a colon: `shapes:hard`. `per_class` takes that many training
-    pictures of each class; the pictures to test on stay all. `validation` moves that share of the
-    training pictures to validation when the set has none. Splits and subsets never depend on the
-    seed of a run, so that two runs are tested on the same pictures.
+    pictures of each class, and at most as many for validation; those to test on stay all.
+    `validation` moves that share of the training pictures to validation when the set has none.
+    Splits and subsets never depend on the seed of a run, so that two runs are tested on the same
+    pictures.
     """
     if not 8 <= size <= 2048:
         raise OptionError(f"--size {size} is out of range; pictures may be 8 to 2048 pixels wide")
@@ -137,9 +146,11 @@ def _chosen(
 ) -> Int[np.ndarray, " m"]:
     if per_class is None:
         return np.arange(len(labels))
-    train = np.flatnonzero(splits == 0)
+    train, val = np.flatnonzero(splits == TRAIN), np.flatnonzero(splits == VAL)
     subset = train[balanced_subset(labels[train], per_class, classes)]
-    return np.sort(np.concatenate([subset, np.flatnonzero(splits != 0)]))
+    # Validating on far more pictures than are trained on would take most of the time.
+    val = val[at_most(labels[val], per_class)]
+    return np.sort(np.concatenate([subset, val, np.flatnonzero(splits == TEST)]))
 
 
 def _subset_name(per_class: int | None) -> str:
@@ -191,8 +202,8 @@ def _from_arrays(
     arrays: Arrays, origin: str, size: int, per_class: int | None, validation: float
 ) -> Pictures:
     splits = arrays.splits if arrays.official else draw_split(arrays.labels)
-    if validation > 0 and not (splits == 1).any():
-        train = np.flatnonzero(splits == 0)
+    if validation > 0 and not (splits == VAL).any():
+        train = np.flatnonzero(splits == TRAIN)
         splits = splits.copy()
         splits[train] = draw_split(arrays.labels[train], shares=(1 - validation, validation, 0.0))
     rows = _chosen(arrays.labels, splits, arrays.classes, per_class)

@@ -98,16 +98,26 @@ def balanced_subset(
     The draw for a class does not depend on how many are asked for: 10 per class are among the
     100 per class. Raises DataError when a class has fewer.
     """
-    chosen = []
-    for label, name in enumerate(classes):
-        rows = np.flatnonzero(labels == label)
-        if len(rows) < per_class:
-            raise DataError(
-                f"class {name!r} has {len(rows)} pictures to train on, {per_class} per class were "
-                f"asked for; ask for at most {len(rows)} or leave --per-class out"
-            )
-        chosen.append(np.random.default_rng([seed, label]).permutation(rows)[:per_class])
-    return np.sort(np.concatenate(chosen))
+    counts = np.bincount(labels, minlength=len(classes))
+    if counts.min() < per_class:
+        rarest = int(counts.argmin())
+        name, count = classes[rarest], counts[rarest]
+        raise DataError(
+            f"class {name!r} has {count} pictures to train on, {per_class} per class were "
+            f"asked for; ask for at most {count} or leave --per-class out"
+        )
+    return at_most(labels, per_class, seed=seed)
+
+
+def at_most(
+    labels: Int[np.ndarray, " n"], per_class: int, *, seed: int = 0
+) -> Int[np.ndarray, " m"]:
+    """Return the rows of up to `per_class` pictures of each class, ascending."""
+    chosen = [
+        np.random.default_rng([seed, int(label)]).permutation(np.flatnonzero(labels == label))
+        for label in np.unique(labels)
+    ]
+    return np.sort(np.concatenate([np.zeros(0, dtype=np.int64), *(c[:per_class] for c in chosen)]))
 
 
 def sides_of(names: Sequence[str]) -> UInt8[np.ndarray, " n"]:

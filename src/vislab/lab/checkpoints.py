@@ -25,7 +25,13 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     last = folder / "last.ckpt"
     with replacing(folder / "next.ckpt") as file:
-        torch.save({**state, "format": FORMAT}, file)
+        try:
+            torch.save({**state, "format": FORMAT}, file)
+        except RuntimeError as error:
+            # torch hides a full disk behind an error of its own, raised while it cleans up.
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from error
+            raise
     with saying_why(last):
         if last.exists():
             last.replace(folder / "previous.ckpt")

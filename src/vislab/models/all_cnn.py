@@ -11,7 +11,7 @@ from torch import Tensor, nn
 class AllCNN(nn.Module):
     """(N, 3, S, S) to logits (N, K); S at least 8."""
 
-    def __init__(self, *, classes: int, width: int = 32) -> None:
+    def __init__(self, *, classes: int, width: int = 16) -> None:
         super().__init__()
         self.features = nn.Sequential(
             *_conv(3, width),

@@ -5,6 +5,7 @@ layer. What the courses compare is an option: batch normalisation (Ioffe and Sze
 arXiv:1502.03167) and Gaussian noise on every activation while training.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -35,7 +36,7 @@ class ConvNet(nn.Module):
         self,
         *,
         classes: int,
-        widths: tuple[int, ...] = (32, 64, 128),
+        widths: Sequence[int] = (16, 32, 64),
         batch_norm: bool = True,
         noise: float = 0.0,
     ) -> None:
