@@ -83,12 +83,12 @@ class Augmentation(Recipe):
         claim("the whole ladder is worth climbing", "whole ladder: gain in accuracy", at_least=0.0),
     )
     quick = {
-        "data": "shapes",
-        "per_class": 40,
+        "data": "shapes:easy",
+        "per_class": 20,
         "networks": ("batch-norm",),
-        "rungs": ("none", "flip", "crop", "cutout"),
-        "epochs": 20,
-        "batch": 64,
+        "rungs": ("none", "flip", "crop", "colour"),
+        "epochs": 60,
+        "batch": 50,
     }
     smoke = {
         "data": "shapes:easy",

@@ -89,7 +89,7 @@ class ResNetOverfit(Recipe):
             at_least=0.0,
         ),
     )
-    quick = {"data": "shapes", "per_class": 20, "epochs": 15}
+    quick = {"data": "shapes:easy", "per_class": 30, "size": 32, "epochs": 30}
     course_protocol = {"size": 224, "epochs": 38}
     smoke = {"data": "shapes:easy", "per_class": 4, "size": 32, "epochs": 2, "batch": 16}
 

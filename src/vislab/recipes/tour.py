@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 class Tour(Recipe):
     """A first walk: a network that learns by heart, and what keeps networks from it.
 
-    Everything here runs offline, on generated pictures of shapes. First a ResNet-18 learns 200
+    Everything here runs offline, on generated pictures of shapes. First a ResNet-18 learns 300
     pictures by heart, then once more with augmentation. After it a small ConvNet climbs a ladder
     of augmentations, one step at a time.
 
-    Question: A network gets 200 training pictures right, every one. How many of 2 000 new ones?
+    Question: A network gets 300 training pictures right, every one. How many of 2 000 new ones?
     Look at: The right answers: the distance between the first bar and the second is called the
     generalisation gap.
     Look at: The preview of the rungs, then the gain of each: what did the network need to be shown?
