@@ -4,6 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command does, before torch is loaded
+
 import torch
 
 from vislab.ops.seeding import generator

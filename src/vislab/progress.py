@@ -79,7 +79,8 @@ def _bar(what: str, total: int | None, unit: str) -> Iterator[Advance]:
 
 
 def _lines(what: str, total: int | None, unit: str) -> Iterator[Advance]:
-    begun = last = time.monotonic()
+    begun = time.monotonic()
+    last = begun - LINE_EVERY  # so that the first line waits for nothing but patience
     done = 0
 
     def advance(count: int, note: str = "") -> None:

@@ -105,7 +105,7 @@ def test_what_nobody_foresaw_is_a_sentence_too_and_a_traceback_with_debug(capsys
 def test_a_reader_that_goes_away_is_no_failure():
     code = "import sys; from vislab.cli.main import main; sys.exit(main(['data', 'list']))"
     done = subprocess.run(
-        f"{sys.executable} -c \"{code}\" | head -1; exit ${{PIPESTATUS[0]}}",
+        f'{sys.executable} -c "{code}" | head -1; exit ${{PIPESTATUS[0]}}',
         shell=True,
         executable="/bin/bash",
         capture_output=True,

@@ -94,7 +94,9 @@ def test_a_loss_that_is_not_a_number_stops_the_run_and_saves_the_batch(few, lab)
     pictures = data.pictures(few, size=16)
     task = small_task(Optim("sgd", lr=1e18), batch_norm=False)
     lab.save_every = 0.0
-    with pytest.raises(NonFiniteLoss, match=r"became .* at step \d+ \(epoch \d+\) of training") as e:
+    with pytest.raises(
+        NonFiniteLoss, match=r"became .* at step \d+ \(epoch \d+\) of training"
+    ) as e:
         lab.fit(task, pictures, epochs=20, batch=12)
     assert "--optim.clip 1" in str(e.value)
     folder = lab.run.path / "checkpoints/training"

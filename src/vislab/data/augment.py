@@ -56,6 +56,8 @@ class Augment:
             if not value or field.name == "magnitude":
                 continue
             parts.append(field.name if value is True else f"{field.name} {value:g}")
+            if field.name == "randaugment":
+                parts[-1] += f" of strength {self.magnitude}"
         return ", ".join(parts) or "none"
 
     @property

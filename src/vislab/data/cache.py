@@ -1,7 +1,7 @@
 """Pictures decoded once, kept as one memory-mapped array of bytes beside a fingerprint.
 
 `cache/KEY.npy` holds (N, S, S, 3) uint8; `cache/KEY.json` says what it was made from. The key
-covers the files' names, sizes and times, the size S and the version of the decoder, so a changed
+covers the files' places, sizes and times, the size S and the version of the decoder, so a changed
 picture gives another key. A memory map is read page by page: memory does not grow with N.
 """
 
@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -109,6 +110,7 @@ def _make(
     partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path.parent)
         free = shutil.disk_usage(path.parent).free
         if free < needed:
             raise DataError(
@@ -117,6 +119,7 @@ def _make(
                 "VISLAB_HOME at a larger disk"
             )
         pixels = open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
+        reserve(partial)
         done = 0
         with track(f"decoding {name}", total=shape[0], unit="pictures") as advance:
             for chunk in produce():
@@ -137,11 +140,26 @@ def _make(
             partial.unlink()
 
 
+def reserve(path: Path) -> None:
+    """Take the file's whole room on the disk: a map over a hole dies when the disk fills up."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left half made more than a day ago."""
+    for left in folder.glob("*.part"):
+        if time.time() - left.stat().st_mtime > 86_400:
+            left.unlink(missing_ok=True)
+
+
 def _files_digest(listing: Listing) -> str:
     """Return a digest of names, sizes and times. A zip counts once, not member by member."""
     digest = hashlib.sha256()
     for source in listing.sources:
         status = source.stat()
+        digest.update(f"{source.resolve()}\n".encode())
         if source.is_file():
             digest.update(f"{source.name} {status.st_size} {status.st_mtime_ns}\n".encode())
     for row, member in enumerate(listing.members):

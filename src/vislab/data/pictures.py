@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from vislab.data import cache, shapes
+from vislab.data import cache, decode, shapes
 from vislab.data.arrays import Arrays
 from vislab.data.folders import require_whole
 from vislab.data.listing import SPLITS, Listing
@@ -126,6 +126,8 @@ def pictures(
     """
     if not 8 <= size <= 2048:
         raise OptionError(f"--size {size} is out of range; pictures may be 8 to 2048 pixels wide")
+    if not 0 <= validation < 1:
+        raise OptionError(f"--validation {validation} is a share: at least 0 and below 1")
     if per_class is not None and per_class < 1:
         raise OptionError(f"--per-class {per_class} leaves nothing to train on; use 1 or more")
     name, _, level = where.partition(":")
@@ -170,6 +172,7 @@ def _from_listing(
 ) -> Pictures:
     if validation > 0:
         listing = hold_out_validation(listing, validation)
+    _require_train(listing.name, listing.classes, listing.labels[listing.splits == TRAIN])
     rows = _chosen(listing.labels, listing.splits, listing.classes, per_class)
     listing = replace(
         listing,
@@ -179,7 +182,6 @@ def _from_listing(
         splits=listing.splits[rows],
         groups=None if listing.groups is None else tuple(listing.groups[row] for row in rows),
     )
-    _require_train(listing.name, listing.classes, listing.labels[listing.splits == 0])
     notes = listing.notes
     if listing.unlabelled:
         notes += (f"{len(listing.unlabelled)} pictures have no label and are left out",)
@@ -207,7 +209,11 @@ def _from_arrays(
         splits = splits.copy()
         splits[train] = draw_split(arrays.labels[train], shares=(1 - validation, validation, 0.0))
     rows = _chosen(arrays.labels, splits, arrays.classes, per_class)
-    about = {"size": size, "rows": cache.digest(rows), "source": cache.digest(arrays.pixels)}
+    about = {
+        "decoder": decode.VERSION,
+        "rows": cache.digest(rows),
+        "source": cache.digest(arrays.pixels),
+    }
     pixels = cache.kept(
         arrays.name,
         about,

@@ -5,23 +5,26 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from vislab.errors import pick
 
 
 @contextmanager
-def tap(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+def tap(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Run the block in eval mode and collect the outputs of the named layers.
 
     Hooks are removed and every module's own mode is restored, also after an error. Raises
-    UnknownName when a layer is not in `model.named_modules()`.
+    UnknownName when a layer is not in `model.named_modules()`. An output is what the layer gave, a
+    tensor for most.
     """
     modules = dict(model.named_modules())
     modes = {module: module.training for module in model.modules()}
-    seen: dict[str, Tensor] = {}
+    # A ReLU that works in place would write over what the layer before it gave.
+    in_place: list[Any] = [m for m in model.modules() if getattr(m, "inplace", False) is True]
+    seen: dict[str, Any] = {}
 
-    def keep(_module: nn.Module, _inputs: Any, output: Tensor, *, name: str) -> None:
+    def keep(_module: nn.Module, _inputs: Any, output: Any, *, name: str) -> None:
         seen[name] = output
 
     hooks = []
@@ -30,9 +33,13 @@ def tap(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
             module = pick(modules, name, "layer")
             hooks.append(module.register_forward_hook(partial(keep, name=name)))
         model.eval()
+        for module in in_place:
+            module.inplace = False
         yield seen
     finally:
         for hook in hooks:
             hook.remove()
         for module, mode in modes.items():
             module.training = mode
+        for module in in_place:
+            module.inplace = True

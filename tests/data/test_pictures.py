@@ -1,0 +1,453 @@
+"""From a name or a path to pictures that can be learned from."""
+
+import io
+import random
+import zipfile
+from importlib import import_module
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.lab.small_recipe import few_pictures
+from vislab.data import shapes
+from vislab.data.arrays import Arrays
+from vislab.data.folders import list_folder
+from vislab.data.pictures import Pictures, pictures
+from vislab.data.sources import open_source
+from vislab.errors import DataError, OptionError, UnknownName
+
+module = import_module("vislab.data.pictures")  # `vislab.data.pictures` is the function in it
+
+
+@pytest.fixture(autouse=True)
+def own(tmp_path, monkeypatch):
+    monkeypatch.setenv("VISLAB_HOME", str(tmp_path / "home"))
+
+
+def write(folder, counts, side=8):
+    """Fill class folders; every picture is another grey. Returns the folder."""
+    shade = 0
+    for name, count in counts.items():
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            shade += 1
+            Image.new("RGB", (side, side), (shade, shade, shade)).save(
+                folder / name / f"{number:02}.png"
+            )
+    return folder
+
+
+def contents(opened):
+    """What each side holds: (side, name of the picture, class, its bytes)."""
+    rows = []
+    for side in ("train", "val", "test"):
+        split = opened.split(side)
+        pixels = split.take(np.arange(len(split)))
+        for name, label, picture in zip(split.names, split.labels, pixels, strict=True):
+            rows.append((side, name, opened.classes[label], picture.tobytes()))
+    return rows
+
+
+def test_the_digits_are_scikit_learns_split_eight_to_one_to_one():
+    from sklearn.datasets import load_digits
+
+    opened, held = pictures("digits", size=8), load_digits()
+    about = opened.about()
+    assert opened.classes == tuple("0123456789")
+    assert sum(about["counts"].values()) == 1797
+    assert about["counts"]["test"] == pytest.approx(179.7, abs=5)
+    assert about["counts"]["val"] == pytest.approx(179.7, abs=5)
+    assert about["split"] == "drawn, stratified, seed 0"
+    test = opened.split("test")
+    for place in (0, 77, len(test) - 1):
+        row = int(test.names[place])
+        shown = test.take(np.array([place]))[0]
+        assert np.abs(shown / 255 - held.images[row][..., None] / 16).max() <= 0.5 / 255
+        assert test.labels[place] == held.target[row]
+
+
+def test_digits_enlarged_are_the_same_digits():
+    small, large = (pictures("digits", size=size, per_class=4) for size in (8, 24))
+    assert small.names == large.names
+    assert large.pixels.shape[1:] == (24, 24, 3)
+    for side in ("train", "test"):
+        one, other = (p.split(side).take(slice(0, 30)).astype(float) for p in (small, large))
+        shrunk = other.reshape(len(other), 8, 3, 8, 3, 3).mean(axis=(2, 4))
+        per_picture = [
+            np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(one, shrunk, strict=True)
+        ]
+        assert min(per_picture) > 0.97
+
+
+def test_shapes_come_drawn_on_three_sides():
+    opened = pictures("shapes", size=8, per_class=3)
+    assert opened.name == "shapes"
+    assert opened.classes == tuple(shapes.CLASSES)
+    assert opened.about()["counts"] == {"train": 30, "val": 30, "test": 2000}
+    assert opened.about()["origin"] == "generated"
+    assert opened.about()["split"] == "came with the pictures"
+    assert np.bincount(opened.split("train").labels).tolist() == [3] * 10
+    chosen = [int(name) for name in opened.split("train").names]
+    assert max(chosen) < 10_000
+    assert [int(name) for name in opened.split("test").names] == list(range(11_000, 13_000))
+    scenes = shapes.draw_scenes(np.array([*chosen, 12_999]))
+    kept = opened.pixels[[*range(30), -1]]
+    assert np.array_equal(kept, shapes.render(scenes, size=8))
+    assert np.array_equal(opened.labels[[*range(30), -1]], shapes.labels(scenes))
+
+
+@pytest.fixture
+def few_shapes(monkeypatch):
+    monkeypatch.setattr(module, "SHAPES_COUNTS", {"train": 70, "val": 20, "test": 30})
+
+
+def test_each_difficulty_of_shapes_is_another_set(few_shapes):
+    opened = [pictures(name, size=8) for name in ("shapes", "shapes:easy", "shapes:hard")]
+    assert [one.name for one in opened] == ["shapes", "shapes:easy", "shapes:hard"]
+    assert len({one.pixels.tobytes() for one in opened}) == 3
+    medium = pictures("shapes:medium", size=8)
+    assert medium.name == "shapes"
+    assert np.array_equal(medium.pixels, opened[0].pixels)
+
+
+def test_shapes_keep_their_own_validation_pictures(few_shapes):
+    assert pictures("shapes", size=8, validation=0.5).about()["counts"]["val"] == 20
+
+
+def test_an_unknown_difficulty_lists_those_there_are():
+    with pytest.raises(UnknownName, match=r"hrad.*Did you mean 'hard'\? Known: easy, hard, medium"):
+        pictures("shapes:hrad", size=8)
+
+
+def test_an_own_folder_is_opened_picture_by_picture(tmp_path):
+    folder = write(tmp_path / "fruit.2024", {"pear": 10, "apple": 11})
+    opened = pictures(str(folder), size=8)
+    assert opened.name == "fruit.2024"
+    assert opened.classes == ("apple", "pear")
+    assert opened.about()["origin"] == "own files"
+    rows = contents(opened)
+    assert len(rows) == 21
+    for _, name, label, content in rows:
+        assert label == name.split("/")[0]
+        assert content == np.asarray(Image.open(folder / name)).tobytes()
+
+
+def test_a_zip_holds_what_its_folder_holds(tmp_path):
+    folder = write(tmp_path / "fruit", {"pear": 10, "apple": 11})
+    archive = tmp_path / "fruit.zip"
+    with zipfile.ZipFile(archive, "w") as opened:
+        for path in folder.rglob("*.png"):
+            opened.write(path, path.relative_to(folder))
+    one, other = pictures(str(folder), size=8), pictures(str(archive), size=8)
+    named = [(side, f"fruit.zip/{name}", *rest) for side, name, *rest in contents(one)]
+    assert contents(other) == named
+
+
+def test_a_split_that_came_with_the_pictures_is_kept(tmp_path):
+    opened = pictures(str(few_pictures(tmp_path / "set")), size=16)
+    assert opened.official
+    assert opened.about()["counts"] == {"train": 36, "val": 9, "test": 15}
+    assert all(name.startswith(side) for side, name, *_ in contents(opened))
+
+
+def test_splits_and_subsets_depend_on_the_data_alone(tmp_path, monkeypatch):
+    folder = write(tmp_path / "set", {"a": 23, "b": 17, "c": 20})
+    seen = []
+    for seed in (0, 1):
+        monkeypatch.setenv("VISLAB_HOME", str(tmp_path / f"home {seed}"))
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002
+        torch.manual_seed(seed)
+        seen.append(contents(pictures(str(folder), size=8, per_class=4, validation=0.2)))
+    assert seen[0] == seen[1]
+    larger = pictures(str(folder), size=11, per_class=4, validation=0.2)
+    assert [row[:3] for row in contents(larger)] == [row[:3] for row in seen[0]]
+
+
+def test_the_pictures_to_test_on_stay_whatever_is_trained_on(tmp_path):
+    folder = str(write(tmp_path / "set", {"a": 23, "b": 17}))
+
+    def held(**options):
+        rows = contents(pictures(folder, size=8, **options))
+        return {side: [row[1:] for row in rows if row[0] == side] for side in ("train", "test")}
+
+    everything = held()
+    three, five, validated = held(per_class=3), held(per_class=5), held(validation=0.3)
+    assert everything["test"] == three["test"] == five["test"] == validated["test"]
+    assert set(three["train"]) < set(five["train"]) < set(everything["train"])
+    assert [label for _, label, _ in three["train"]] == ["a"] * 3 + ["b"] * 3
+
+
+def test_no_more_pictures_of_a_class_are_validated_on_than_trained_on(tmp_path):
+    folder = str(write(tmp_path / "set", {"a": 60, "b": 21}))  # of them 6 and 2 for validation
+    kept = [pictures(folder, size=8, per_class=n).split("val") for n in (1, 4, 16)]
+    assert [np.bincount(val.labels).tolist() for val in kept] == [[1, 1], [4, 2], [6, 2]]
+    assert set(kept[0].names) < set(kept[1].names) < set(kept[2].names)
+
+
+def test_validation_pictures_are_held_out_of_training_class_by_class(tmp_path):
+    folder = tmp_path / "set"
+    write(folder / "train", {"a": 20, "b": 40})
+    write(folder / "test", {"a": 2, "b": 2})
+    plain, validated = (pictures(str(folder), size=8, validation=v) for v in (0.0, 0.25))
+    assert plain.about()["counts"] == {"train": 60, "val": 0, "test": 4}
+    assert validated.about()["counts"] == {"train": 45, "val": 15, "test": 4}
+    assert np.bincount(validated.split("val").labels).tolist() == [5, 10]
+    assert {row[1:] for row in contents(plain)} == {row[1:] for row in contents(validated)}
+
+
+def arrays_of(labels, splits):
+    """A set that came with a test side: picture i is all i."""
+    pixels = np.arange(len(labels), dtype=np.uint8)[:, None, None, None]
+    return Arrays(
+        name="raw",
+        classes=("a", "b"),
+        pixels=np.broadcast_to(pixels, (len(labels), 8, 8, 3)).copy(),
+        labels=np.array(labels),
+        splits=np.array(splits, dtype=np.uint8),
+        official=True,
+    )
+
+
+def test_validation_is_held_out_of_a_set_of_raw_pixels_too(monkeypatch):
+    raw = arrays_of([0, 1] * 20 + [0, 1, 1], [0] * 40 + [2] * 3)
+    monkeypatch.setattr(module, "open_source", lambda where: (raw, "official files"))
+    opened = pictures("raw", size=8, validation=0.25)
+    assert opened.about()["counts"] == {"train": 30, "val": 10, "test": 3}
+    assert np.bincount(opened.split("val").labels).tolist() == [5, 5]
+    for row, name in enumerate(opened.names):
+        assert (opened.pixels[row] == int(name)).all()
+        assert opened.labels[row] == raw.labels[int(name)]
+    assert (raw.splits == [0] * 40 + [2] * 3).all()  # the set itself was not written on
+    subset = pictures("raw", size=8, validation=0.25, per_class=3)
+    assert subset.about()["counts"] == {"train": 6, "val": 6, "test": 3}
+    assert subset.about()["subset"] == "3 per class, drawn"
+
+
+def test_more_pictures_of_a_class_than_there_are_names_the_class_and_the_count(tmp_path):
+    folder = write(tmp_path / "set", {"a": 30, "b": 20})
+    with pytest.raises(DataError, match=r"class 'b' has 16 pictures to train on, 17 per class"):
+        pictures(str(folder), size=8, per_class=17)
+    assert len(pictures(str(folder), size=8, per_class=16).split("train")) == 32
+
+
+@pytest.mark.parametrize("per_class", [0, -3])
+def test_no_pictures_per_class_are_refused(per_class):
+    with pytest.raises(OptionError, match=rf"--per-class {per_class} leaves nothing to train on"):
+        pictures("digits", size=8, per_class=per_class)
+
+
+@pytest.mark.parametrize("size", [7, 0, -1, 2049])
+def test_a_size_out_of_range_is_refused(size):
+    with pytest.raises(OptionError, match=rf"--size {size} is out of range; .* 8 to 2048"):
+        pictures("digits", size=size)
+
+
+def test_one_class_alone_is_nothing_to_tell_apart(tmp_path):
+    folder = write(tmp_path / "set", {"cat": 9})
+    with pytest.raises(DataError, match="set has one class only, 'cat'; two or more are needed"):
+        pictures(str(folder), size=8)
+
+
+def test_a_class_without_training_pictures_is_named(tmp_path):
+    folder = write(tmp_path / "set", {"a": 3, "b": 3, "c": 2})
+    sides = ["train", "train", "test"] * 2 + ["val", "test"]
+    paths = sorted(path.relative_to(folder) for path in folder.rglob("*.png"))
+    rows = [f"{p},{p.parent},{side}" for p, side in zip(paths, sides, strict=True)]
+    (folder / "labels.csv").write_text("\n".join(["path,label,split", *rows]))
+    with pytest.raises(DataError, match="class 'c' of set has no picture to train on"):
+        pictures(str(folder), size=8)
+
+
+def test_a_misspelt_name_gets_the_nearest_one():
+    with pytest.raises(UnknownName, match=r"'digit'\. Did you mean 'digits'\?.*no folder or zip"):
+        pictures("digit", size=8)
+
+
+def test_a_colon_after_another_name_is_no_difficulty():
+    with pytest.raises(UnknownName, match="digits:hard"):
+        pictures("digits:hard", size=8)
+
+
+@pytest.mark.parametrize("where", ["./nothing", "my/pictures", "pictures.zip"])
+def test_a_path_that_leads_nowhere_is_not_taken_for_a_name(where):
+    with pytest.raises(DataError, match=rf"there is no folder or zip at {where}"):
+        pictures(where, size=8)
+
+
+def test_an_own_folder_may_have_any_name_but_those_of_the_catalogue(tmp_path, monkeypatch):
+    write(tmp_path / "fruit", {"a": 4, "b": 4})
+    monkeypatch.chdir(tmp_path)
+    assert pictures("fruit", size=8).name == "fruit"
+
+
+def test_a_set_for_another_task_says_so():
+    with pytest.raises(DataError, match="coco is in the catalogue for tasks other than"):
+        open_source("coco")
+
+
+def test_the_shapes_to_look_at_are_the_first_thousand():
+    found, origin = open_source("shapes")
+    assert origin == "generated"
+    assert len(found) == 1000
+    scenes = shapes.draw_scenes(np.array([0, 999]))
+    assert np.array_equal(found.pixels[[0, -1]], shapes.render(scenes, size=64))
+    assert np.array_equal(found.labels[[0, -1]], shapes.labels(scenes))
+
+
+def test_labels_without_pictures_are_refused_by_name(tmp_path):
+    folder = write(tmp_path / "set", {"a": 4, "b": 4})
+    rows = [f"{p.relative_to(folder)},{p.parent.name}" for p in folder.rglob("*.png")]
+    (folder / "labels.csv").write_text("\n".join(["path,label", *rows, "a/99.png,a"]))
+    with pytest.raises(DataError, match=r"names 1 pictures that are not there \(first: a/99\.png"):
+        pictures(str(folder), size=8)
+
+
+def test_pictures_without_labels_are_left_out_and_told(tmp_path):
+    folder = write(tmp_path / "set", {"a": 10, "b": 10})
+    Image.new("RGB", (8, 8)).save(folder / "loose.png")
+    assert pictures(str(folder), size=8).about()["notes"] == [
+        "1 pictures have no label and are left out"
+    ]
+
+
+def made(pixels, labels, splits, classes=("a", "b", "c")):
+    count = len(pixels)
+    return Pictures(
+        name="made",
+        classes=classes,
+        size=pixels.shape[1],
+        pixels=pixels,
+        labels=np.asarray(labels),
+        splits=np.asarray(splits, dtype=np.uint8),
+        names=tuple(f"{row}.png" for row in range(count)),
+        origin="own files",
+        official=False,
+    )
+
+
+def test_normalisation_is_mean_and_deviation_of_the_training_pictures():
+    chance = np.random.default_rng(0)
+    wide = np.array([60, 120, 250])
+    pixels = (chance.random((613, 5, 5, 3)) * wide).astype(np.uint8)
+    splits = chance.integers(0, 3, 613)
+    pixels[splits != 0] = 255  # what is tested on must not be looked at
+    opened = made(pixels, chance.integers(0, 3, 613), splits)
+    train = pixels[splits == 0].astype(np.float64) / 255
+    mean, deviation = opened.normalisation
+    np.testing.assert_allclose(mean, train.mean(axis=(0, 1, 2)), rtol=1e-12)
+    np.testing.assert_allclose(deviation, train.std(axis=(0, 1, 2)), rtol=1e-9)
+
+
+def test_normalisation_of_many_pictures_looks_at_five_thousand_from_end_to_end():
+    rows = np.arange(20_003)
+    shades = (rows * 256 // 20_003).astype(np.uint8)[:, None, None, None]  # 0 up to 255
+    seen = []
+
+    class Watched(np.ndarray):
+        def __getitem__(self, key):
+            found = super().__getitem__(key)
+            seen.append(len(found))
+            return found
+
+    pixels = shades.repeat(3, axis=3).view(Watched)
+    mean, deviation = made(pixels, np.zeros_like(rows), np.zeros_like(rows)).normalisation
+    assert sum(seen) == 5000
+    assert mean[0] == pytest.approx(0.5, abs=0.002)
+    assert deviation[0] == pytest.approx(1 / 12**0.5, abs=0.002)
+
+
+def test_pictures_of_one_colour_do_not_divide_by_zero():
+    opened = made(np.full((4, 5, 5, 3), 51, np.uint8), [0, 1, 2, 0], [0] * 4)
+    mean, deviation = opened.normalisation
+    assert mean == pytest.approx((0.2, 0.2, 0.2))
+    assert deviation == (1e-3, 1e-3, 1e-3)
+
+
+def test_majority_is_the_share_of_the_largest_class_of_a_side():
+    opened = made(np.zeros((9, 5, 5, 3), np.uint8), [0, 1, 2, 2, 2, 1, 1, 1, 0], [0] * 4 + [2] * 5)
+    assert opened.majority() == 3 / 5  # 2, 1, 1, 1, 0
+    assert opened.majority("train") == 2 / 4
+    assert opened.majority("val") == 0.0
+
+
+def test_a_side_holds_its_own_pictures_in_order():
+    pixels = (
+        np.arange(9, dtype=np.uint8)[:, None, None, None].repeat(5, 1).repeat(5, 2).repeat(3, 3)
+    )
+    opened = made(pixels, [0, 1, 2] * 3, [0, 1, 2, 0, 0, 2, 1, 0, 0])
+    train = opened.split("train")
+    assert len(train) == 5
+    assert train.names == ("0.png", "3.png", "4.png", "7.png", "8.png")
+    assert train.labels.tolist() == [0, 0, 1, 1, 2]
+    taken = train.take(np.array([4, 1]))
+    assert taken[:, 0, 0, 0].tolist() == [8, 3]
+    taken[:] = 0  # a copy
+    assert train.take(slice(3, 5))[:, 0, 0, 0].tolist() == [7, 8]
+
+
+def test_a_report_says_this_of_the_data(tmp_path):
+    folder = few_pictures(tmp_path / "colours")
+    assert pictures(str(folder), size=16, per_class=5).about() == {
+        "name": "colours",
+        "classes": ["blue", "green", "red"],
+        "size": 16,
+        "counts": {"train": 15, "val": 9, "test": 15},
+        "origin": "own files",
+        "subset": "5 per class, drawn",
+        "split": "came with the pictures",
+        "chance": 1 / 3,
+        "majority": 1 / 3,
+        "notes": [],
+    }
+
+
+def as_seen(archive, member):
+    return np.asarray(Image.open(io.BytesIO(archive.read(member))).convert("RGB"))
+
+
+@pytest.mark.realdata
+def test_cifar10_in_two_zips_is_listed_as_it_was_split(real_data):
+    listing = list_folder(real_data / "cifar10")
+    counts = np.bincount(listing.splits * 10 + listing.labels.astype(int), minlength=30)
+    assert counts.tolist() == [5000] * 10 + [0] * 10 + [1000] * 10
+
+
+@pytest.mark.realdata
+def test_cifar10_is_opened_under_the_right_names(real_data, tmp_path):
+    """All of train.zip and, of the 10 000 to test on, two of each class."""
+    folder = tmp_path / "cifar10"
+    folder.mkdir()
+    (folder / "train.zip").symlink_to(real_data / "cifar10" / "train.zip")
+    with (
+        zipfile.ZipFile(real_data / "cifar10" / "test.zip") as whole,
+        zipfile.ZipFile(folder / "test.zip", "w") as part,
+    ):
+        for member in whole.namelist()[::1000] + whole.namelist()[5::1000]:
+            part.writestr(member, whole.read(member))
+    opened = pictures(str(folder), size=32, per_class=5)
+    assert opened.about()["counts"] == {"train": 50, "val": 0, "test": 20}
+    for side in ("train", "test"):
+        split = opened.split(side)
+        archive = zipfile.ZipFile(folder / f"{side}.zip")
+        for place, name in enumerate(split.names):
+            member = name.removeprefix(f"{side}.zip/")
+            assert opened.classes[split.labels[place]] == member.split("/")[0]
+            assert np.array_equal(split.take(np.array([place]))[0], as_seen(archive, member))
+        archive.close()
+
+
+@pytest.mark.realdata
+def test_eurosat_in_a_zip_is_split_by_us(real_data):
+    path = real_data / "eurosat_250_per_class.zip"
+    opened = pictures(str(path), size=64, per_class=3)
+    assert opened.about()["counts"] == {"train": 30, "val": 30, "test": 250}
+    assert opened.majority() == 0.1
+    train, archive = opened.split("train"), zipfile.ZipFile(path)
+    for place, name in enumerate(train.names):
+        member = name.removeprefix(f"{path.name}/")
+        assert opened.classes[train.labels[place]] == member.split("/")[0]
+        assert np.array_equal(train.take(np.array([place]))[0], as_seen(archive, member))
+    archive.close()
