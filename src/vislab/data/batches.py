@@ -17,6 +17,7 @@ from vislab.data.augment import Augment
 from vislab.data.augment_batch import colours, cover, draw_mix, geometry, normalise
 from vislab.data.pictures import Pictures, Split
 from vislab.errors import OptionError
+from vislab.ops.memory import keep_freed_memory
 from vislab.ops.seeding import generator
 
 
@@ -50,6 +51,7 @@ class Batches:
         rank: int = 0,
         world: int = 1,
     ) -> None:
+        keep_freed_memory()
         self.split = pictures.split(split)
         self.classes = len(pictures.classes)
         self.mean, self.deviation = pictures.normalisation
@@ -84,8 +86,8 @@ class Batches:
         mix = draw_mix(self.augment, whole, side, draws)
         # Mixing needs the partners too, each looking as it does where it stands itself.
         needed = mine if mix is None else torch.unique(torch.cat([mine, mix.partner[mine]]))
-        pixels = torch.from_numpy(self.split.take(rows[needed.numpy()]))
-        pixels = geometry(self.augment, pixels, needed, whole, draws)
+        places = self.split.rows[rows[needed.numpy()]]
+        pixels = geometry(self.augment, self.split.pixels, places, needed, whole, draws)
         pixels = pixels.to(self.device, non_blocking=True)
         pixels = colours(self.augment, pixels, needed, whole, draws)
         images = normalise(pixels, self.mean, self.deviation)

@@ -1,5 +1,6 @@
 """Pictures ready to learn from: decoded, split, with class names and normalisation."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -75,12 +76,17 @@ class Pictures:
 
     @cached_property
     def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Mean and standard deviation of each channel in [0, 1], over ≤ 5 000 training pictures."""
+        """Mean and standard deviation of each channel in [0, 1], over the training pictures.
+
+        Of many or large pictures, evenly chosen pictures and pixels: about four million.
+        """
         train = self.split("train")
-        places = np.linspace(0, len(train) - 1, min(len(train), 5_000)).astype(np.int64)
+        places = np.linspace(0, len(train) - 1, min(len(train), 4_000)).astype(np.int64)
+        step = max(1, math.isqrt(len(places) * self.size**2 // 4_000_000))
         total, squares, count = np.zeros(3), np.zeros(3), 0
         for start in range(0, len(places), 250):
-            values = train.take(places[start : start + 250]).reshape(-1, 3) / 255.0
+            rows = train.rows[places[start : start + 250]]
+            values = self.pixels[rows, ::step, ::step].reshape(-1, 3) / 255.0
             total += values.sum(axis=0)
             squares += (values**2).sum(axis=0)
             count += len(values)
