@@ -40,6 +40,16 @@ def everyone(pixels):
     return torch.arange(len(pixels)), len(pixels)
 
 
+def moved_by(way, pixels, rows, count, draws):
+    """Return these rows of a batch as `geometry` reads and moves them."""
+    return geometry(way, pixels.numpy(), np.arange(len(pixels)), rows, count, draws)
+
+
+def enlarged(pixels, boxes):
+    still = torch.zeros(len(pixels), dtype=torch.bool)
+    return resize_boxes(pixels.numpy(), np.arange(len(pixels)), boxes, still)
+
+
 @pytest.mark.parametrize("pad", [1, 2, 7], ids=lambda pad: f"pad {pad}")
 @pytest.mark.parametrize(("mode", "numpy_mode"), [("constant", "constant"), ("replicate", "edge")])
 def test_every_window_is_what_numpy_cuts_from_the_padded_picture(mode, numpy_mode, pad):
@@ -54,7 +64,7 @@ def test_every_window_is_what_numpy_cuts_from_the_padded_picture(mode, numpy_mod
 def test_a_crop_brings_black_in_and_a_shift_repeats_the_border():
     white = flat([255] * 60)
     cropped, shifted = (
-        geometry(way, white, *everyone(white), generator(4))
+        moved_by(way, white, *everyone(white), generator(4))
         for way in (Augment(crop=0.3), Augment(shift=0.3))
     )
     black = (cropped == 0).all(dim=3)  # (N, S, S)
@@ -67,7 +77,7 @@ def test_a_crop_brings_black_in_and_a_shift_repeats_the_border():
 
 def test_the_smallest_crop_still_moves_by_a_pixel():
     pixels = noise(40, 7)
-    moved = geometry(Augment(crop=0.01), pixels, *everyone(pixels), generator(0))
+    moved = moved_by(Augment(crop=0.01), pixels, *everyone(pixels), generator(0))
     assert not torch.equal(moved, pixels)
     inner = moved[:, 1:-1, 1:-1]
     for y, x in [(0, 0), (0, 1), (1, 2), (2, 2)]:  # some of each, of the nine there are
@@ -77,13 +87,22 @@ def test_the_smallest_crop_still_moves_by_a_pixel():
 def test_the_whole_picture_as_window_is_the_picture():
     pixels = noise(5, 7)
     whole = torch.tensor([[0, 0, 7, 7]]).repeat(5, 1)
-    assert torch.equal(resize_boxes(pixels, whole), pixels)
+    assert torch.equal(enlarged(pixels, whole), pixels)
+
+
+def test_a_mirrored_window_is_the_mirror_of_the_window():
+    pixels, boxes = noise(4, 9), torch.tensor([[1, 2, 5, 6]]).repeat(4, 1)
+    turned = torch.tensor([True, False, True, False])
+    out = resize_boxes(pixels.numpy(), np.array([3, 2, 1, 0]), boxes, turned)
+    still = enlarged(pixels, boxes).flip(0)
+    assert torch.equal(out[1::2], still[1::2])
+    assert torch.equal(out[::2], still[::2].flip(2))
 
 
 def test_a_window_of_one_pixel_gives_a_picture_of_its_colour():
     pixels = noise(3, 7)
     boxes = torch.tensor([[0, 0, 1, 1], [6, 2, 1, 1], [3, 6, 1, 1]])
-    out = resize_boxes(pixels, boxes)
+    out = enlarged(pixels, boxes)
     for picture, source, (top, left, _, _) in zip(out, pixels, boxes.tolist(), strict=True):
         assert (picture == source[top, left]).all()
 
@@ -94,7 +113,7 @@ def test_enlarged_windows_agree_with_torch_on_floats_picture_by_picture():
     for _ in range(50):
         height, width = chance.integers(1, 10, 2)
         boxes.append([chance.integers(10 - height), chance.integers(10 - width), height, width])
-    out = resize_boxes(pixels, torch.tensor(boxes))
+    out = enlarged(pixels, torch.tensor(boxes))
     for picture, source, (top, left, height, width) in zip(out, pixels, boxes, strict=True):
         window = source[top : top + height, left : left + width].permute(2, 0, 1)[None].float()
         expected = F.interpolate(window, (9, 9), mode="bilinear")[0].permute(1, 2, 0)
@@ -124,7 +143,7 @@ def test_resized_crops_cover_the_asked_share_and_keep_near_to_square():
 
 def test_half_of_the_pictures_are_mirrored_and_the_rest_are_not_touched():
     pixels = noise(1500, 3)
-    out = geometry(Augment(flip=True), pixels, *everyone(pixels), generator(0))
+    out = moved_by(Augment(flip=True), pixels, *everyone(pixels), generator(0))
     mirrored = (out == pixels.numpy()[:, :, ::-1].copy()).all(dim=(1, 2, 3))
     kept = (out == pixels).all(dim=(1, 2, 3))
     assert (mirrored ^ kept).all()
@@ -305,7 +324,7 @@ def test_some_of_a_batch_look_as_they_do_in_the_whole(way, data, seed, side):
 
     def through(pixels, rows):
         draws = generator(seed)
-        pixels = geometry(way, pixels, rows, count, draws)
+        pixels = moved_by(way, pixels, rows, count, draws)
         pixels = colours(way, pixels, rows, count, draws)
         images = normalise(pixels, (0.4, 0.5, 0.6), (0.2, 0.3, 0.25))
         return cover(way, images, rows, count, draws), draws.get_state()
@@ -326,7 +345,7 @@ def test_every_step_changes_something_and_never_its_input(name):
     pixels = noise(8, 9)
     kept = pixels.clone()
     rows, draws = torch.arange(8), generator(0)
-    moved = geometry(STEPS[name], pixels, rows, 8, draws)
+    moved = moved_by(STEPS[name], pixels, rows, 8, draws)
     out = colours(STEPS[name], moved, rows, 8, draws)
     images = normalise(out, (0.5, 0.5, 0.5), (1.0, 1.0, 1.0))
     covered = cover(STEPS[name], images.clone(), rows, 8, draws)
