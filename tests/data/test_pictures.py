@@ -228,9 +228,13 @@ def test_validation_is_held_out_of_a_set_of_raw_pixels_too(monkeypatch):
 
 def test_more_pictures_of_a_class_than_there_are_names_the_class_and_the_count(tmp_path):
     folder = write(tmp_path / "set", {"a": 30, "b": 20})
-    with pytest.raises(DataError, match=r"class 'b' has 16 pictures to train on, 17 per class"):
-        pictures(str(folder), size=8, per_class=17)
-    assert len(pictures(str(folder), size=8, per_class=16).split("train")) == 32
+    asked = pictures(str(folder), size=8, per_class=17)
+    assert "class 'b' has 16 pictures to train on, so 16 of each class are taken" in asked.notes[-1]
+    assert asked.subset == "16 per class, drawn"
+    assert len(asked.split("train")) == 32
+    exact = pictures(str(folder), size=8, per_class=16)
+    assert exact.names == asked.names
+    assert not exact.notes
 
 
 @pytest.mark.parametrize("per_class", [0, -3])

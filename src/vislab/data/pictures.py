@@ -125,7 +125,8 @@ def pictures(
     """Open a data set: a name of the catalogue, or a folder or zip of the user's.
 
     `shapes` takes a difficulty after a colon: `shapes:hard`. `per_class` takes that many training
-    pictures of each class, and at most as many for validation; those to test on stay all.
+    pictures of each class, or as many as the smallest class has, and at most as many for
+    validation; those to test on stay all.
     `validation` moves that share of the training pictures to validation when the set has none.
     Splits and subsets never depend on the seed of a run, so that two runs are tested on the same
     pictures.
@@ -161,6 +162,24 @@ def _chosen(
     return np.sort(np.concatenate([subset, val, np.flatnonzero(splits == TEST)]))
 
 
+def _afforded(
+    train_labels: Int[np.ndarray, " n"], classes: tuple[str, ...], per_class: int | None
+) -> tuple[int | None, tuple[str, ...]]:
+    """Return how many of each class there are to take, at most `per_class`, and a note if fewer."""
+    if per_class is None:
+        return None, ()
+    counts = np.bincount(train_labels, minlength=len(classes))
+    rarest = int(counts.argmin())
+    count = int(counts[rarest])
+    if count >= per_class:
+        return per_class, ()
+    note = (
+        f"class {classes[rarest]!r} has {count} pictures to train on, so {count} of each class are "
+        f"taken, not {per_class}; --per-class None takes all"
+    )
+    return count, (note,)
+
+
 def _subset_name(per_class: int | None) -> str:
     return "all" if per_class is None else f"{per_class} per class, drawn"
 
@@ -179,6 +198,9 @@ def _from_listing(
     if validation > 0:
         listing = hold_out_validation(listing, validation)
     _require_train(listing.name, listing.classes, listing.labels[listing.splits == TRAIN])
+    per_class, fewer = _afforded(
+        listing.labels[listing.splits == TRAIN], listing.classes, per_class
+    )
     rows = _chosen(listing.labels, listing.splits, listing.classes, per_class)
     listing = replace(
         listing,
@@ -188,7 +210,7 @@ def _from_listing(
         splits=listing.splits[rows],
         groups=None if listing.groups is None else tuple(listing.groups[row] for row in rows),
     )
-    notes = listing.notes
+    notes = listing.notes + fewer
     if listing.unlabelled:
         notes += (f"{len(listing.unlabelled)} pictures have no label and are left out",)
     return Pictures(
@@ -214,6 +236,7 @@ def _from_arrays(
         train = np.flatnonzero(splits == TRAIN)
         splits = splits.copy()
         splits[train] = draw_split(arrays.labels[train], shares=(1 - validation, validation, 0.0))
+    per_class, fewer = _afforded(arrays.labels[splits == TRAIN], arrays.classes, per_class)
     rows = _chosen(arrays.labels, splits, arrays.classes, per_class)
     about = {
         "decoder": decode.VERSION,
@@ -237,6 +260,7 @@ def _from_arrays(
         origin=origin,
         official=arrays.official,
         subset=_subset_name(per_class),
+        notes=fewer,
     )
 
 
@@ -246,6 +270,7 @@ def _shapes(difficulty: str, size: int, per_class: int | None) -> Pictures:
     splits = np.repeat(np.arange(3, dtype=np.uint8), list(SHAPES_COUNTS.values()))
     scenes = shapes.draw_scenes(numbers, difficulty=difficulty)
     labels = shapes.labels(scenes)
+    per_class, fewer = _afforded(labels[splits == TRAIN], shapes.CLASSES, per_class)
     rows = _chosen(labels, splits, shapes.CLASSES, per_class)
 
     def produce() -> Iterator[UInt8[np.ndarray, "m s s 3"]]:
@@ -269,4 +294,5 @@ def _shapes(difficulty: str, size: int, per_class: int | None) -> Pictures:
         origin="generated",
         official=True,
         subset=_subset_name(per_class),
+        notes=fewer,
     )

@@ -79,7 +79,7 @@ class ResNetOverfit(Recipe):
     claims = (
         claim("it memorises its training pictures", "train/accuracy", at_least=0.99),
         claim(
-            "memorising is not understanding: most of the gap stays",
+            "knowing by heart is not understanding",
             "gap in accuracy",
             at_least=0.2,
         ),
