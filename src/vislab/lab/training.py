@@ -155,7 +155,8 @@ class Conductor(lightning.Callback):
         if self.plan.seconds is not None and processes.share(self.seconds) >= self.plan.seconds:
             self.stopped_by, stop = "minutes", True
         last = stop or self.epoch == self.plan.epochs
-        if last or time.monotonic() - self.saved >= self.plan.save_every:
+        # One process decides for all: saving is a meeting that none may miss.
+        if last or processes.share(time.monotonic() - self.saved >= self.plan.save_every):
             self.save(trainer, task, last=last)
         if stop:
             trainer.should_stop = True
@@ -242,8 +243,6 @@ class Conductor(lightning.Callback):
                 self.saved = time.monotonic() + max(
                     0.0, taken / SAVING_SHARE - self.plan.save_every
                 )
-        if self.plan.save_every > 0:
-            self.saved = processes.share(self.saved)
 
 
 def train(
