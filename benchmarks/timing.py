@@ -38,6 +38,8 @@ def about() -> dict[str, Any]:
     import torch
     import torchvision
 
+    from vislab.runs.environment import processor
+
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -48,16 +50,6 @@ def about() -> dict[str, Any]:
         "processor": processor(),
         "system": platform.system(),
     }
-
-
-def processor() -> str:
-    """Return the processor's name where the system tells it."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.machine()
 
 
 def write(name: str, rows: list[dict[str, Any]]) -> None:
