@@ -128,6 +128,11 @@ class Lab:
             found = outcome_of(task.network, pictures, "val", device=self.device, quiet=True)
             return {"val/loss": float(found.losses.mean()), "val/accuracy": found.accuracy}
 
+        def known() -> float:
+            return outcome_of(
+                task.network, pictures, "train", device=self.device, quiet=True
+            ).accuracy
+
         plan = Plan(
             name=file_name(name) if name else "training",
             seed=self.seed,
@@ -144,6 +149,7 @@ class Lab:
             self.run,
             plan,
             validate=validate if has_validation else None,
+            known=known,
             quiet=self.quiet,
         )
         self._seconds_used += float(state["seconds"])

@@ -41,7 +41,7 @@ class Plan:
     seed: int
     epochs: int
     seconds: float | None  # stop after about this long, with the schedule run through
-    until: float | None  # stop after an epoch whose training accuracy reaches this
+    until: float | None  # stop once this share of the training pictures is right
     patience: int | None  # stop after so many epochs without a better validation accuracy
     save_every: float  # seconds between checkpoints
 
@@ -72,10 +72,11 @@ class Conductor(lightning.Callback):
         batches: Batches,
         run: RunFolder,
         validate: Callable[[], dict[str, float]] | None,
+        known: Callable[[], float],
         advance: Advance,
     ) -> None:
         self.plan, self.batches, self.run = plan, batches, run
-        self.validate, self.advance = validate, advance
+        self.validate, self.known, self.advance = validate, known, advance
         self.folder = run.path / "checkpoints" / plan.name
         self.epoch, self.step = 0, 0  # the step about to be taken
         self.trained_before = 0.0  # seconds, before this process
@@ -189,9 +190,11 @@ class Conductor(lightning.Callback):
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
         }
         self.counts = dict.fromkeys(self.counts, 0.0)
-        stop = self.plan.until is not None and accuracy >= self.plan.until
-        if stop:
-            self.stopped_by = "until"
+        stop = False
+        if self.plan.until is not None and accuracy >= self.plan.until:
+            # Batch normalisation answers otherwise once its averages stand still: ask again.
+            stop = self.known() >= self.plan.until
+            self.stopped_by = "until" if stop else self.stopped_by
         if self.validate is not None:
             line |= self.validate()
             stop |= self._keep_best(task, line["val/accuracy"])
@@ -252,10 +255,13 @@ def train(
     plan: Plan,
     *,
     validate: Callable[[], dict[str, float]] | None,
+    known: Callable[[], float],
     quiet: bool,
 ) -> dict[str, Any]:
     """Train to the end, from the last checkpoint if there is one, and return the final state.
 
+    `validate` returns losses and accuracy on the validation pictures, `known` the share of the
+    training pictures, as they are, that the network has right.
     The task holds the final weights afterwards: the best on validation where there was one, else
     the last. Raises NonFiniteLoss, with the batch saved, when the loss or a weight stops being a
     number; the last good checkpoint stays.
@@ -268,7 +274,7 @@ def train(
     total = plan.epochs * batches.steps
     if state is None or not state["finished"]:
         with track(f"training {name}", total=total, quiet=quiet or run.silent) as advance:
-            conductor = Conductor(plan, batches, run, validate, advance)
+            conductor = Conductor(plan, batches, run, validate, known, advance)
             if state is not None:
                 task.load_state_dict(state["task"])
                 conductor.continue_from(state)
