@@ -108,7 +108,8 @@ class Lab:
 
         Give a `name` when a recipe trains more than once. The unnamed training is the one that
         `predict` uses. With validation pictures the best epoch's weights are kept and its accuracy
-        is returned; without, the last epoch's and None.
+        is returned; without, the last epoch's and None. With `until`, training ends when that share
+        of the training pictures is right, and the last weights are kept.
         """
         if epochs < 1:
             raise OptionError(f"--epochs {epochs} trains nothing; use 1 or more")

@@ -262,9 +262,10 @@ def train(
 
     `validate` returns losses and accuracy on the validation pictures, `known` the share of the
     training pictures, as they are, that the network has right.
-    The task holds the final weights afterwards: the best on validation where there was one, else
-    the last. Raises NonFiniteLoss, with the batch saved, when the loss or a weight stops being a
-    number; the last good checkpoint stays.
+    The task holds the final weights afterwards: the best on validation where there was one; the
+    last otherwise, and where `until` asks for the training pictures to be known. Raises
+    NonFiniteLoss, with the batch saved, when the loss or a weight stops being a number; the last
+    good checkpoint stays.
     """
     folder = run.path / "checkpoints" / plan.name
     state = load_checkpoint(folder)
@@ -284,7 +285,7 @@ def train(
             state = _go(task, conductor, state)
     else:
         task.load_state_dict(state["task"])
-    if state["best"]:
+    if state["best"] and plan.until is None:
         task.network.load_state_dict(state["best"]["weights"])
     return state
 

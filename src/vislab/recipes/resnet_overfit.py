@@ -118,6 +118,7 @@ class ResNetOverfit(Recipe):
             epochs=self.epochs,
             batch=self.batch,
             augment=self.augment,
+            until=1.0,
             name="augmented",
         )
         lab.test(other, pictures, split="train", name="augmented")
