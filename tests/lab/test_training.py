@@ -89,7 +89,7 @@ def test_minutes_are_a_budget_and_the_schedule_runs_through(few, tmp_path):
     lab.fit(small_task(optim), data.pictures(few, size=16), epochs=100_000, batch=36)
     entry = run.result.costs[0]
     assert entry["stopped_by"] == "minutes"
-    assert 3.9 < entry["seconds"] < 8
+    assert 3.9 < entry["seconds"] < 60  # one slow step may be added
     assert logged(run)[-1]["lr"] < 0.1 * optim.lr
 
 
