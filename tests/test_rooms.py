@@ -12,7 +12,8 @@ import vislab
 # Lower floors first. A room may import rooms on lower floors, never beside or above it.
 FLOORS = [
     {"errors", "progress"},
-    {"ops", "runs"},
+    {"ops"},
+    {"runs", "scratch"},
     {"data", "models", "explain"},
     {"tasks"},
     {"lab"},

@@ -1,0 +1,5 @@
+"""Gradients derived by hand: layers, losses, update rules and networks without autograd."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,85 @@
+"""Update rules: what to do with a weight once its gradient is known.
+
+Each takes the weights w, their gradient dw and a config, and returns the next weights and the
+config to hand in next time. What is missing in the config is filled with the default.
+
+    sgd             w -= η dw
+    sgd_momentum    v = μ v - η dw                      w += v           (Polyak 1964)
+    rmsprop         s = ρ s + (1 - ρ) dw²               w -= η dw / (√s + ε)   (Hinton 2012)
+    adam            t += 1, before it is used           (Kingma and Ba 2015, algorithm 1)
+                    m = β1 m + (1 - β1) dw              v = β2 v + (1 - β2) dw²
+                    m̂ = m / (1 - β1^t)                  v̂ = v / (1 - β2^t)
+                    w -= η m̂ / (√v̂ + ε)
+
+η is `learning_rate`. torch's momentum keeps v without η and multiplies when it is used: the same
+path as long as η stays the same.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vislab.scratch import expect
+
+Config = dict[str, Any]
+Rule = Callable[[Tensor, Tensor, Config | None], tuple[Tensor, Config]]
+
+
+def sgd(w: Tensor, dw: Tensor, config: Config | None = None) -> tuple[Tensor, Config]:
+    """Step against the gradient. Config: learning_rate (1e-2)."""
+    config = _begun(w, dw, config, learning_rate=1e-2)
+    return w - config["learning_rate"] * dw, config
+
+
+def sgd_momentum(w: Tensor, dw: Tensor, config: Config | None = None) -> tuple[Tensor, Config]:
+    """Step along a velocity. Config: learning_rate (1e-2), momentum (0.9), velocity."""
+    config = _begun(w, dw, config, learning_rate=1e-2, momentum=0.9)
+    velocity = config.get("velocity", torch.zeros_like(w))
+    velocity = config["momentum"] * velocity - config["learning_rate"] * dw
+    config["velocity"] = velocity
+    return w + velocity, config
+
+
+def rmsprop(w: Tensor, dw: Tensor, config: Config | None = None) -> tuple[Tensor, Config]:
+    """Step by the gradient over its running size.
+
+    Config: learning_rate (1e-2), decay_rate (0.99), epsilon (1e-8), cache.
+    """
+    config = _begun(w, dw, config, learning_rate=1e-2, decay_rate=0.99, epsilon=1e-8)
+    decay = config["decay_rate"]
+    squares = config.get("cache", torch.zeros_like(w))
+    squares = decay * squares + (1 - decay) * dw * dw
+    config["cache"] = squares
+    step = config["learning_rate"] * dw / (squares.sqrt() + config["epsilon"])
+    return w - step, config
+
+
+def adam(w: Tensor, dw: Tensor, config: Config | None = None) -> tuple[Tensor, Config]:
+    """Step by the running gradient over its running size, both corrected for their zero start.
+
+    Config: learning_rate (1e-3), beta1 (0.9), beta2 (0.999), epsilon (1e-8), m, v, t.
+    """
+    config = _begun(w, dw, config, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8)
+    beta1, beta2 = config["beta1"], config["beta2"]
+    t = config.get("t", 0) + 1
+    m = beta1 * config.get("m", torch.zeros_like(w)) + (1 - beta1) * dw
+    v = beta2 * config.get("v", torch.zeros_like(w)) + (1 - beta2) * dw * dw
+    config |= {"t": t, "m": m, "v": v}
+    unbiased_m, unbiased_v = m / (1 - beta1**t), v / (1 - beta2**t)
+    step = config["learning_rate"] * unbiased_m / (unbiased_v.sqrt() + config["epsilon"])
+    return w - step, config
+
+
+RULES: dict[str, Rule] = {
+    "sgd": sgd,
+    "sgd_momentum": sgd_momentum,
+    "rmsprop": rmsprop,
+    "adam": adam,
+}
+
+
+def _begun(w: Tensor, dw: Tensor, config: Config | None, **defaults: float) -> Config:
+    expect.shape("dw", dw, tuple(w.shape), like=w)
+    return {**defaults, **(config or {})}
