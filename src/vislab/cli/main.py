@@ -11,6 +11,7 @@ from vislab.errors import VislabError, pick
 COMMANDS = {
     "list": "the recipes: what each does and which pictures it needs",
     "run": "run a recipe: `vislab run resnet-overfit --quick`",
+    "twin": "gradients by hand against autograd: do they agree?",
     "compare": "put runs side by side, with intervals",
     "predict": "ask a finished run's network about new pictures",
     "data": "the catalogue of pictures; check a folder of your own",

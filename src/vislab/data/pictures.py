@@ -66,6 +66,7 @@ class Pictures:
     official: bool
     subset: str = "all"
     notes: tuple[str, ...] = ()
+    scaled: bool = True  # whether normalisation divides by the standard deviation as well
 
     def split(self, name: str) -> Split:
         """Return one side: train, val or test. A side may be empty."""
@@ -78,7 +79,8 @@ class Pictures:
     def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation of each channel in [0, 1], over the training pictures.
 
-        Of many or large pictures, evenly chosen pictures and pixels: about four million.
+        Of many or large pictures, evenly chosen pictures and pixels: about four million. The
+        deviation is 1 where the pictures are only centred.
         """
         train = self.split("train")
         places = np.linspace(0, len(train) - 1, min(len(train), 4_000)).astype(np.int64)
@@ -92,7 +94,13 @@ class Pictures:
             count += len(values)
         mean = total / count
         deviation = np.sqrt(np.maximum(squares / count - mean**2, 1e-6))
+        if not self.scaled:
+            deviation = np.ones(3)
         return tuple(map(float, mean)), tuple(map(float, deviation))
+
+    def centred(self) -> "Pictures":
+        """Return the same pictures, normalised by taking the mean away and no more."""
+        return replace(self, scaled=False)
 
     def majority(self, split: str = "test") -> float:
         """Return the share of the largest class: what always guessing it would score."""

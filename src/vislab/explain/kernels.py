@@ -4,7 +4,7 @@ Source: GNR-650, assignment 1.
 """
 
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from vislab.errors import ShapeError
@@ -17,11 +17,16 @@ def kernels(model: nn.Module) -> UInt8[Tensor, "f h w 3"]:
     """
     for module in model.modules():
         if isinstance(module, nn.Conv2d) and module.in_channels == 3 and module.groups == 1:
-            weights = module.weight.detach().float().cpu()  # (F, 3, H, W)
-            largest = weights.abs().amax(dim=(1, 2, 3), keepdim=True).clamp_min(1e-12)
-            shades = 127.5 * (1 + weights / largest)
-            return shades.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+            return weights_as_pictures(module.weight.detach())
     raise ShapeError("the model has no convolution over 3 channels to show in colour")
+
+
+def weights_as_pictures(weights: Float[Tensor, "f 3 h w"]) -> UInt8[Tensor, "f h w 3"]:
+    """Return weights over RGB as pictures, each stretched to its own full range; 0 is mid grey."""
+    weights = weights.float().cpu()
+    largest = weights.abs().amax(dim=(1, 2, 3), keepdim=True).clamp_min(1e-12)
+    shades = 127.5 * (1 + weights / largest)
+    return shades.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
 def kernel_magnitudes(model: nn.Module) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """The bench with one run open on it: what a recipe uses to tell its experiment."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from vislab.errors import DataError, OptionError
 from vislab.lab import processes
 from vislab.lab.checkpoints import save_weights
 from vislab.lab.costs import costs
+from vislab.lab.solving import CHECKED, Terms, data_of, solve
 from vislab.lab.testing import Outcome, outcome_of
 from vislab.lab.training import Plan, train
 from vislab.ops.seeding import seed_of
@@ -23,7 +24,9 @@ from vislab.runs.folder import RunFolder, file_name
 from vislab.runs.intervals import Interval, wilson
 from vislab.runs.references import Protocol, as_cells
 from vislab.runs.writing import write_json
+from vislab.scratch.solver import Solver
 from vislab.tasks.classify import Classify
+from vislab.tasks.engines import ByHand
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -155,10 +158,50 @@ class Lab:
         )
         self._seconds_used += float(state["seconds"])
         self._reseed(name)
-        self._note_protocol(task, pictures, augment, batch, state, name)
+        optim = task.optim
+        self._note_protocol(
+            task, pictures, augment.describe(), optim.describe(), optim.schedule, batch, state, name
+        )
         if not name:
             self.keep(task, pictures)
         return float(state["best"]["accuracy"]) if state["best"] else None
+
+    def solve(
+        self,
+        task: ByHand,
+        pictures: Pictures,
+        *,
+        rule: str,
+        config: Mapping[str, float],
+        epochs: int,
+        batch: int,
+        decay: float = 1.0,
+        name: str = "",
+    ) -> Solver:
+        """Train by `scratch.Solver`, with either engine, as `fit` trains a task.
+
+        The best epoch's weights on validation are kept. Returns the solver with its histories. A
+        `name` is needed when a recipe trains more than once, as for `fit`.
+        """
+        if epochs < 1:
+            raise OptionError(f"--epochs {epochs} trains nothing; use 1 or more")
+        solver = Solver(
+            task.engine, data_of(pictures, task), rule, dict(config), decay, batch, epochs,
+            num_train_samples=CHECKED, seed=seed_of(self.seed, name, "batches"),
+        )  # fmt: skip
+        fit_name = file_name(name) if name else "training"
+        terms = Terms(fit_name, self._seconds_for_next(), self.save_every, self.quiet)
+        state = solve(solver, self.run, terms)
+        self._seconds_used += float(state["seconds"])
+        self._reseed(name)
+        schedule = "constant" if decay == 1 else f"×{decay:g} an epoch"
+        self._note_protocol(
+            task, pictures, "none", f"{rule} {config['learning_rate']:g}", schedule, batch, state,
+            name,
+        )  # fmt: skip
+        if not name:
+            self.keep(task, pictures)
+        return solver
 
     def _seconds_for_next(self) -> float | None:
         if self.minutes is None:
@@ -170,9 +213,11 @@ class Lab:
 
     def _note_protocol(
         self,
-        task: Classify,
+        task: Classify | ByHand,
         pictures: Pictures,
-        augment: Augment,
+        augmentation: str,
+        optimiser: str,
+        schedule: str,
         batch: int,
         state: dict[str, Any],
         name: str,
@@ -196,9 +241,9 @@ class Lab:
                 pixels=pictures.origin,
                 size=pictures.size,
                 network=built.get("name", type(task.model).__name__),
-                augmentation=augment.describe(),
-                optimiser=task.optim.describe(),
-                schedule=task.optim.schedule,
+                augmentation=augmentation,
+                optimiser=optimiser,
+                schedule=schedule,
                 batch=batch,
                 epochs=epochs,
                 metric="accuracy",
@@ -213,7 +258,7 @@ class Lab:
         self.run.result.costs.append(entry)
         return entry
 
-    def keep(self, task: Classify, pictures: Pictures) -> None:
+    def keep(self, task: Classify | ByHand, pictures: Pictures) -> None:
         """Make this network the run's own: the one that `predict` uses."""
         mean, deviation = pictures.normalisation
         about = {
@@ -230,7 +275,7 @@ class Lab:
 
     def test(
         self,
-        task: Classify,
+        task: Classify | ByHand,
         pictures: Pictures,
         *,
         split: str = "test",
@@ -282,7 +327,9 @@ class Lab:
         title = f"{name} test predictions" if name else "test predictions"
         self.run.add_table(title, columns, rows, folded=True, shown=False)
 
-    def _examine(self, task: Classify, pictures: Pictures, outcome: Outcome, name: str) -> None:
+    def _examine(
+        self, task: Classify | ByHand, pictures: Pictures, outcome: Outcome, name: str
+    ) -> None:
         before = f"{name} " if name else ""
         side, classes = pictures.split("test"), pictures.classes
         certainty = outcome.probabilities.max(axis=1)
@@ -323,7 +370,7 @@ class Lab:
         )
         if not self.run.silent:
             entry = self._cost_entry(name)
-            entry.update(costs(task.network, pictures.size, self.device))
+            entry.update(costs(task.model, pictures.size, self.device))
 
     def record(
         self,

@@ -31,11 +31,16 @@ class Recipe:
     """
 
     group: ClassVar[str] = "Your own"
+    verb: ClassVar[str] = "run"  # the command that runs it
     references: ClassVar[tuple[Reference, ...]] = ()
     claims: ClassVar[tuple[Claim, ...]] = ()
     quick: ClassVar[Mapping[str, Any]] = {}
     course_protocol: ClassVar[Mapping[str, Any]] = {}
     smoke: ClassVar[Mapping[str, Any]] = {}
+
+    def words(self) -> list[str]:
+        """Return its options as typed after its name on a command line."""
+        return flags(self)
 
     def run(self, lab: "Lab") -> None:
         """Tell the experiment, using the bench."""
@@ -76,9 +81,12 @@ def _restored(hint: Any, value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def flags(recipe: Recipe) -> list[str]:
-    """Return the options that turn this recipe's defaults into it, as typed on a command line."""
-    return _flags(plain(recipe), plain(type(recipe)()), "")
+def flags(recipe: Recipe, beside: Recipe | None = None) -> list[str]:
+    """Return the options that turn a recipe's defaults into it, as typed on a command line.
+
+    With `beside`, those that turn that one into it.
+    """
+    return _flags(plain(recipe), plain(beside or type(recipe)()), "")
 
 
 def _flags(values: dict[str, Any], defaults: dict[str, Any], prefix: str) -> list[str]:

@@ -15,7 +15,7 @@ from vislab.errors import OptionError, RunError, VislabError
 from vislab.lab import processes
 from vislab.lab.bench import Lab
 from vislab.lab.costs import peak_memory
-from vislab.lab.recipe import Recipe, flags, plain
+from vislab.lab.recipe import Recipe, plain
 from vislab.runs.environment import environment
 from vislab.runs.folder import RunFolder, read_json
 from vislab.runs.intervals import over_seeds
@@ -138,7 +138,7 @@ def close(run: RunFolder) -> None:
 
 def command(recipe: Recipe, name: str, conditions: Conditions) -> str:
     """Return the command that repeats the run on the same data."""
-    words = ["vislab", "run", name, *flags(recipe), "--seed", str(conditions.seed)]
+    words = ["vislab", recipe.verb, name, *recipe.words(), "--seed", str(conditions.seed)]
     if conditions.seeds > 1:
         words += ["--seeds", str(conditions.seeds)]
     if conditions.minutes is not None:

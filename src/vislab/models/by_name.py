@@ -6,6 +6,7 @@ from typing import Any
 from torch import nn
 
 from vislab.errors import OptionError, pick
+from vislab.models import course_networks
 from vislab.models.all_cnn import AllCNN
 from vislab.models.convnet import ConvNet
 from vislab.models.resnet import resnet18
@@ -16,6 +17,7 @@ NETWORKS: dict[str, Build] = {
     "all-cnn": AllCNN,
     "convnet": ConvNet,
     "resnet18": resnet18,
+    **course_networks.NETWORKS,
 }
 
 

@@ -32,8 +32,7 @@ class Dropout:
         if not training:
             return x, None
         drawn = torch.rand(x.shape, generator=generator, dtype=x.dtype, device=x.device)
-        mask = (drawn >= p) / (1 - p)
-        mask = mask.to(x.dtype)
+        mask = (drawn >= p).to(x.dtype) / (1 - p)
         return x * mask, mask
 
     @staticmethod

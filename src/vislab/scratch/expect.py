@@ -8,6 +8,8 @@ from torch import Tensor
 
 from vislab.errors import OptionError, ShapeError
 
+Number = int | float  # to beartype, an int is no float
+
 
 def floats(name: str, x: Tensor, axes: str) -> None:
     """Ask for a float tensor with these axes, such as "N, C, H, W", and no empty batch.
@@ -69,7 +71,7 @@ def finite(name: str, x: Tensor) -> None:
         )
 
 
-def option(name: str, value: float, *, low: float, below: float = float("inf")) -> None:
+def option(name: str, value: Number, *, low: Number, below: Number = float("inf")) -> None:
     """Ask for low <= value < below."""
     if not low <= value < below:
         top = f" and below {below:g}" if below != float("inf") else ""

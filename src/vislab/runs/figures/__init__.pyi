@@ -1,11 +1,15 @@
+from .agreement import rounding as rounding
+from .agreement import rounding_dots as rounding_dots
 from .charts import bars as bars
 from .charts import confusion_matrix as confusion_matrix
 from .charts import curves as curves
 from .charts import ladder as ladder
 from .charts import reliability as reliability
+from .heat_maps import heat_map as heat_map
 from .sheets import map_grid as map_grid
 from .sheets import named_rows as named_rows
 from .sheets import picture_grid as picture_grid
+from .signal import signal as signal
 from .style import BLUE as BLUE
 from .style import PALETTE as PALETTE
 from .style import RIGHT as RIGHT
