@@ -8,6 +8,22 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from tests.scratch.in_torch import (
+    attention_lstm,
+    batch_norm,
+    conv,
+    dropout,
+    group_norm,
+    layer_norm,
+    linear,
+    linear_over_time,
+    lstm,
+    lstm_step,
+    max_pool,
+    multi_head_attention,
+    rnn,
+    rnn_step,
+)
 from vislab.ops.seeding import generator
 from vislab.scratch import (
     LSTM,
@@ -41,7 +57,7 @@ from vislab.scratch.correlation import FEW_CHANNELS
 
 STEP = 1e-4  # of finite differences
 ROOM = 2e-3  # how far from a kink an input must lie: a step moves what is behind it by less
-MANY = 100  # numbers; with more, random directions and some coordinates are looked at, not all
+MANY = 30  # numbers; with more, random directions and some coordinates are looked at, not all
 WORDS = torch.tensor([[3, 0, 3], [1, 3, 5]])  # of a table of 7; 3 comes more than once
 
 
@@ -77,43 +93,6 @@ def case(name, layer, witness, *shapes, kinks=None, fixed=None, step=False, **op
     return Case(name, forward, backward, witness, shapes, kinks, fixed or {}, options)
 
 
-# What torch says. Weights of linear layers are transposed there, gates in another order.
-
-
-def linear(x, w, b):
-    return F.linear(x.flatten(1), w.T, b)
-
-
-def conv(x, w, b, stride=1, pad=0):
-    return F.conv2d(x, w, b, stride=stride, padding=pad)
-
-
-def max_pool(x, size=2, stride=2):
-    return F.max_pool2d(x, size, stride)
-
-
-def batch_norm(
-    x, gamma, beta, running_mean, running_var, training=True, momentum=0.9, eps=1e-5
-):
-    mean, var = running_mean.clone(), running_var.clone()
-    return F.batch_norm(x, mean, var, gamma, beta, training, 1 - momentum, eps)
-
-
-def layer_norm(x, gamma, beta, eps=1e-5):
-    return F.layer_norm(x, x.shape[-1:], gamma, beta, eps)
-
-
-def group_norm(x, gamma, beta, groups, eps=1e-5):
-    return F.group_norm(x, groups, gamma, beta, eps)
-
-
-def dropout(x, p, training):
-    if not training:
-        return x
-    stays = torch.rand(x.shape, dtype=x.dtype, generator=generator("mask")) >= p
-    return torch.where(stays, x / (1 - p), 0)
-
-
 class SeededDropout:
     """Dropout whose mask is the same at every call, as a difference of two calls needs it."""
 
@@ -124,6 +103,10 @@ class SeededDropout:
         return Dropout.forward(x, p, training, generator("mask"))
 
 
+def seeded_dropout(x, p, training):
+    return dropout(x, p, training, generator("mask"))
+
+
 class Embedding:
     """The words have no gradient: the table is the only tensor."""
 
@@ -132,52 +115,6 @@ class Embedding:
         return WordEmbedding.forward(WORDS, table)
 
     backward = WordEmbedding.backward
-
-
-def gates(w):
-    """Take input, forget, output, candidate to torch's input, forget, candidate, output."""
-    i, f, o, g = w.chunk(4, dim=-1)
-    return torch.cat([i, f, g, o], dim=-1).mT if w.ndim == 2 else torch.cat([i, f, g, o])
-
-
-def rnn_step(x, h, Wx, Wh, b):
-    return torch.rnn_tanh_cell(x, h, Wx.T, Wh.T, b, torch.zeros_like(b))
-
-
-def rnn(x, h0, Wx, Wh, b):
-    weights = [Wx.T, Wh.T, b, torch.zeros_like(b)]
-    return torch.rnn_tanh(x, h0[None], weights, True, 1, 0.0, False, False, True)[0]
-
-
-def lstm_step(x, h, c, Wx, Wh, b):
-    return torch.lstm_cell(x, (h, c), gates(Wx), gates(Wh), gates(b), torch.zeros_like(b))
-
-
-def lstm(x, h0, Wx, Wh, b):
-    first = h0[None], torch.zeros_like(h0)[None]
-    weights = [gates(Wx), gates(Wh), gates(b), torch.zeros_like(b)]
-    return torch.lstm(x, first, weights, True, 1, 0.0, False, False, True)[0]
-
-
-def attention_lstm(x, A, Wx, Wh, Wattn, b):
-    places = A.flatten(2).mT  # (N, L, H)
-    h = c = places.mean(dim=1)
-    said = []
-    for t in range(x.shape[1]):
-        read = F.scaled_dot_product_attention(h[:, None], places, places)[:, 0]
-        seen = torch.cat([x[:, t], read], dim=1)
-        h, c = lstm_step(seen, h, c, torch.cat([Wx, Wattn]), Wh, b)
-        said.append(h)
-    return torch.stack(said, dim=1)
-
-
-def multi_head_attention(x, Wqkv, bqkv, Wout, bout, heads=1):
-    tokens = x.transpose(0, 1)
-    out, _ = F.multi_head_attention_forward(
-        tokens, tokens, tokens, x.shape[2], heads, Wqkv.T, bqkv, None, None, False, 0.0,
-        Wout.T, bout, need_weights=False,
-    )  # fmt: skip
-    return out.transpose(0, 1)
 
 
 def linear_norm(x, w, b, gamma, beta, **norm):
@@ -228,15 +165,15 @@ CASES = [
     case("linear", Linear, linear, (3, D), (D, M), (M,)),
     case("linear of pictures", Linear, linear, (2, 3, 2, 1), (6, M), (M,)),
     case("linear, one row", Linear, linear, (1, D), (D, 1), (1,)),
-    case("linear over time", TemporalLinear, lambda x, w, b: F.linear(x, w.T, b),
+    case("linear over time", TemporalLinear, linear_over_time,
          (2, 3, D), (D, M), (M,)),
     case("relu", ReLU, F.relu, (2, 3, 7, 6), kinks=same),
     case("leaky relu", LeakyReLU, F.leaky_relu, (3, D), kinks=same),
     case("leaky relu, slope 0.3", LeakyReLU, lambda x, slope: F.leaky_relu(x, slope), (2, 3, D),
          kinks=same, slope=0.3),
-    case("dropout", SeededDropout, dropout, (5, 7), p=0.3, training=True),
-    case("dropout of nothing", SeededDropout, dropout, (5, 7), p=0.0, training=True),
-    case("dropout, testing", SeededDropout, dropout, (5, 7), p=0.3, training=False),
+    case("dropout", SeededDropout, seeded_dropout, (5, 7), p=0.3, training=True),
+    case("dropout of nothing", SeededDropout, seeded_dropout, (5, 7), p=0.0, training=True),
+    case("dropout, testing", SeededDropout, seeded_dropout, (5, 7), p=0.3, training=False),
     *(
         case(f"conv, stride {stride}, pad {pad}", Conv, conv, PICTURES, KERNELS, (M,),
              stride=stride, pad=pad)

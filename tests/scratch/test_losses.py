@@ -172,16 +172,14 @@ def test_michigan_adds_the_squares_and_stanford_half_of_them(linear_loss, rng):
         assert loss - plain == pytest.approx(factor * reg * squares, rel=1e-12)
         close(dW - dplain, 2 * factor * reg * W)
     assert linear_loss(W, X, y, reg)[0] == linear_loss(W, X, y, reg, "full")[0]
-    with pytest.raises(UnknownName, match="l2_convention is named 'stanford'.*full, half"):
+    with pytest.raises(UnknownName, match=r"l2_convention is named 'stanford'.*full, half"):
         linear_loss(W, X, y, reg, "stanford")
 
 
 @both
 @given(st.integers(1, 6), st.integers(1, 7), st.integers(0, 99))
 @settings(deadline=None, max_examples=20)
-def test_the_gradients_of_one_rows_scores_sum_to_zero(
-    loss_of, n, k, seed
-):
+def test_the_gradients_of_one_rows_scores_sum_to_zero(loss_of, n, k, seed):
     _, dscores = loss_of(*drawn(generator("rows", seed), n, k))
     close(dscores.sum(dim=1), torch.zeros(n, dtype=torch.float64))
 

@@ -177,17 +177,21 @@ class Lab:
         batch: int,
         decay: float = 1.0,
         name: str = "",
+        order: str | None = None,
+        data: Mapping[str, Any] | None = None,
     ) -> Solver:
         """Train by `scratch.Solver`, with either engine, as `fit` trains a task.
 
         The best epoch's weights on validation are kept. Returns the solver with its histories. A
-        `name` is needed when a recipe trains more than once, as for `fit`.
+        `name` is needed when a recipe trains more than once, as for `fit`; trainings of one
+        `order` see the same batches. `data` stands for pictures and labels where the network
+        reads something else (see `Solver`).
         """
         if epochs < 1:
             raise OptionError(f"--epochs {epochs} trains nothing; use 1 or more")
         solver = Solver(
-            task.engine, data_of(pictures, task), rule, dict(config), decay, batch, epochs,
-            num_train_samples=CHECKED, seed=seed_of(self.seed, name, "batches"),
+            task.engine, data or data_of(pictures, task), rule, dict(config), decay, batch, epochs,
+            num_train_samples=CHECKED, seed=seed_of(self.seed, order or name, "batches"),
         )  # fmt: skip
         fit_name = file_name(name) if name else "training"
         terms = Terms(fit_name, self._seconds_for_next(), self.save_every, self.quiet)

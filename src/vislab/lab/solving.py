@@ -75,7 +75,7 @@ def solve(solver: Solver, run: RunFolder, terms: Terms) -> dict[str, Any]:
             return {key: state[key] for key in ("epoch", "seconds", "stopped_by")}
         run.forget_after(terms.name, _steps(solver))
     total = solver.num_epochs * solver.steps_per_epoch
-    title = f"training {terms.name.replace('-', ' ')}"
+    title = "training" if terms.name == "training" else f"training {terms.name}"
     begun = time.monotonic()
     with track(title, total=total, quiet=terms.quiet or run.silent) as advance:
         advance(_steps(solver))

@@ -252,7 +252,7 @@ class Twin(Recipe):
             "difference of the loss",
             runs.figures.rounding(
                 found.differences, across, tolerance=self.tolerance,
-                x="step", y="|loss by hand - loss by autograd|",
+                x="step", y="difference of the loss",
             ),
             caption="Float64 keeps about 16 digits; below the line the engines agree.",
         )  # fmt: skip
@@ -264,7 +264,8 @@ class Twin(Recipe):
                 rows=names, columns=[str(step) for step in across],
                 x="step", y="parameter, from the loss down", unit="relative difference", log=True,
             ),
-            caption="max |a - b| / (max |a| + max |b|) of each parameter's gradient, by step.",
+            caption="max |a - b| / (max |a| + max |b|) of each parameter's gradient. A bias before "
+            "batch normalisation has the gradient zero: what differs there are roundings of zero.",
         )  # fmt: skip
         lab.table(
             "differences by step",

@@ -2,7 +2,9 @@ from . import figures as figures
 from .claims import Claim as Claim
 from .claims import claim as claim
 from .folder import RunFolder as RunFolder
+from .intervals import over_seeds as over_seeds
 from .intervals import paired_bootstrap as paired_bootstrap
+from .intervals import wilson as wilson
 from .references import Protocol as Protocol
 from .references import Reference as Reference
 from .references import course as course

@@ -128,6 +128,12 @@ class CaptioningRNN(Network):
         loss, dscores = temporal_softmax_loss(scores, y[:, 1:], self.word_to_idx[NULL])
         return loss, self.backward(dscores, caches)
 
+    def right(self, X: Tensor, y: Tensor) -> Tensor:
+        """Return of each word but <NULL> whether it is said, shown the right words before it."""
+        scores, _ = self.forward((self.expected(X), y[:, :-1]), training=False)
+        said, wanted = scores.argmax(dim=2), y[:, 1:]
+        return (said == wanted)[wanted != self.word_to_idx[NULL]]
+
     def sample(self, X: Tensor, max_length: int = 16) -> Tensor:
         """Return the most probable word at each step, fed back as the next input: (N, T).
 

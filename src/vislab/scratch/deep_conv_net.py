@@ -73,7 +73,7 @@ class DeepConvNet(Network):
                 self.running[f"mean{i}"] = torch.zeros(filters, **made)
                 self.running[f"var{i}"] = torch.ones(filters, **made)
             channels = filters
-        pools = len(self.max_pools)
+        self.channels, pools = channels, len(self.max_pools)
         features = channels * (high >> pools) * (wide >> pools)
         last = self.num_layers
         self.params[f"W{last}"] = initial_weights(
@@ -89,6 +89,16 @@ class DeepConvNet(Network):
 
     def forward(self, X: Tensor, training: bool) -> tuple[Tensor, Caches]:
         """Take X (N, C, H, W) to scores (N, K)."""
+        h, caches = self._convolve(X, training)
+        last = self.num_layers
+        scores, cache = Linear.forward(h, self.params[f"W{last}"], self.params[f"b{last}"])
+        return scores, [*caches, cache]
+
+    def features(self, X: Tensor) -> Tensor:
+        """Return the last feature map (N, F, H', W'), as when testing."""
+        return self._convolve(self.expected(X), training=False)[0]
+
+    def _convolve(self, X: Tensor, training: bool) -> tuple[Tensor, Caches]:
         p, h = self.params, X
         caches: Caches = []
         for i in range(1, self.num_layers):
@@ -102,8 +112,7 @@ class DeepConvNet(Network):
             else:
                 h, cache = self.block(i).forward(h, p[f"W{i}"], p[f"b{i}"], 1, 1)
             caches.append(cache)
-        scores, last = Linear.forward(h, p[f"W{self.num_layers}"], p[f"b{self.num_layers}"])
-        return scores, [*caches, last]
+        return h, caches
 
     def backward(self, dscores: Tensor, caches: Caches) -> dict[str, Tensor]:
         """Go back through the layers, from the last to the first."""

@@ -57,7 +57,7 @@ def compute_numeric_gradient(
     Calls f four times a coordinate. x is left as it was.
     """
     _check_point(x)
-    point = x.clone()
+    point = x.clone().contiguous()
     gradient = torch.empty_like(point)
     flat, out = point.view(-1), gradient.view(-1)
     for place in range(flat.numel()):

@@ -83,7 +83,11 @@ class KnnClassifier:
 
     def predict(self, x: Tensor, k: int = 1) -> Tensor:
         """Return a label for each x (N, ...): (N,)."""
-        return _vote(self.y_train[self.nearest(x, k)])
+        return self.vote(self.nearest(x, k))
+
+    def vote(self, nearest: Tensor) -> Tensor:
+        """Return the label of most of the training pictures in each row of places (N, k)."""
+        return _vote(self.y_train[nearest])
 
     def check_accuracy(self, x: Tensor, y: Tensor, k: int = 1) -> float:
         """Return the share of x (N, ...) that gets its label y (N,)."""
@@ -100,7 +104,7 @@ def knn_cross_validate(
     if not 2 <= num_folds <= len(x):
         raise OptionError(f"num_folds is {num_folds}, wanted 2 to {len(x)}, the number of pictures")
     order = torch.randperm(len(x), generator=generator("folds"))
-    folds = order.chunk(num_folds)
+    folds = order.tensor_split(num_folds)
     found: dict[int, list[float]] = {k: [] for k in sorted(set(k_choices))}
     for fold in folds:
         others = torch.cat([other for other in folds if other is not fold])

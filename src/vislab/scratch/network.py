@@ -69,6 +69,11 @@ class Network:
                 loss, grads[name] = loss + extra, grads[name] + dW
         return loss, grads
 
+    def right(self, X: Tensor, y: Tensor) -> Tensor:
+        """Return of each picture whether its highest score is its label: (N,)."""
+        scores: Tensor = self.loss(X)
+        return scores.argmax(dim=1) == y.to(self.device)
+
     def expected(self, X: Tensor) -> Tensor:
         """Return X in the network's type and on its device, once it is fit to be read."""
         expect.floats("X", X, "N, ...")

@@ -5,7 +5,7 @@
 
 `data` has X_train, y_train, X_val, y_val. X may be a tensor (N, ...) or anything whose `X[rows]`
 gives the float tensor of these rows, so that pictures can be read as they are needed. The model has
-`params` and `loss(X, y)`, as every network of this room.
+`params`, `loss(X, y)` and `right(X, y)`, as every network of this room.
 """
 
 import math
@@ -151,7 +151,7 @@ class Solver:
                 self.model.running[name].copy_(value)
 
     def check_accuracy(self, X: Any, y: Tensor, num_samples: int | None = None) -> float:
-        """Return the share of pictures whose highest score is their label.
+        """Return the share of pictures, or of words, that the model has right.
 
         With `num_samples` of so many, drawn once and for all.
         """
@@ -161,10 +161,10 @@ class Solver:
             rows = torch.randperm(len(y), generator=draws)[:num_samples]
         if len(rows) == 0:
             return float("nan")
-        right = 0
-        for chunk in torch.split(rows, PER_CHECK):
-            right += int((self.model.loss(X[chunk]).argmax(dim=1).cpu() == y[chunk].cpu()).sum())
-        return right / len(rows)
+        right = torch.cat(
+            [self.model.right(X[part], y[part]) for part in torch.split(rows, PER_CHECK)]
+        )
+        return float(right.double().mean())
 
     def state(self) -> dict[str, Any]:
         """Return all that a training needs to go on: tensors and plain values."""

@@ -118,6 +118,17 @@ class AutogradEngine:
         found = torch.autograd.grad(loss, list(weights.values()))
         return float(loss.detach()), dict(zip(weights, found, strict=True))
 
+    def right(self, X: Tensor, y: Tensor) -> Tensor:
+        """Return what is right, as the network by hand does."""
+        if not isinstance(self.by_hand, CaptioningRNN):
+            scores: Tensor = self.loss(X)
+            return scores.argmax(dim=1) == y.to(self.by_hand.device)
+        self.module.eval()
+        with torch.inference_mode():
+            said: Tensor = self.module((self.by_hand.expected(X), y[:, :-1])).argmax(dim=2)
+        wanted = y[:, 1:]
+        return (said == wanted)[wanted != self.by_hand.word_to_idx[NULL]]
+
     def _loss(self, X: Tensor, y: Tensor) -> Any:
         if isinstance(self.by_hand, CaptioningRNN):
             scores = self.module((X, y[:, :-1]))

@@ -7,6 +7,7 @@ Ten classes, one per kind of object; three levels of difficulty; numpy only. Pic
 (seed, i, difficulty) alone and is the same to the last bit on every machine.
 """
 
+from vislab.data.shapes.captions import captions
 from vislab.data.shapes.difficulty import DIFFICULTIES
 from vislab.data.shapes.drawing import draw_scenes
 from vislab.data.shapes.kinds import CLASSES
@@ -35,6 +36,7 @@ __all__ = [
     "Scenes",
     "attributes",
     "boxes",
+    "captions",
     "causal_mask",
     "draw_scenes",
     "labels",

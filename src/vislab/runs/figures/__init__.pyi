@@ -7,6 +7,7 @@ from .charts import ladder as ladder
 from .charts import reliability as reliability
 from .heat_maps import heat_map as heat_map
 from .sheets import map_grid as map_grid
+from .sheets import map_over_picture as map_over_picture
 from .sheets import named_rows as named_rows
 from .sheets import picture_grid as picture_grid
 from .signal import signal as signal

@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vislab.runs.figures.style import FAINT, PALETTE, SMALL, WIDTH, house, shorten
+from vislab.runs.figures.style import (
+    FAINT,
+    PALETTE,
+    SMALL,
+    WIDTH,
+    house,
+    power_of_ten,
+    shorten,
+)
 from vislab.runs.phrasing import Number
 
 if TYPE_CHECKING:
@@ -24,7 +32,7 @@ def rounding(
 ) -> "matplotlib.figure.Figure":
     """Draw differences, one a step, and the tolerance as a line; 0 is drawn at 1e-17."""
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     with house():
         figure = Figure(figsize=(WIDTH, 2.8), layout="constrained")
@@ -37,6 +45,7 @@ def rounding(
             xytext=(0, 4), textcoords="offset points", color=FAINT, fontsize=SMALL,
         )  # fmt: skip
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(FuncFormatter(power_of_ten))
         axes.set_ylim(FLOOR / 3, max(tolerance * 30, float(values.max()) * 10))
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.set_xlabel(x)
@@ -52,6 +61,7 @@ def rounding_dots(
 ) -> "matplotlib.figure.Figure":
     """Draw relative errors, a row a name and a colour a series, with each series' limit dashed."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, LogLocator
 
     with house():
         figure = Figure(figsize=(WIDTH, 1.4 + 0.24 * len(names)), layout="constrained")
@@ -66,6 +76,8 @@ def rounding_dots(
             )  # fmt: skip
             axes.axvline(limits[name], color=PALETTE[turn], linestyle="--", linewidth=1.2)
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(numticks=7))
+        axes.xaxis.set_major_formatter(FuncFormatter(power_of_ten))
         axes.set_xlim(FLOOR / 3, 10)
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.set_yticks(places, [shorten(name, 20) for name in names])

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vislab.runs.figures.style import INK, SMALL, WIDTH, house, shorten
+from vislab.runs.figures.style import INK, SMALL, WIDTH, house, power_of_ten, shorten
 from vislab.runs.phrasing import Number
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def heat_map(
                 (column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="#d55e00", linewidth=2.2
             )
             axes.add_patch(frame)
-        step = max(1, -(-len(columns) // 10))
+        step = max(1, -(-len(columns) // (10 if len(columns) <= 10 else 6)))
         axes.set_xticks(range(0, len(columns), step), columns[::step])
         size = SMALL if len(rows) <= 20 else max(5.0, SMALL * 20 / len(rows))
         axes.set_yticks(range(len(rows)), [shorten(name, 14) for name in rows], fontsize=size)
@@ -75,7 +75,9 @@ def heat_map(
         colour_bar = figure.colorbar(shading, ax=axes, aspect=28, pad=0.02)
         colour_bar.outline.set_visible(False)
         colour_bar.ax.grid(False)
-        if share:
+        if log:
+            colour_bar.ax.yaxis.set_major_formatter(FuncFormatter(power_of_ten))
+        elif share:
             colour_bar.ax.yaxis.set_major_formatter(
                 FuncFormatter(lambda at, _: f"{100 * at:.3g} %")
             )

@@ -89,6 +89,28 @@ def map_grid(
     return figure
 
 
+def map_over_picture(
+    picture: UInt8[np.ndarray, "h w 3"],
+    maps: Float[np.ndarray, "n a b"],
+    *,
+    titles: Sequence[str],
+    columns: int = 5,
+) -> "matplotlib.figure.Figure":
+    """Draw the picture once a map, bright where the map is large, darker elsewhere.
+
+    Each map is shown in its own range, its cells widened to the picture without smoothing.
+    """
+    high, wide = picture.shape[:2]
+    rows = np.arange(high) * maps.shape[1] // high
+    across = np.arange(wide) * maps.shape[2] // wide
+    large = maps[:, rows][:, :, across]  # (N, H, W)
+    low = large.min(axis=(1, 2), keepdims=True)
+    span = np.maximum(large.max(axis=(1, 2), keepdims=True) - low, 1e-12)
+    light = 0.25 + 0.75 * (large - low) / span
+    shown = (picture * light[..., None]).round().astype(np.uint8)
+    return picture_grid(shown, titles=titles, columns=columns)
+
+
 def named_rows(
     rows: Sequence[tuple[str, UInt8[np.ndarray, "_n _h _w 3"]]], *, heading: str | None = None
 ) -> "matplotlib.figure.Figure":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vislab.runs.figures.charts import write_ends
-from vislab.runs.figures.style import PALETTE, WIDTH, house
+from vislab.runs.figures.style import PALETTE, WIDTH, house, power_of_ten
 from vislab.runs.phrasing import Number
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def signal(
     `x` says what is counted from 1 along both. What is zero or not finite leaves a gap.
     """
     from matplotlib.figure import Figure
-    from matplotlib.ticker import LogLocator, MaxNLocator
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
     with house():
         figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
@@ -47,6 +47,7 @@ def signal(
                     ends.append((float(line[known[-1]]), name, PALETTE[turn]))
             axes.set_yscale("log")
             axes.yaxis.set_major_locator(LogLocator(numticks=7))
+            axes.yaxis.set_major_formatter(FuncFormatter(power_of_ten))
             axes.set_title(title)
             axes.margins(x=0.02)
             write_ends(axes, ends)

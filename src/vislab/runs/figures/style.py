@@ -7,6 +7,7 @@ Colours: Okabe and Ito 2008, "Color Universal Design", told apart with every kin
 """
 
 import io
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -99,3 +100,11 @@ def to_svg(figure: "matplotlib.figure.Figure") -> bytes:
 def shorten(text: str, letters: int) -> str:
     """Cut a text to `letters` letters, the last of them an ellipsis."""
     return text if len(text) <= letters else text[: max(letters - 1, 0)].rstrip() + "…"
+
+
+def power_of_ten(value: float, _place: object = None) -> str:
+    """Write 1e-9 as 10⁻⁹: the ticks of a logarithmic axis, without mathematical type."""
+    if value <= 0:
+        return ""
+    raised = str(round(math.log10(value))).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"10{raised}"

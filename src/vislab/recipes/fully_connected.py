@@ -1,0 +1,224 @@
+"""Fully connected networks of any depth, and what the update rule and dropout do to them."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from vislab import runs
+from vislab.lab.recipe import Recipe
+from vislab.runs.claims import claim
+from vislab.runs.references import Protocol, course
+
+if TYPE_CHECKING:
+    from vislab.data.pictures import Pictures
+    from vislab.lab.bench import Lab
+    from vislab.lab.twin import Pair
+    from vislab.scratch import FullyConnectedNet, Solver
+
+SOURCE = "EECS 498/598, assignment 3"
+COURSE = Protocol(
+    data="cifar10", train=20_000, pixels="official files", size=32, network="fully-connected",
+    augmentation="none", optimiser="sgd 0.005", schedule="×0.95 an epoch", batch=512,
+    metric="accuracy",
+)  # fmt: skip
+# Each rule with a learning rate that suits it on centred pixels in [0, 1].
+RULES = {"sgd": 1e-1, "sgd_momentum": 3e-2, "rmsprop": 3e-4, "adam": 1e-3}
+
+
+@dataclass(frozen=True)
+class FullyConnected(Recipe):
+    """Train Linear-ReLU layers by hand: four update rules on one plot, with and without dropout.
+
+    All four rules begin with the same weights and see the same batches. Then the network is
+    trained twice as long as the courses do, once without and once with dropout: it is large enough
+    to learn its training pictures by heart, which dropout keeps it from.
+
+    Source: EECS 498/598, assignment 3; CS231n, assignment 2.
+
+    Question: With half of the hidden units dropped at random, will the training accuracy be higher
+    or lower than without?
+    Look at: The four update rules: which is fastest in the first epoch, which is best in the last?
+    Look at: Dropout on and off: how far is training accuracy above validation accuracy?
+    Look at: The last layers' accuracies on the test pictures: is the difference larger than its
+    interval?
+    Exercise: Adam's first step from zero averages, with any gradient that is not zero and learning
+    rate 0.001: how large is the step?
+    Answer: 0.001
+    Exercise: Inverted dropout with p = 0.75 keeps a number 8. What does it become?
+    Answer: 32
+    """
+
+    group = "Foundations by hand"
+
+    data: str = "cifar10"
+    """A name of the catalogue, a folder or a zip."""
+    per_class: int | None = None
+    """Training pictures of each class; all pictures to test on are kept."""
+    size: int = 32
+    """Side of the pictures in pixels."""
+    engine: str = "scratch"
+    """Who derives the gradients: scratch (by hand) or autograd."""
+    hidden: tuple[int, ...] = (1024, 512)
+    """Widths of the hidden layers; the course's best had one of 512."""
+    normalization: str = "batchnorm"
+    """Between layers: none, batchnorm or layernorm."""
+    dropout: float = 0.3
+    """Share of hidden numbers dropped, in the network that drops."""
+    reg: float = 1e-6
+    """Penalty on the squared weights."""
+    rule: str = "adam"
+    """Update rule of the long trainings: sgd, sgd_momentum, rmsprop or adam."""
+    learning_rate: float = 1e-3
+    """Of their first epoch."""
+    decay: float = 0.85
+    """The learning rate is multiplied by it after every epoch."""
+    batch: int = 128
+    """Pictures in a step."""
+    epochs: int = 20
+    """Times through the training pictures, in the long trainings."""
+    rule_epochs: int = 3
+    """Times through them with each of the four update rules."""
+
+    references = (course("val/accuracy", 0.502, SOURCE, protocol=COURSE),)
+    claims = (
+        claim("dropout narrows the gap", "dropout: change of the gap", at_most=0.0),
+        claim("dropout helps on new pictures", "dropout: gain in accuracy", at_least=0.0),
+        claim("Adam is ahead of plain SGD", "adam: lead over sgd", at_least=0.0),
+    )
+    quick = {
+        "data": "shapes:easy", "per_class": 100, "hidden": (200, 100), "epochs": 20,
+        "rule_epochs": 8, "batch": 50,
+    }  # fmt: skip
+    course_protocol = {
+        "hidden": (512,), "normalization": "none", "dropout": 0.5, "rule": "sgd",
+        "learning_rate": 5e-3, "decay": 0.95, "batch": 512,
+    }  # fmt: skip
+    smoke = {
+        "data": "shapes:easy", "per_class": 4, "hidden": (12, 8), "epochs": 2, "rule_epochs": 1,
+        "batch": 20,
+    }  # fmt: skip
+
+    def pictures(self, lab: "Lab") -> "Pictures":
+        """Open the pictures; only their mean is taken away."""
+        opened = lab.pictures(self.data, per_class=self.per_class, size=self.size, validation=0.2)
+        return opened.centred()
+
+    def network(self, classes: int, lab: "Lab", **changed: Any) -> "FullyConnectedNet":
+        """Build the network by hand."""
+        from vislab import scratch
+        from vislab.ops.seeding import generator
+
+        options: dict[str, Any] = {
+            "hidden_dims": self.hidden,
+            "input_dim": 3 * self.size**2,
+            "num_classes": classes,
+            "normalization": self.normalization,
+            "reg": self.reg,
+            "weight_scale": "kaiming",
+            "generator": generator(lab.seed, "weights"),
+        }
+        return scratch.FullyConnectedNet(**(options | changed))
+
+    def pair(self, lab: "Lab") -> "Pair":
+        """Return the network with dropout in float64, and batches for its steps."""
+        import torch
+
+        from vislab.lab.twin import Pair, batches_of
+        from vislab.tasks.engines import ByHand
+
+        pictures = self.pictures(lab)
+        network = self.network(
+            len(pictures.classes), lab, dropout=self.dropout, dtype=torch.float64
+        )
+        batch = batches_of(pictures, ByHand(network), count=min(self.batch, 64))
+        return Pair(network, batch, self.rule, {"learning_rate": self.learning_rate})
+
+    def run(self, lab: "Lab") -> None:
+        """Compare update rules, then train with and without dropout and test both."""
+        from vislab.tasks.engines import ByHand
+
+        pictures = self.pictures(lab)
+        classes = len(pictures.classes)
+        lab.plan(fits=2 + len(RULES))
+        self.rules(lab, pictures)
+        tasks, solvers, outcomes, gaps = {}, {}, {}, {}
+        for name, dropout in (("without dropout", 0.0), ("with dropout", self.dropout)):
+            tasks[name] = ByHand(self.network(classes, lab, dropout=dropout), self.engine)
+            solvers[name] = lab.solve(
+                tasks[name], pictures, rule=self.rule,
+                config={"learning_rate": self.learning_rate}, epochs=self.epochs,
+                batch=self.batch, decay=self.decay, name=name,
+            )  # fmt: skip
+            outcomes[name] = lab.test(tasks[name], pictures, name=name, examine=False)
+            gaps[name] = solvers[name].train_acc_history[-1] - solvers[name].val_acc_history[-1]
+        self.show_dropout(lab, solvers)
+        plain, dropped = outcomes.values()
+        gain, interval = runs.paired_bootstrap(plain.correct, dropped.correct)
+        lab.record("dropout: gain in accuracy", gain, interval=interval)
+        without, with_ = gaps.values()
+        lab.record("dropout: change of the gap", with_ - without)
+
+        # The one that is better on validation pictures is the run's own.
+        best = max(solvers, key=lambda name: solvers[name].best_val_acc)
+        lab.say(f"{best} is better on the validation pictures; it is kept and tested")
+        lab.keep(tasks[best], pictures)
+        lab.test(tasks[best], pictures, split="val")
+        lab.test(tasks[best], pictures)
+
+    def rules(self, lab: "Lab", pictures: "Pictures") -> None:
+        """Train with each update rule from the same weights on the same batches."""
+        from vislab.tasks.engines import ByHand
+
+        losses, accuracies = {}, {}
+        for rule, rate in RULES.items():
+            task = ByHand(self.network(len(pictures.classes), lab), self.engine)
+            solver = lab.solve(
+                task, pictures, rule=rule, config={"learning_rate": rate},
+                epochs=self.rule_epochs, batch=self.batch, name=f"rule {rule}", order="rules",
+            )  # fmt: skip
+            losses[rule], accuracies[rule] = solver.loss_history, solver.val_acc_history
+        lab.show(
+            "four update rules: loss",
+            runs.figures.curves(
+                {rule: smoothed(values) for rule, values in losses.items()}, x="step", y="loss"
+            ),
+            caption="The same weights at the start, the same batches; mean over 20 steps.",
+        )
+        epochs = range(1, self.rule_epochs + 1)
+        lab.show(
+            "four update rules: validation accuracy",
+            runs.figures.curves(
+                {rule: (epochs, values) for rule, values in accuracies.items()},
+                x="epoch", y="validation accuracy", share=True,
+            ),
+        )  # fmt: skip
+        lab.record("adam: lead over sgd", accuracies["adam"][-1] - accuracies["sgd"][-1])
+
+    def show_dropout(self, lab: "Lab", solvers: "dict[str, Solver]") -> None:
+        """Draw training and validation accuracy of both networks."""
+        from vislab.runs.figures import BLUE, VERMILLION
+
+        series: dict[str, Any] = {}
+        colours: dict[str, str] = {}
+        for (name, solver), ink in zip(solvers.items(), (BLUE, VERMILLION), strict=True):
+            epochs = range(1, len(solver.val_acc_history) + 1)
+            short = name.replace(" dropout", "")
+            series[f"training, {short}"] = (epochs, solver.train_acc_history)
+            series[f"validation, {short}"] = (epochs, solver.val_acc_history)
+            colours |= {f"training, {short}": ink, f"validation, {short}": ink}
+        lab.show(
+            "dropout on and off",
+            runs.figures.curves(
+                series, x="epoch", y="accuracy", share=True, colours=colours,
+                dashed=[name for name in series if name.startswith("training")],
+            ),
+            caption="Dashed: training pictures, drawn anew; full: validation pictures.",
+        )  # fmt: skip
+
+
+def smoothed(values: list[float], over: int = 20) -> "tuple[range, Any]":
+    """Return steps and the mean over the steps before each."""
+    import numpy as np
+
+    over = min(over, len(values))
+    mean = np.convolve(values, np.ones(over) / over, mode="valid")
+    return range(over, len(values) + 1), mean
