@@ -33,7 +33,7 @@ RIGHT = {
     "an exponential": (lambda x: torch.exp(0.5 * x).sum(), lambda x: 0.5 * torch.exp(0.5 * x)),
     "a constant": (lambda x: 5.0, torch.zeros_like),
 }
-SHAPES = [(), (1,), (7,), (4, 3), (2, 3, 7, 6)]
+SHAPES = [(), (1,), (7,), (4, 3), (2, 3, 3, 2)]
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -131,7 +131,6 @@ def test_a_claim_that_is_no_number_is_refused():
         check_gradient(cube, x, tensor([math.nan, 4.0]))
 
 
-@pytest.mark.xfail(strict=True, reason="max(0.0, nan) is 0.0: a function without values passes")
 @pytest.mark.parametrize(
     "f", [lambda x: math.nan, lambda x: (x - 2).log().sum()], ids=["always", "from a logarithm"]
 )
@@ -141,11 +140,11 @@ def test_a_function_that_is_no_number_has_no_gradient(f):
         check_gradient(f, x, x)
 
 
-@pytest.mark.xfail(strict=True, reason="max(0.0, nan) is 0.0: no error is told for NaN")
 @pytest.mark.parametrize(("value", "claim"), [(math.nan, 1.0), (1.0, math.nan)])
 def test_a_sparse_check_does_not_call_nan_right(value, claim):
     x = tensor([1.0, 1.5])
-    assert not grad_check_sparse(lambda t: value * t.sum(), x, tensor([claim, claim])) < 1
+    with pytest.raises(VislabError, match="nan"):
+        grad_check_sparse(lambda t: value * t.sum(), x, tensor([claim, claim]))
 
 
 def test_the_gradient_from_above_weighs_each_output(rng):

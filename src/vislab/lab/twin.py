@@ -306,7 +306,7 @@ class Twin(Recipe):
         loss = max(found.differences)
         gradient = max(max(step.values()) for step in found.gradients)
         wrong = [check for check in checks if check.wrong]
-        lab.record("layers refused", len(wrong))
+        lab.record("layers refused", float(len(wrong)))
         if loss <= self.tolerance and gradient <= GRADIENT_TOLERANCE and not wrong:
             lab.say(
                 f"the engines agree: over {self.steps} steps the losses differ by {loss:.1e} at "

@@ -111,7 +111,7 @@ class ConvnetByHand(Recipe):
     )
     quick = {
         "data": "shapes:easy", "per_class": 60, "filters": (8, 16, 32), "epochs": 10,
-        "batch": 50, "deep_steps": 40,
+        "batch": 50, "deep_steps": 100,
     }  # fmt: skip
     course_protocol = {"learning_rate": 2e-2, "decay": 0.95, "epochs": 8}
     smoke = {
@@ -176,10 +176,9 @@ class ConvnetByHand(Recipe):
         lab.show(
             "loss of every step",
             runs.figures.curves(
-                {"training": (range(1, len(solver.loss_history) + 1), solver.loss_history)},
-                x="step",
-                y="loss",
+                {"training": runs.figures.smoothed(solver.loss_history, 20)}, x="step", y="loss"
             ),
+            caption="Mean over 20 steps.",
             folded=True,
         )
         filters = task.engine.params["W1"]

@@ -179,7 +179,9 @@ class FullyConnected(Recipe):
         lab.show(
             "four update rules: loss",
             runs.figures.curves(
-                {rule: smoothed(values) for rule, values in losses.items()}, x="step", y="loss"
+                {rule: runs.figures.smoothed(values, 20) for rule, values in losses.items()},
+                x="step",
+                y="loss",
             ),
             caption="The same weights at the start, the same batches; mean over 20 steps.",
         )
@@ -213,12 +215,3 @@ class FullyConnected(Recipe):
             ),
             caption="Dashed: training pictures, drawn anew; full: validation pictures.",
         )  # fmt: skip
-
-
-def smoothed(values: list[float], over: int = 20) -> "tuple[range, Any]":
-    """Return steps and the mean over the steps before each."""
-    import numpy as np
-
-    over = min(over, len(values))
-    mean = np.convolve(values, np.ones(over) / over, mode="valid")
-    return range(over, len(values) + 1), mean

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from vislab.lab.recipe import Recipe
 from vislab.recipes.augmentation import Augmentation
+from vislab.recipes.convnet_by_hand import ConvnetByHand
 from vislab.recipes.resnet_overfit import ResNetOverfit
 
 if TYPE_CHECKING:
@@ -13,16 +14,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Tour(Recipe):
-    """A first walk: a network that learns by heart, and what keeps networks from it.
+    """A first walk: learning by heart, what keeps networks from it, and gradients by hand.
 
     Everything here runs offline, on generated pictures of shapes. First a ResNet-18 learns 300
     pictures by heart, then once more with augmentation. After it a small ConvNet climbs a ladder
-    of augmentations, one step at a time.
+    of augmentations, one step at a time. Last, a network whose gradients are derived by hand takes
+    the same steps as its twin in autograd.
 
     Question: A network gets 300 training pictures right, every one. How many of 2 000 new ones?
     Look at: The right answers: the distance between the first bar and the second is called the
     generalisation gap.
     Look at: The preview of the rungs, then the gain of each: what did the network need to be shown?
+    Look at: The difference between the two engines: which digit of the loss is it in?
     Exercise: There are ten kinds of shapes, equally frequent. What per cent does guessing get?
     Answer: 10
     Exercise: Which two numbers must a report show beside an accuracy before you believe a
@@ -33,6 +36,9 @@ class Tour(Recipe):
     group = "Start here"
 
     def run(self, lab: "Lab") -> None:
-        """Run both experiments in their quick size."""
+        """Run the experiments in their quick size."""
+        from vislab.lab.twin import Twin
+
         ResNetOverfit(**ResNetOverfit.quick).run(lab)
         Augmentation(**Augmentation.quick).run(lab)
+        Twin(ConvnetByHand(**ConvnetByHand.quick), steps=20).run(lab)

@@ -46,6 +46,7 @@ class AttentionLSTM:
         """
         expect.floats("x", x, "N, T, D")
         expect.floats("A", A, "N, H, a, a")
+        expect.shape("A", A, (len(x), *A.shape[1:]), like=x)
         places = A.flatten(2)  # (N, H, L)
         h = first = places.mean(dim=2)
         check(x, first, Wx, Wh, b, gates=4)

@@ -110,6 +110,7 @@ def _forward(
     ):  # fmt: skip
         expect.shape(name, given, (x.shape[1],), like=x)
     expect.option("eps", eps, low=0)
+    expect.option("momentum", momentum, low=0, below=1 + 1e-9)
     if training and x.numel() == x.shape[1]:
         raise ShapeError(
             f"x has shape {tuple(x.shape)}: one number a feature has no variance; "
@@ -118,7 +119,7 @@ def _forward(
     if training:
         mean = x.mean(dim=axes)
         centred = x - _along(mean, x)
-        variance = _mean_product(centred, centred, axes)
+        variance = _products(centred, centred) / (x.numel() // x.shape[1])
         running_mean.mul_(momentum).add_(mean, alpha=1 - momentum)
         running_var.mul_(momentum).add_(variance, alpha=1 - momentum)
     else:
@@ -133,7 +134,7 @@ def _backward(dout: Tensor, cache: Cache) -> Gradients:
     expect.shape("dout", dout, tuple(centred.shape), like=centred)
     count = centred.numel() // centred.shape[1]  # M
     dbeta = dout.sum(dim=axes)
-    dgamma = count * r * _mean_product(dout, centred, axes)
+    dgamma = r * _products(dout, centred)
     if not training:
         return dout * _along(gamma * r, dout), dgamma, dbeta
     # dx = γ r dout - γ r dβ / M - γ r² dγ / M · centred, with x̂ = r · centred
@@ -148,6 +149,10 @@ def _along(feature: Tensor, x: Tensor) -> Tensor:
     return feature.view(1, -1, *(1,) * (x.ndim - 2))
 
 
-def _mean_product(a: Tensor, b: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """Return the mean of a · b over the axes."""
-    return (a * b).mean(dim=axes)
+def _products(a: Tensor, b: Tensor) -> Tensor:
+    """Return Σ_i a[i] b[i] of every feature, without an array for the products."""
+    if a.ndim == 2:
+        sums: Tensor = torch.linalg.vecdot(a, b, dim=0)
+        return sums
+    rows: Tensor = torch.linalg.vecdot(a.flatten(2), b.flatten(2))  # (N, C)
+    return rows.sum(dim=0)

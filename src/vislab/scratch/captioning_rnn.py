@@ -123,7 +123,7 @@ class CaptioningRNN(Network):
                 f"y has shape {tuple(y.shape)}, wanted ({len(X)}, 2 or more): a row of words for "
                 "each row of X, from <START> on"
             )
-        expect.labels("y", y, y.numel(), len(self.word_to_idx))
+        y = expect.labels("y", y, tuple(y.shape), len(self.word_to_idx))
         scores, caches = self.forward((X, y[:, :-1]), training=True)
         loss, dscores = temporal_softmax_loss(scores, y[:, 1:], self.word_to_idx[NULL])
         return loss, self.backward(dscores, caches)

@@ -31,7 +31,7 @@ class Dropout:
         expect.option("p", p, low=0, below=1)
         if not training:
             return x, None
-        drawn = torch.rand(x.shape, generator=generator, dtype=x.dtype, device=x.device)
+        drawn = torch.rand(x.shape, generator=generator, dtype=x.dtype).to(x.device)
         mask = (drawn >= p).to(x.dtype) / (1 - p)
         return x * mask, mask
 

@@ -4,6 +4,7 @@ A float of another kind, a forgotten axis or a label too many would otherwise fa
 matrix product, or broadcast and be wrong in silence.
 """
 
+import torch
 from torch import Tensor
 
 from vislab.errors import OptionError, ShapeError
@@ -38,14 +39,22 @@ def shape(name: str, x: Tensor, wanted: tuple[int, ...], like: Tensor | None = N
         raise ShapeError(f"{name} lies on {x.device}, the input on {like.device}; move one of them")
 
 
-def labels(name: str, y: Tensor, count: int, classes: int, ignore: int | None = None) -> None:
-    """Ask for `count` whole numbers from 0 to `classes` - 1; `ignore` is allowed besides."""
-    if y.is_floating_point() or y.is_complex() or str(y.dtype) == "torch.bool":
+def labels(
+    name: str, y: Tensor, shape: tuple[int, ...], classes: int, ignore: int | None = None
+) -> Tensor:
+    """Ask for whole numbers of this shape, from 0 to `classes` - 1; return them as int64.
+
+    `ignore` is allowed besides.
+    """
+    if y.is_floating_point() or y.is_complex() or y.dtype == torch.bool:
         raise ShapeError(
             f"{name} holds {y.dtype}, wanted whole numbers; convert it with {name}.long()"
         )
-    if y.numel() != count:
-        raise ShapeError(f"{name} has shape {tuple(y.shape)}, wanted {count} labels, one a row")
+    if tuple(y.shape) != tuple(shape):
+        raise ShapeError(
+            f"{name} has shape {tuple(y.shape)}, wanted {tuple(shape)}: one label each"
+        )
+    y = y.long()
     wrong = (y < 0) | (y >= classes)
     if ignore is not None:
         wrong &= y != ignore
@@ -54,6 +63,7 @@ def labels(name: str, y: Tensor, count: int, classes: int, ignore: int | None = 
             f"{name} holds the label {int(y[wrong][0])}, wanted 0 to {classes - 1} "
             f"({classes} classes)"
         )
+    return y
 
 
 class NotFinite(ShapeError):
@@ -76,3 +86,10 @@ def option(name: str, value: Number, *, low: Number, below: Number = float("inf"
     if not low <= value < below:
         top = f" and below {below:g}" if below != float("inf") else ""
         raise OptionError(f"{name} is {value:g}, wanted at least {low:g}{top}")
+
+
+def linear(X: Tensor, W: Tensor) -> None:
+    """Ask for X (N, D) and W (D, K) that can be multiplied."""
+    floats("X", X, "N, D")
+    floats("W", W, "D, K")
+    shape("W", W, (X.shape[1], W.shape[1]), like=X)

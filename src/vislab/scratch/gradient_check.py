@@ -138,6 +138,7 @@ def grad_check_sparse(
     """Return the largest relative error |n - a| / (|n| + |a|) at drawn coordinates."""
     _check_point(x)
     expect.shape("analytic_grad", analytic_grad, tuple(x.shape))
+    expect.finite("analytic_grad", analytic_grad)
     point = x.clone().contiguous()
     draws = generator(seed, "sparse check")
     worst = 0.0
@@ -176,12 +177,15 @@ def _check_point(x: Tensor) -> None:
 
 def _value(f: Callable[[Tensor], Any], x: Tensor, dLdf: Tensor | None) -> float:
     out = f(x)
-    if not isinstance(out, Tensor):
-        return float(out)
-    if dLdf is not None:
-        expect.shape("dLdf", dLdf, tuple(out.shape))
-        return float((out * dLdf).sum())
-    return float(out.sum())
+    if isinstance(out, Tensor):
+        if dLdf is not None:
+            expect.shape("dLdf", dLdf, tuple(out.shape))
+            out = out * dLdf
+        out = out.sum()
+    value = float(out)
+    if not math.isfinite(value):
+        raise expect.NotFinite(f"f is {value} at x or near it; its differences mean nothing there")
+    return value
 
 
 def _magnitude(f: Callable[[Tensor], Any], x: Tensor, dLdf: Tensor | None) -> float:

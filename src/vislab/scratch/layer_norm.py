@@ -82,6 +82,7 @@ class GroupNorm:
 
 def _normalise(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     """Return x̂ and r, over the last axis."""
+    expect.option("eps", eps, low=0)
     centred = x - x.mean(dim=-1, keepdim=True)
     r = ((centred * centred).mean(dim=-1, keepdim=True) + eps).rsqrt()
     return centred * r, r

@@ -44,7 +44,7 @@ class LSTM:
         Returns next_h (N, H), next_c (N, H) and the cache.
         """
         expect.floats("x", x, "N, D")
-        check(x, prev_h, Wx, Wh, b, gates=4)
+        check(x, prev_h, Wx, Wh, b, gates=4, name="prev_h")
         expect.shape("prev_c", prev_c, tuple(prev_h.shape), like=x)
         next_h, next_c, gates = cell_forward(x @ Wx + prev_h @ Wh + b, prev_c)
         return next_h, next_c, (x, prev_h, prev_c, Wx, Wh, gates)

@@ -10,6 +10,10 @@ largest in several windows gets the sum:
     dx[n, c, u, v] = Σ dout[n, c, y, x'] over the windows (y, x') whose winner is (u, v)
 
 Of equal numbers the first in reading order wins, as in torch.
+
+The largest of a window is the largest of its rows' largest, so the maximum is taken along the rows
+first and along the columns after it: 2 S comparisons instead of S². Each comparison is kept; going
+back, the gradient falls to the last place that took the lead.
 """
 
 import torch
@@ -18,7 +22,8 @@ from torch import Tensor
 from vislab.errors import ShapeError
 from vislab.scratch import expect
 
-Cache = tuple[tuple[int, ...], Tensor, int, int]
+Leads = list[Tensor]  # for each place but the first, where it was larger than all before it
+Cache = tuple[tuple[int, ...], Leads, Leads, int, int]
 
 
 class MaxPool:
@@ -35,31 +40,46 @@ class MaxPool:
                 f"x has {x.shape[2]}×{x.shape[3]} pixels, fewer than a window of {size}×{size}; "
                 "pool less often or give larger pictures"
             )
-        first, *others = _windows(x, size, stride)
-        out = first
-        winner = torch.zeros(out.shape, dtype=torch.uint8, device=x.device)
-        for place, values in enumerate(others, start=1):
-            winner.masked_fill_(values > out, place)
-            out = torch.maximum(out, values)
-        return out, (tuple(x.shape), winner, size, stride)
+        along_rows, columns = _largest(_places(x, 3, size, stride))  # (N, C, H, W')
+        out, rows = _largest(_places(along_rows, 2, size, stride))  # (N, C, H', W')
+        return out, (tuple(x.shape), columns, rows, size, stride)
 
     @staticmethod
     def backward(dout: Tensor, cache: Cache) -> Tensor:
         """Take dout (N, C, H', W') to dx (N, C, H, W)."""
-        shape, winner, size, stride = cache
-        expect.shape("dout", dout, tuple(winner.shape))
+        shape, columns, rows, size, stride = cache
+        high, wide = (1 + (side - size) // stride for side in shape[2:])
+        expect.shape("dout", dout, (*shape[:2], high, wide))
+        along_rows = dout.new_zeros(*shape[:3], wide)
+        _give_back(dout, rows, _places(along_rows, 2, size, stride))
         dx = dout.new_zeros(shape)
-        for place, target in enumerate(_windows(dx, size, stride)):
-            target += dout * (winner == place)
+        _give_back(along_rows, columns, _places(dx, 3, size, stride))
         return dx
 
 
-def _windows(x: Tensor, size: int, stride: int) -> list[Tensor]:
-    """Return for each place in a window, in reading order, a view of x (N, C, H', W')."""
-    rows = stride * ((x.shape[2] - size) // stride) + 1
-    columns = stride * ((x.shape[3] - size) // stride) + 1
+def _places(x: Tensor, axis: int, size: int, stride: int) -> list[Tensor]:
+    """Return for each place in a window along an axis a view of x with one entry a window."""
+    count = 1 + (x.shape[axis] - size) // stride
+    span = stride * (count - 1) + 1
     return [
-        x[:, :, i : i + rows : stride, j : j + columns : stride]
+        x[..., i : i + span : stride] if axis == 3 else x[..., i : i + span : stride, :]
         for i in range(size)
-        for j in range(size)
     ]
+
+
+def _largest(places: list[Tensor]) -> tuple[Tensor, Leads]:
+    """Return the largest over the places, and where each place took the lead."""
+    largest, leads = places[0], []
+    for values in places[1:]:
+        leads.append(values > largest)
+        largest = torch.maximum(largest, values)
+    return largest, leads
+
+
+def _give_back(dout: Tensor, leads: Leads, places: list[Tensor]) -> None:
+    """Add dout to the places it came from."""
+    for lead, place in zip(leads[::-1], places[:0:-1], strict=True):
+        taken = dout * lead
+        place += taken
+        dout = dout - taken
+    places[0].add_(dout)

@@ -50,6 +50,7 @@ def compute_distances_no_loops(x_train: Tensor, x_test: Tensor) -> Tensor:
 def predict_labels(dists: Tensor, y_train: Tensor, k: int = 1) -> Tensor:
     """Return for each column of dists (num_train, num_test) the label of most of its k nearest."""
     expect.floats("dists", dists, "num_train, num_test")
+    y_train = _labels("y_train", y_train, len(dists))
     _check_k(k, len(dists))
     nearest = dists.topk(k, dim=0, largest=False).indices.T  # (num_test, k)
     return _vote(y_train.to(dists.device)[nearest])
@@ -62,8 +63,7 @@ class KnnClassifier:
         """Take x_train (num_train, ...) and its labels."""
         expect.floats("x_train", x_train, "N, ...")
         expect.finite("x_train", x_train)
-        expect.labels("y_train", y_train, len(x_train), max(int(y_train.max()) + 1, 1))
-        self.x_train, self.y_train = x_train.flatten(1), y_train
+        self.x_train, self.y_train = x_train.flatten(1), _labels("y_train", y_train, len(x_train))
         self._half_squares = (self.x_train**2).sum(dim=1) / 2
 
     def nearest(self, x: Tensor, k: int, *, quiet: bool = True) -> Tensor:
@@ -91,6 +91,7 @@ class KnnClassifier:
 
     def check_accuracy(self, x: Tensor, y: Tensor, k: int = 1) -> float:
         """Return the share of x (N, ...) that gets its label y (N,)."""
+        y = _labels("y", y, len(x))
         return float((self.predict(x, k) == y).double().mean())
 
 
@@ -119,6 +120,11 @@ def knn_cross_validate(
 def knn_get_best_k(k_to_accuracies: dict[int, list[float]]) -> int:
     """Return the k of the highest mean accuracy; the smallest of equals."""
     return min(k_to_accuracies, key=lambda k: (-sum(k_to_accuracies[k]), k))
+
+
+def _labels(name: str, y: Tensor, count: int) -> Tensor:
+    """Return `count` whole numbers from 0 on as int64."""
+    return expect.labels(name, y, (count,), int(y.max()) + 1 if len(y) else 1)
 
 
 def _vote(labels: Tensor) -> Tensor:

@@ -25,4 +25,5 @@ class ReLU:
     def backward(dout: Tensor, cache: Tensor) -> Tensor:
         """Take dout to dx."""
         expect.shape("dout", dout, tuple(cache.shape), like=cache)
-        return dout * (cache > 0)
+        # out is never negative, so its sign is the slope: 1 where x > 0, else 0.
+        return cache.sign().mul_(dout)

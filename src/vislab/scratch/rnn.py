@@ -36,7 +36,7 @@ class RNN:
     ) -> tuple[Tensor, StepCache]:
         """Take x (N, D), prev_h (N, H), Wx (D, H), Wh (H, H), b (H,) to next_h (N, H)."""
         expect.floats("x", x, "N, D")
-        check(x, prev_h, Wx, Wh, b, gates=1)
+        check(x, prev_h, Wx, Wh, b, gates=1, name="prev_h")
         next_h = torch.tanh(x @ Wx + prev_h @ Wh + b)
         return next_h, (x, prev_h, Wx, Wh, next_h)
 
@@ -83,11 +83,13 @@ def over_time(x: Tensor, da: Tensor) -> Tensor:
     return x.flatten(0, 1).T @ da.flatten(0, 1)
 
 
-def check(x: Tensor, h: Tensor, Wx: Tensor, Wh: Tensor, b: Tensor, *, gates: int) -> None:
-    """Ask for weights that fit x (N, ..., D) and h (N, H)."""
-    expect.floats("h", h, "N, H")
+def check(
+    x: Tensor, h: Tensor, Wx: Tensor, Wh: Tensor, b: Tensor, *, gates: int, name: str = "h0"
+) -> None:
+    """Ask for weights that fit x (N, ..., D) and h (N, H), which is called `name`."""
+    expect.floats(name, h, "N, H")
     width = h.shape[1]
-    expect.shape("h", h, (len(x), width), like=x)
+    expect.shape(name, h, (len(x), width), like=x)
     expect.shape("Wx", Wx, (x.shape[-1], gates * width), like=x)
     expect.shape("Wh", Wh, (width, gates * width), like=x)
     expect.shape("b", b, (gates * width,), like=x)

@@ -25,7 +25,7 @@ from vislab.scratch.penalty import penalty
 def softmax_loss(scores: Tensor, y: Tensor) -> tuple[float, Tensor]:
     """Return the mean cross-entropy (nats) of scores (N, K) for the labels y (N,), and dscores."""
     expect.floats("scores", scores, "N, K")
-    expect.labels("y", y, *scores.shape)
+    y = expect.labels("y", y, scores.shape[:1], scores.shape[1])
     expect.finite("scores", scores)
     rows = torch.arange(len(y), device=scores.device)
     logs = scores.log_softmax(dim=1)
@@ -41,8 +41,7 @@ def softmax_loss_vectorized(
 
     The penalty is reg · Σ W²; `l2_convention="half"` halves it, as Stanford does.
     """
-    expect.floats("X", X, "N, D")
-    expect.shape("W", W, (X.shape[1], W.shape[1]), like=X)
+    expect.linear(X, W)
     loss, dscores = softmax_loss(X @ W, y)
     extra, dW = penalty(W, reg, l2_convention)
     return loss + extra, X.T @ dscores + dW
@@ -52,6 +51,8 @@ def softmax_loss_naive(
     W: Tensor, X: Tensor, y: Tensor, reg: float, l2_convention: str = "full"
 ) -> tuple[float, Tensor]:
     """Return what `softmax_loss_vectorized` returns, picture by picture and class by class."""
+    expect.linear(X, W)
+    y = expect.labels("y", y, X.shape[:1], W.shape[1])
     loss, dW = 0.0, torch.zeros_like(W)
     for n in range(len(X)):
         scores = X[n] @ W
@@ -75,7 +76,7 @@ def temporal_softmax_loss(
     Summed over time and divided by N.
     """
     expect.floats("x", x, "N, T, V")
-    expect.labels("y", y, x.shape[0] * x.shape[1], x.shape[2], ignore=ignore_index)
+    y = expect.labels("y", y, x.shape[:2], x.shape[2], ignore=ignore_index)
     expect.finite("x", x)
     n, words = len(x), y.reshape(-1)
     counts = torch.ones_like(words, dtype=torch.bool)

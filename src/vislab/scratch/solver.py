@@ -8,6 +8,7 @@ gives the float tensor of these rows, so that pictures can be read as they are n
 `params`, `loss(X, y)` and `right(X, y)`, as every network of this room.
 """
 
+import copy
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -59,6 +60,13 @@ class Solver:
             )
         if len(data["X_train"]) == 0:
             raise OptionError("data['X_train'] is empty; give pictures to train on")
+        for side in ("train", "val"):
+            pictures, labels = len(data[f"X_{side}"]), len(data[f"y_{side}"])
+            if pictures != labels:
+                raise OptionError(
+                    f"data['y_{side}'] has {labels} rows where X_{side} has {pictures}; "
+                    "every picture needs a label"
+                )
         expect.option("batch_size", batch_size, low=1)
         expect.option("num_epochs", num_epochs, low=1)
         self.model, self.data = model, data
@@ -67,7 +75,6 @@ class Solver:
         self.num_train_samples, self.num_val_samples = num_train_samples, num_val_samples
         self.clip, self.seed = clip, seed
         self.configs: dict[str, Config] = {name: dict(optim_config or {}) for name in model.params}
-        self.learning_rate: float | None = (optim_config or {}).get("learning_rate")
         # A last batch of one or two pictures would be noise: batches differ in size by one at most.
         self.steps_per_epoch = -(-len(data["X_train"]) // batch_size)
         self.epoch = self.step_in_epoch = 0
@@ -167,8 +174,8 @@ class Solver:
         return float(right.double().mean())
 
     def state(self) -> dict[str, Any]:
-        """Return all that a training needs to go on: tensors and plain values."""
-        return {
+        """Return all that a training needs to go on: copies of tensors, and plain values."""
+        live = {
             "params": dict(self.model.params),
             "running": dict(getattr(self.model, "running", {})),
             "configs": self.configs,
@@ -182,10 +189,11 @@ class Solver:
             "best_params": self.best_params,
             "best_running": self.best_running,
         }
+        return copy.deepcopy(live)
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state` returned."""
-        rest = dict(state)
+        rest = copy.deepcopy(dict(state))
         self.model.params.update(rest.pop("params"))
         for name, value in rest.pop("running").items():
             self.model.running[name].copy_(value)

@@ -21,7 +21,7 @@ from vislab.scratch.penalty import penalty
 def svm_loss(scores: Tensor, y: Tensor) -> tuple[float, Tensor]:
     """Return the mean hinge loss of scores (N, K) for the labels y (N,), and its dscores (N, K)."""
     expect.floats("scores", scores, "N, K")
-    expect.labels("y", y, *scores.shape)
+    y = expect.labels("y", y, scores.shape[:1], scores.shape[1])
     expect.finite("scores", scores)
     rows = torch.arange(len(y), device=scores.device)
     margins = (scores - scores[rows, y][:, None] + 1).clamp(min=0)
@@ -38,8 +38,7 @@ def svm_loss_vectorized(
 
     The penalty is reg · Σ W²; `l2_convention="half"` halves it, as Stanford does.
     """
-    expect.floats("X", X, "N, D")
-    expect.shape("W", W, (X.shape[1], W.shape[1]), like=X)
+    expect.linear(X, W)
     loss, dscores = svm_loss(X @ W, y)
     extra, dW = penalty(W, reg, l2_convention)
     return loss + extra, X.T @ dscores + dW
@@ -49,6 +48,8 @@ def svm_loss_naive(
     W: Tensor, X: Tensor, y: Tensor, reg: float, l2_convention: str = "full"
 ) -> tuple[float, Tensor]:
     """Return what `svm_loss_vectorized` returns, picture by picture and class by class."""
+    expect.linear(X, W)
+    y = expect.labels("y", y, X.shape[:1], W.shape[1])
     loss, dW = 0.0, torch.zeros_like(W)
     for n in range(len(X)):
         scores = X[n] @ W

@@ -25,6 +25,8 @@ class TemporalLinear:
     def backward(dout: Tensor, cache: tuple[int, Cache]) -> tuple[Tensor, Tensor, Tensor]:
         """Take dout (N, T, M) to dx (N, T, D), dw (D, M), db (M,)."""
         steps, inner = cache
-        expect.floats("dout", dout, "N, T, M")
+        expect.shape(
+            "dout", dout, (len(inner[0]) // steps, steps, inner[1].shape[1]), like=inner[0]
+        )
         dx, dw, db = Linear.backward(dout.flatten(0, 1), inner)
         return dx.view(-1, steps, dx.shape[1]), dw, db

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from vislab.errors import OptionError
 from vislab.scratch.initializers import initial_weights
 from vislab.scratch.linear import Linear
 from vislab.scratch.network import Caches, Network
@@ -31,6 +32,11 @@ class ThreeLayerConvNet(Network):
         super().__init__(
             reg=reg, l2_convention=l2_convention, dtype=dtype, device=device, generator=generator
         )
+        if filter_size % 2 == 0:
+            raise OptionError(
+                f"filter_size is {filter_size}, wanted an odd number: only then does the padding "
+                "keep the picture's size"
+            )
         self.pad = (filter_size - 1) // 2
         channels, high, wide = input_dims
         sides = [

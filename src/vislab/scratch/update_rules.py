@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vislab.errors import pick
 from vislab.scratch import expect
 
 Config = dict[str, Any]
@@ -82,4 +83,7 @@ RULES: dict[str, Rule] = {
 
 def _begun(w: Tensor, dw: Tensor, config: Config | None, **defaults: float) -> Config:
     expect.shape("dw", dw, tuple(w.shape), like=w)
+    known = {*defaults, "velocity", "cache", "m", "v", "t"}
+    for name in config or {}:
+        pick(dict.fromkeys(known), name, "config key")
     return {**defaults, **(config or {})}

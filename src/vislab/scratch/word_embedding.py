@@ -20,7 +20,7 @@ class WordEmbedding:
     def forward(x: Tensor, W_embed: Tensor) -> tuple[Tensor, Cache]:
         """Take word numbers x (N, T) and the table W_embed (V, D) to out (N, T, D)."""
         expect.floats("W_embed", W_embed, "V, D")
-        expect.labels("x", x, x.numel(), len(W_embed))
+        x = expect.labels("x", x, tuple(x.shape), len(W_embed))
         return W_embed[x], (x, W_embed)
 
     @staticmethod

@@ -5,6 +5,7 @@ from .charts import confusion_matrix as confusion_matrix
 from .charts import curves as curves
 from .charts import ladder as ladder
 from .charts import reliability as reliability
+from .charts import smoothed as smoothed
 from .heat_maps import heat_map as heat_map
 from .sheets import map_grid as map_grid
 from .sheets import map_over_picture as map_over_picture

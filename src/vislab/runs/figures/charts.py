@@ -87,6 +87,13 @@ def curves(
     return figure
 
 
+def smoothed(values: Sequence[Number], over: int) -> tuple[range, np.ndarray]:
+    """Return steps, counted from 1, and the mean of the last `over` values up to each."""
+    over = max(1, min(over, len(values)))
+    mean = np.convolve(np.asarray(values, dtype=float), np.ones(over) / over, mode="valid")
+    return range(over, over + len(mean)), mean
+
+
 def write_ends(axes: "matplotlib.axes.Axes", ends: Sequence[tuple[float, str, str]]) -> None:
     """Write each line's name beside its end, moved apart so that none covers another."""
     line = 0.075  # of the height of the axes
