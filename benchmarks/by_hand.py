@@ -74,7 +74,7 @@ def training_step():
         loss = F.cross_entropy(network(X), y)
         loss.backward()
         optimiser.step()
-        return float(loss)
+        return loss.item()
 
     assert abs(ours() - theirs()) < 1e-4, "the contenders disagree"
     return row("DeepConvNet 32-64-128 with batch normalisation, one step of Adam", ours, theirs)

@@ -22,7 +22,8 @@ from vislab.recipes.tensors import (
     template,
 )
 from vislab.runs.folder import RunFolder
-from vislab.scratch.tensor_exercises import EXERCISES, Verdict, check
+from vislab.scratch.tensor_checks import Verdict, check
+from vislab.scratch.tensor_exercises import EXERCISES
 
 
 def run(folder, answers=None, **options):

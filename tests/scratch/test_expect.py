@@ -410,7 +410,8 @@ NETWORKS = [
 ]  # fmt: skip
 
 NEIGHBOURS = [
-    shape("knn, too few labels", lambda: knn(y=labels(0, 1)), "y_train has shape (2,)", "wanted (4,)"),
+    shape("knn, too few labels", lambda: knn(y=labels(0, 1)),
+          "y_train has shape (2,)", "wanted (4,)"),
     shape("knn, a label below zero", lambda: knn(y=labels(0, 1, -1, 0)),
           "y_train holds the label -1"),
     shape("knn, labels of floats", lambda: knn(y=z(4)), "y_train holds torch.float64"),

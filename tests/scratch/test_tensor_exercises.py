@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vislab.ops.seeding import generator
-from vislab.scratch.tensor_exercises import EXERCISES, Verdict, check, described, inputs
+from vislab.scratch.tensor_checks import Verdict, check, described, inputs
+from vislab.scratch.tensor_exercises import EXERCISES
 
 BY_NAME = {exercise.name: exercise for exercise in EXERCISES}
 TOPICS = ("creating", "indexing", "reshaping", "broadcasting", "batched products")

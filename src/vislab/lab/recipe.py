@@ -78,6 +78,8 @@ def _restored(hint: Any, value: Any) -> Any:
         hint = next(inner for inner in typing.get_args(hint) if inner is not NoneType)
     if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
         return restore(hint, value)  # type: ignore[arg-type]
+    if hint is Path:
+        return Path(value)
     return tuple(value) if isinstance(value, list) else value
 
 

@@ -98,7 +98,7 @@ class Tensors(Recipe):
         if self.answers is None:
             hand_out(lab)
         else:
-            own = self.check(lab, Path(self.answers))
+            own = self.check(lab, self.answers)
         lab.show(
             "broadcasting",
             broadcasting(),
@@ -124,7 +124,8 @@ class Tensors(Recipe):
     def check(self, lab: "Lab", file: Path) -> dict[str, Callable[..., Any]]:
         """Check every function of the file, tell how it went and return those that are right."""
         from vislab.ops.seeding import generator
-        from vislab.scratch.tensor_exercises import EXERCISES, check
+        from vislab.scratch.tensor_checks import check
+        from vislab.scratch.tensor_exercises import EXERCISES
 
         source, found = read_answers(file)
         if not any(exercise.name in found for exercise in EXERCISES):
@@ -276,7 +277,7 @@ def read_answers(file: Path) -> tuple[str, dict[str, Any]]:
     try:
         exec(code, vars(module))
     except (Exception, SystemExit) as error:  # the student's code may do anything
-        from vislab.scratch.tensor_exercises import in_one_line
+        from vislab.scratch.tensor_checks import in_one_line
 
         lines = [
             at.lineno
@@ -294,7 +295,7 @@ def ready(
     exercise: "Exercise", contenders: Mapping[str, Callable[..., Any]], arguments: tuple[Any, ...]
 ) -> dict[str, Callable[[], Any]]:
     """Return the contenders with their arguments, after seeing that they agree."""
-    from vislab.scratch.tensor_exercises import fault
+    from vislab.scratch.tensor_checks import fault
 
     expected = exercise.loop(*arguments)
     for who, work in contenders.items():

@@ -107,7 +107,7 @@ class CaptioningRNN(Network):
         grads["W_embed"] = WordEmbedding.backward(dx, embed)
         if self.cell_type == "attention":  # places are rows of the linear layer
             dfirst = dfirst.flatten(2).transpose(1, 2).flatten(0, 1)
-        _, grads["W_proj"], grads["b_proj"] = Linear.backward(dfirst, project)
+        _, grads["W_proj"], grads["b_proj"] = Linear.backward(dfirst, project, first=True)
         return grads
 
     def loss(self, X: Tensor, y: Tensor | None = None) -> Any:

@@ -40,14 +40,21 @@ class Conv:
         return correlate(x, w, b, stride, pad), (x, w, stride, pad)
 
     @staticmethod
-    def backward(dout: Tensor, cache: Cache) -> tuple[Tensor, Tensor, Tensor]:
-        """Take dout (N, F, H', W') to dx (N, C, H, W), dw (F, C, HH, WW), db (F,)."""
+    def backward(
+        dout: Tensor, cache: Cache, *, first: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Take dout (N, F, H', W') to dx (N, C, H, W), dw (F, C, HH, WW), db (F,).
+
+        In the `first` layer of a network nothing below needs dx: it is left out, and empty.
+        """
         x, w, stride, pad = cache
         (n, _, h, wide), (f, _, kernel_h, kernel_w) = x.shape, w.shape
         rows = 1 + (h + 2 * pad - kernel_h) // stride
         columns = 1 + (wide + 2 * pad - kernel_w) // stride
         expect.shape("dout", dout, (n, f, rows, columns), like=x)
-        dx = gradient_of_input(dout, w, (h, wide), stride, pad)
+        dx = dout.new_empty(0)
+        if not first:
+            dx = gradient_of_input(dout, w, (h, wide), stride, pad)
         dw = gradient_of_kernel(dout, x, (kernel_h, kernel_w), stride, pad)
         db = dout.sum(dim=(0, 2, 3))
         return dx, dw, db

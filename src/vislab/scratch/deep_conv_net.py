@@ -121,6 +121,6 @@ class DeepConvNet(Network):
         dh, grads[f"W{i}"], grads[f"b{i}"] = Linear.backward(dscores, last)
         for i in range(self.num_layers - 1, 0, -1):
             names = [f"W{i}", f"b{i}"] + [f"gamma{i}", f"beta{i}"] * self.batchnorm
-            dh, *found = self.block(i).backward(dh, blocks[i - 1])
+            dh, *found = self.block(i).backward(dh, blocks[i - 1], first=i == 1)
             grads |= dict(zip(names, found, strict=True))
         return grads

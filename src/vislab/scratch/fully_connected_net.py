@@ -100,5 +100,5 @@ class FullyConnectedNet(Network):
                 dh, grads[f"gamma{i}"], grads[f"beta{i}"] = BatchNorm.backward(dh, norm)
             elif self.normalization == "layernorm":
                 dh, grads[f"gamma{i}"], grads[f"beta{i}"] = LayerNorm.backward(dh, norm)
-            dh, grads[f"W{i}"], grads[f"b{i}"] = Linear.backward(dh, linear)
+            dh, grads[f"W{i}"], grads[f"b{i}"] = Linear.backward(dh, linear, first=i == 1)
         return grads

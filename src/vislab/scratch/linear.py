@@ -35,11 +35,16 @@ class Linear:
         return flat @ w + b, (x, w)
 
     @staticmethod
-    def backward(dout: Tensor, cache: Cache) -> tuple[Tensor, Tensor, Tensor]:
-        """Take dout (N, M) to dx of x's shape, dw (D, M), db (M,)."""
+    def backward(
+        dout: Tensor, cache: Cache, *, first: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Take dout (N, M) to dx of x's shape, dw (D, M), db (M,).
+
+        In the `first` layer of a network nothing below needs dx: it is left out, and empty.
+        """
         x, w = cache
         expect.shape("dout", dout, (len(x), w.shape[1]), like=x)
-        dx = (dout @ w.T).reshape(x.shape)
+        dx = dout.new_empty(0) if first else (dout @ w.T).reshape(x.shape)
         dw = x.reshape(len(x), -1).T @ dout
         db = dout.sum(dim=0)
         return dx, dw, db

@@ -49,7 +49,7 @@ class LinearClassifier(Network):
 
     def backward(self, dscores: Tensor, caches: Caches) -> dict[str, Tensor]:
         """Return dW."""
-        return {"W": Linear.backward(dscores, caches[0])[1]}
+        return {"W": Linear.backward(dscores, caches[0], first=True)[1]}
 
     def train(
         self,

@@ -18,7 +18,7 @@ from vislab.ops.seeding import generator
 from vislab.progress import track
 from vislab.scratch import expect
 
-BLOCK_BYTES = 64 << 20  # distances held at once by `KnnClassifier`
+BLOCK_BYTES = 256 << 20  # distances held at once by `KnnClassifier`
 
 
 def compute_distances_two_loops(x_train: Tensor, x_test: Tensor) -> Tensor:

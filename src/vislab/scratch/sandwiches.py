@@ -1,7 +1,7 @@
 """Layers that often follow one another, as one.
 
 Each is its parts in order, and its backward pass their backward passes in reverse: the chain rule
-for functions of functions.
+for functions of functions. `first` is that of `Linear` and `Conv`: no dx.
 """
 
 from typing import Any
@@ -30,10 +30,10 @@ class LinearReLU:
         return out, (linear, relu)
 
     @staticmethod
-    def backward(dout: Tensor, cache: Cache) -> Three:
+    def backward(dout: Tensor, cache: Cache, *, first: bool = False) -> Three:
         """Take dout (N, M) to dx, dw, db."""
         linear, relu = cache
-        return Linear.backward(ReLU.backward(dout, relu), linear)
+        return Linear.backward(ReLU.backward(dout, relu), linear, first=first)
 
 
 class LinearBatchNormReLU:
@@ -50,11 +50,11 @@ class LinearBatchNormReLU:
         return out, (linear, batch_norm, relu)
 
     @staticmethod
-    def backward(dout: Tensor, cache: Cache) -> Five:
+    def backward(dout: Tensor, cache: Cache, *, first: bool = False) -> Five:
         """Take dout (N, M) to dx, dw, db, dgamma, dbeta."""
         linear, batch_norm, relu = cache
         da, dgamma, dbeta = BatchNorm.backward(ReLU.backward(dout, relu), batch_norm)
-        return (*Linear.backward(da, linear), dgamma, dbeta)
+        return (*Linear.backward(da, linear, first=first), dgamma, dbeta)
 
 
 class ConvReLU:
@@ -70,10 +70,10 @@ class ConvReLU:
         return out, (conv, relu)
 
     @staticmethod
-    def backward(dout: Tensor, cache: Cache) -> Three:
+    def backward(dout: Tensor, cache: Cache, *, first: bool = False) -> Three:
         """Take dout (N, F, H', W') to dx, dw, db."""
         conv, relu = cache
-        return Conv.backward(ReLU.backward(dout, relu), conv)
+        return Conv.backward(ReLU.backward(dout, relu), conv, first=first)
 
 
 class ConvReLUPool:
@@ -89,10 +89,10 @@ class ConvReLUPool:
         return out, (conv_relu, pool)
 
     @staticmethod
-    def backward(dout: Tensor, cache: Cache) -> Three:
+    def backward(dout: Tensor, cache: Cache, *, first: bool = False) -> Three:
         """Take dout (N, F, H'/2, W'/2) to dx, dw, db."""
         conv_relu, pool = cache
-        return ConvReLU.backward(MaxPool.backward(dout, pool), conv_relu)
+        return ConvReLU.backward(MaxPool.backward(dout, pool), conv_relu, first=first)
 
 
 class ConvBatchNormReLU:
@@ -116,11 +116,11 @@ class ConvBatchNormReLU:
         return out, (conv, batch_norm, relu)
 
     @staticmethod
-    def backward(dout: Tensor, cache: Cache) -> Five:
+    def backward(dout: Tensor, cache: Cache, *, first: bool = False) -> Five:
         """Take dout (N, F, H', W') to dx, dw, db, dgamma, dbeta."""
         conv, batch_norm, relu = cache
         da, dgamma, dbeta = SpatialBatchNorm.backward(ReLU.backward(dout, relu), batch_norm)
-        return (*Conv.backward(da, conv), dgamma, dbeta)
+        return (*Conv.backward(da, conv, first=first), dgamma, dbeta)
 
 
 class ConvBatchNormReLUPool:
@@ -143,7 +143,7 @@ class ConvBatchNormReLUPool:
         return out, (block, pool)
 
     @staticmethod
-    def backward(dout: Tensor, cache: Cache) -> Five:
+    def backward(dout: Tensor, cache: Cache, *, first: bool = False) -> Five:
         """Take dout (N, F, H'/2, W'/2) to dx, dw, db, dgamma, dbeta."""
         block, pool = cache
-        return ConvBatchNormReLU.backward(MaxPool.backward(dout, pool), block)
+        return ConvBatchNormReLU.backward(MaxPool.backward(dout, pool), block, first=first)

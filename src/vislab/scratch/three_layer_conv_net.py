@@ -65,5 +65,5 @@ class ThreeLayerConvNet(Network):
         grads = {}
         dh, grads["W3"], grads["b3"] = Linear.backward(dscores, third)
         dh, grads["W2"], grads["b2"] = LinearReLU.backward(dh, second)
-        _, grads["W1"], grads["b1"] = ConvReLUPool.backward(dh, first)
+        _, grads["W1"], grads["b1"] = ConvReLUPool.backward(dh, first, first=True)
         return grads

@@ -64,7 +64,10 @@ def _planted(found: Any, fault: str | None) -> tuple[Tensor, ...]:
     several = found if isinstance(found, tuple) else (found,)
     if fault is None:
         return several
-    return tuple(FAULTS[fault](g) if turn < 2 else g for turn, g in enumerate(several))
+    # The first layer's dx is left out, and empty.
+    return tuple(
+        FAULTS[fault](g) if turn < 2 and g.numel() else g for turn, g in enumerate(several)
+    )
 
 
 @dataclass(eq=False)
@@ -158,12 +161,12 @@ def trace(plant: tuple[str, int, str] | None = None) -> Iterator[list[Call]]:
                 by_cache[name, id(cache)] = call
             return out, cache
 
-        def heard_backward(dout: Tensor, cache: Any) -> Any:
+        def heard_backward(dout: Tensor, cache: Any, **options: Any) -> Any:
             if inside[0]:
-                return backward(dout, cache)
+                return backward(dout, cache, **options)
             inside[0] += 1
             try:
-                found = backward(dout, cache)
+                found = backward(dout, cache, **options)
             finally:
                 inside[0] -= 1
             call = by_cache.get((name, id(cache)))

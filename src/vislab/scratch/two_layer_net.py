@@ -49,5 +49,5 @@ class TwoLayerNet(Network):
         first, second = caches
         grads = {}
         dhidden, grads["W2"], grads["b2"] = Linear.backward(dscores, second)
-        _, grads["W1"], grads["b1"] = LinearReLU.backward(dhidden, first)
+        _, grads["W1"], grads["b1"] = LinearReLU.backward(dhidden, first, first=True)
         return grads
