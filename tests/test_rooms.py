@@ -91,6 +91,8 @@ def test_a_planted_upward_import_is_seen(room, line, up):
         ["data", "list"],
         ["data", "list", "cifar10"],
         ["compare", "--help"],
+        ["twin", "--help"],
+        ["run", "convnet-by-hand", "--help"],
         ["predict", "--help"],
     ],
     ids=" ".join,

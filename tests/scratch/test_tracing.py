@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from tests.tasks.small_networks import NETWORKS, stir
+from tests.tasks.small_networks import NETWORKS, OF_PICTURES, stir
 from vislab import scratch
 from vislab.errors import OptionError, ShapeError, UnknownName
 from vislab.scratch import Conv, Dropout, Linear, MultiHeadAttention, ReLU, TemporalLinear
@@ -75,10 +75,8 @@ def test_a_pass_is_the_same_to_the_last_bit_whether_or_not_it_is_traced(name, rn
     assert scores.equal(alone.loss(X))
 
 
-@each
+@pytest.mark.parametrize("name", OF_PICTURES)  # with words and features there is no one chain
 def test_what_a_layer_is_given_back_is_what_the_layer_above_gave(name, rng):
-    if name in ("rnn", "lstm", "attention"):
-        pytest.skip("words and features join; the layers are no chain")
     calls, _, _ = heard(name, rng)
     for below, above in pairwise(calls):
         assert below.dout is not None

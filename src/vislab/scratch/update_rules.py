@@ -11,6 +11,8 @@ config to hand in next time. What is missing in the config is filled with the de
                     m̂ = m / (1 - β1^t)                  v̂ = v / (1 - β2^t)
                     w -= η m̂ / (√v̂ + ε)
 
+A running average a = β a + (1 - β) b is written torch.lerp(a, b, 1 - β): one pass, not three.
+
 η is `learning_rate`. torch's momentum keeps v without η and multiplies when it is used: the same
 path as long as η stays the same.
 """
@@ -49,12 +51,10 @@ def rmsprop(w: Tensor, dw: Tensor, config: Config | None = None) -> tuple[Tensor
     Config: learning_rate (1e-2), decay_rate (0.99), epsilon (1e-8), cache.
     """
     config = _begun(w, dw, config, learning_rate=1e-2, decay_rate=0.99, epsilon=1e-8)
-    decay = config["decay_rate"]
     squares = config.get("cache", torch.zeros_like(w))
-    squares = decay * squares + (1 - decay) * dw * dw
-    config["cache"] = squares
-    step = config["learning_rate"] * dw / (squares.sqrt() + config["epsilon"])
-    return w - step, config
+    config["cache"] = squares = torch.lerp(squares, dw * dw, 1 - config["decay_rate"])
+    size = squares.sqrt().add_(config["epsilon"])
+    return w - (dw / size).mul_(config["learning_rate"]), config
 
 
 def adam(w: Tensor, dw: Tensor, config: Config | None = None) -> tuple[Tensor, Config]:
@@ -65,12 +65,11 @@ def adam(w: Tensor, dw: Tensor, config: Config | None = None) -> tuple[Tensor, C
     config = _begun(w, dw, config, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8)
     beta1, beta2 = config["beta1"], config["beta2"]
     t = config.get("t", 0) + 1
-    m = beta1 * config.get("m", torch.zeros_like(w)) + (1 - beta1) * dw
-    v = beta2 * config.get("v", torch.zeros_like(w)) + (1 - beta2) * dw * dw
+    m = torch.lerp(config.get("m", torch.zeros_like(w)), dw, 1 - beta1)
+    v = torch.lerp(config.get("v", torch.zeros_like(w)), dw * dw, 1 - beta2)
     config |= {"t": t, "m": m, "v": v}
-    unbiased_m, unbiased_v = m / (1 - beta1**t), v / (1 - beta2**t)
-    step = config["learning_rate"] * unbiased_m / (unbiased_v.sqrt() + config["epsilon"])
-    return w - step, config
+    size = (v / (1 - beta2**t)).sqrt_().add_(config["epsilon"])
+    return w - (m / size).mul_(config["learning_rate"] / (1 - beta1**t)), config
 
 
 RULES: dict[str, Rule] = {
