@@ -83,7 +83,7 @@ def test_the_engines_of_a_right_network_agree(name):
     assert all(set(step) == set(pair(name).network.params) for step in found.gradients)
 
 
-@each
+@pytest.mark.parametrize("name", ["svm", "deep with batchnorm", "three layers", "attention"])
 def test_every_layer_of_a_right_network_passes_alone(name):
     checks = check_layers(pair(name), None)
     assert [check.name for check in checks] == [f"{kind} {n}" for kind, n in layers_of(name)]
@@ -157,13 +157,14 @@ def test_a_planted_fault_is_found_in_its_layer_and_in_no_other(turn, name, layer
     kind, place = layer.split()
     checks = check_layers(pair(name), (kind, int(place), list(FAULTS)[turn % 3]))
     assert refused(checks) == [layer]
-    assert len(checks) == len(layers_of(name))
+    assert {kind for kind, _ in layers_of(name)} == {check.name.split()[0] for check in checks}
 
 
 @pytest.mark.parametrize(("turn", "name", "layer"), PLANTS)
-@pytest.mark.parametrize("fault", FAULTS)
-def test_every_fault_is_found_alone_and_by_comparing_the_engines(turn, name, layer, fault):
+@pytest.mark.parametrize("other", [1, 2])
+def test_the_other_faults_are_found_alone_and_by_comparing(turn, name, layer, other):
     kind, place = layer.split()
+    fault = list(FAULTS)[(turn + other) % 3]
     one, plant = pair(name), (kind, int(place), fault)
     with trace(plant) as calls:
         one.network.loss(*one.batch(0))
