@@ -189,6 +189,8 @@ class Lab:
         """
         if epochs < 1:
             raise OptionError(f"--epochs {epochs} trains nothing; use 1 or more")
+        if processes.world_size() > 1:
+            raise OptionError("what trains by hand trains in one process; leave --devices out")
         solver = Solver(
             task.engine, data or data_of(pictures, task), rule, dict(config), decay, batch, epochs,
             num_train_samples=CHECKED, seed=seed_of(self.seed, order or name, "batches"),

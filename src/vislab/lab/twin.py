@@ -310,7 +310,7 @@ class Twin(Recipe):
         if loss <= self.tolerance and gradient <= GRADIENT_TOLERANCE and not wrong:
             lab.say(
                 f"the engines agree: over {self.steps} steps the losses differ by {loss:.1e} at "
-                f"most, the gradients by {gradient:.1e}; all {len(checks)} layers pass alone"
+                f"most, the gradients by {gradient:.1e}; each of {len(checks)} layers passes alone"
             )
             return
         first = found.gradients[0]

@@ -138,6 +138,7 @@ class ConvnetByHand(Recipe):
             "weight_scale": self.weight_scale,
             "reg": self.reg,
             "generator": generator(lab.seed, "weights"),
+            "device": lab.device,
         }
         return scratch.DeepConvNet(**(options | changed))
 
@@ -149,7 +150,7 @@ class ConvnetByHand(Recipe):
         from vislab.tasks.engines import ByHand
 
         pictures = self.pictures(lab)
-        network = self.network(len(pictures.classes), lab, dtype=torch.float64)
+        network = self.network(len(pictures.classes), lab, dtype=torch.float64, device="cpu")
         batch = batches_of(pictures, ByHand(network), count=32)
         return Pair(network, batch, self.rule, {"learning_rate": self.learning_rate})
 

@@ -115,6 +115,7 @@ class FullyConnected(Recipe):
             "reg": self.reg,
             "weight_scale": "kaiming",
             "generator": generator(lab.seed, "weights"),
+            "device": lab.device,
         }
         return scratch.FullyConnectedNet(**(options | changed))
 
@@ -127,7 +128,7 @@ class FullyConnected(Recipe):
 
         pictures = self.pictures(lab)
         network = self.network(
-            len(pictures.classes), lab, dropout=self.dropout, dtype=torch.float64
+            len(pictures.classes), lab, dropout=self.dropout, dtype=torch.float64, device="cpu"
         )
         batch = batches_of(pictures, ByHand(network), count=min(self.batch, 64))
         return Pair(network, batch, self.rule, {"learning_rate": self.learning_rate})

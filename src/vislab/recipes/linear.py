@@ -107,6 +107,7 @@ class Linear(Recipe):
         }
         kind = pick(kinds, loss, "loss")
         features = 3 * self.size**2 + 1
+        made = {"device": lab.device} | made
         return kind(features, classes, reg, generator=generator(lab.seed, "weights"), **made)
 
     def pair(self, lab: "Lab") -> "Pair":
@@ -117,7 +118,7 @@ class Linear(Recipe):
         from vislab.tasks.engines import ByHand
 
         pictures = self.pictures(lab)
-        made = {"dtype": torch.float64}
+        made = {"dtype": torch.float64, "device": "cpu"}
         network = self.network(self.losses[0], len(pictures.classes), 1e-3, lab, **made)
         return Pair(network, batches_of(pictures, ByHand(network), count=self.batch))
 

@@ -95,7 +95,7 @@ class TwoLayer(Recipe):
 
         return scratch.TwoLayerNet(
             3 * self.size**2, self.hidden, classes, "kaiming", reg,
-            generator=generator(lab.seed, "weights"), **made,
+            generator=generator(lab.seed, "weights"), **({"device": lab.device} | made),
         )  # fmt: skip
 
     def pair(self, lab: "Lab") -> "Pair":
@@ -106,7 +106,7 @@ class TwoLayer(Recipe):
         from vislab.tasks.engines import ByHand
 
         pictures = self.pictures(lab)
-        network = self.network(len(pictures.classes), 1e-3, lab, dtype=torch.float64)
+        network = self.network(len(pictures.classes), 1e-3, lab, dtype=torch.float64, device="cpu")
         batch = batches_of(pictures, ByHand(network), count=min(self.batch, 64))
         return Pair(network, batch, config={"learning_rate": 0.1})
 
@@ -156,7 +156,9 @@ class TwoLayer(Recipe):
 
         features = 3 * self.size**2 + 1
         linear = ByHand(
-            scratch.Softmax(features, classes, generator=generator(lab.seed, "linear")),
+            scratch.Softmax(
+                features, classes, generator=generator(lab.seed, "linear"), device=lab.device
+            ),
             self.engine,
         )
         lab.solve(

@@ -61,7 +61,7 @@ class Network:
         if y is None:
             return self.forward(X, training=False)[0]
         scores, caches = self.forward(X, training=True)
-        loss, dscores = self.score_loss(scores, y)
+        loss, dscores = self.score_loss(scores, y.to(self.device))
         grads = self.backward(dscores, caches)
         for name, W in self.params.items():
             if name.startswith("W") and self.reg:

@@ -194,7 +194,12 @@ class Solver:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state` returned."""
         rest = copy.deepcopy(dict(state))
-        self.model.params.update(rest.pop("params"))
+        devices = {name: w.device for name, w in self.model.params.items()}
+        self.model.params.update({n: w.to(devices[n]) for n, w in rest.pop("params").items()})
+        self.configs = {
+            name: {k: v.to(devices[name]) if isinstance(v, Tensor) else v for k, v in known.items()}
+            for name, known in rest.pop("configs").items()
+        }
         for name, value in rest.pop("running").items():
             self.model.running[name].copy_(value)
         for name, value in rest.items():

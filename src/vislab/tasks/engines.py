@@ -109,7 +109,7 @@ class AutogradEngine:
             with torch.inference_mode():
                 return self.module(X)
         self.module.train()
-        loss = self._loss(X, y)
+        loss = self._loss(X, y.to(self.by_hand.device))
         for name, W in self.module.named_parameters():
             if name.startswith("W") and self.by_hand.reg:
                 factor = FACTORS[self.by_hand.l2_convention]

@@ -1,0 +1,416 @@
+"""Trainings by hand through the bench: either engine, put down and taken up, timed, gone wrong."""
+
+import json
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from tests.lab.undrawn import draw_nothing
+from vislab import data, recipes
+from vislab.errors import NonFiniteLoss, OptionError
+from vislab.lab.bench import Lab
+from vislab.lab.checkpoints import load_checkpoint
+from vislab.lab.predicting import predict
+from vislab.lab.recipe import Recipe
+from vislab.lab.running import execute
+from vislab.lab.solving import Pixels, data_of, few
+from vislab.ops.seeding import generator
+from vislab.runs.folder import RunFolder
+from vislab.scratch import FullyConnectedNet, Softmax, Solver
+from vislab.tasks.engines import ByHand
+
+SIZE, EPOCHS, STEPS = 8, 3, 4  # 40 training pictures in batches of 12: 4 steps an epoch
+
+
+def opened():
+    return data.pictures("shapes:easy", size=SIZE, per_class=4).centred()
+
+
+def network(classes=10):
+    """Return a network with all that a resume must carry on: averages, and masks to draw."""
+    return FullyConnectedNet(
+        (7,), 3 * SIZE**2, classes, dropout=0.3, normalization="batchnorm",
+        weight_scale="kaiming", generator=generator("weights"),
+    )  # fmt: skip
+
+
+def solved(lab, task=None, pictures=None, **options):
+    given = {"rule": "adam", "config": {"learning_rate": 0.01}, "epochs": EPOCHS, "batch": 12}
+    return lab.solve(task or ByHand(network()), pictures or opened(), **(given | options))
+
+
+@dataclass(frozen=True)
+class Small(Recipe):
+    """Two trainings by hand, one named."""
+
+    engine: str = "scratch"
+    rate: float = 0.01
+
+    def run(self, lab):
+        pictures = lab.pictures("shapes:easy", size=SIZE, per_class=4).centred()
+        lab.plan(fits=2)
+        for name in ("first", ""):
+            task = ByHand(network(), self.engine)
+            config = {"learning_rate": self.rate}
+            solved(lab, task, pictures, config=config, decay=0.8, name=name)
+            lab.test(task, pictures, name=name, split="val", examine=False)
+
+
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch):
+    draw_nothing(monkeypatch)
+
+
+@pytest.fixture
+def lab(tmp_path):
+    return Lab(RunFolder.create(tmp_path / "run", "a test", {}), quiet=True)
+
+
+def logged(run):
+    return [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+
+
+def outcome(folder):
+    result = RunFolder.open(folder).result
+    weights = load_file(folder / "model.safetensors")
+    return result.weights_sha256, (folder / "metrics.jsonl").read_text(), result.metrics, weights
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patched:
+        draw_nothing(patched)
+        found = {}
+        for engine in ("scratch", "autograd"):
+            folder = tmp_path_factory.mktemp(engine) / "run"
+            execute(Small(engine), "small", folder, quiet=True)
+            found[engine] = folder
+    return found
+
+
+# Both engines
+
+
+def test_both_engines_go_nearly_the_same_way(undisturbed):
+    by_hand, by_autograd = (logged(RunFolder.open(folder)) for folder in undisturbed.values())
+    assert len(by_hand) == len(by_autograd) == 2 * EPOCHS
+    for ours, theirs in zip(by_hand, by_autograd, strict=True):
+        assert (ours["fit"], ours["epoch"]) == (theirs["fit"], theirs["epoch"])
+        assert ours["train/loss"] == pytest.approx(theirs["train/loss"], rel=1e-4)
+        for name in ("train/accuracy", "val/accuracy"):
+            assert ours[name] == pytest.approx(theirs[name], abs=0.051), "one or two pictures of 40"
+    weights = [load_file(folder / "model.safetensors") for folder in undisturbed.values()]
+    assert weights[0].keys() == weights[1].keys()
+    assert {"W1", "b1", "gamma1", "beta1", "mean1", "var1", "W2", "b2"} == set(weights[0])
+
+
+def test_a_training_learns_its_pictures(lab):
+    pictures = opened()
+    solver = solved(lab, pictures=pictures, epochs=30)
+    assert solver.loss_history[0] == pytest.approx(np.log(10), rel=0.5)
+    assert np.mean(solver.loss_history[-STEPS:]) < 0.7 * np.mean(solver.loss_history[:STEPS])
+    assert max(solver.train_acc_history) > 0.6  # chance is 0.1
+
+
+def test_every_epoch_is_logged_as_the_solver_has_it(lab):
+    solver = solved(lab)
+    lines = logged(lab.run)
+    assert [(line["fit"], line["epoch"], line["step"]) for line in lines] == [
+        ("training", epoch, STEPS * epoch) for epoch in (1, 2, 3)
+    ]
+    for epoch, line in enumerate(lines):
+        losses = solver.loss_history[STEPS * epoch : STEPS * (epoch + 1)]
+        assert line["train/loss"] == pytest.approx(sum(losses) / STEPS, rel=1e-12)
+    assert [line["val/accuracy"] for line in lines] == solver.val_acc_history
+    assert [line["train/accuracy"] for line in lines] == solver.train_acc_history
+
+
+def test_the_best_epochs_weights_are_kept_and_tested(lab):
+    task, pictures = ByHand(network()), opened()
+    solver = solved(lab, task, pictures, epochs=8, config={"learning_rate": 0.05})
+    assert solver.val_acc_history.index(max(solver.val_acc_history)) + 1 == solver.best_epoch
+    assert solver.val_acc_history[-1] < solver.best_val_acc, "the last epoch is not the best here"
+    assert lab.test(task, pictures, split="val").accuracy == pytest.approx(solver.best_val_acc)
+    kept = load_file(lab.run.path / "model.safetensors")
+    assert all(kept[name].equal(w) for name, w in solver.best_params.items())
+
+
+def test_trainings_of_one_order_see_the_same_batches_and_others_do_not(lab):
+    solvers = {
+        name: solved(lab, name=name, order=order, epochs=1)
+        for name, order in (("a", "both"), ("b", "both"), ("c", None))
+    }
+    rows = {name: torch.cat([s.rows(0, k) for k in range(STEPS)]) for name, s in solvers.items()}
+    assert rows["a"].equal(rows["b"])
+    assert not rows["a"].equal(rows["c"])
+    assert sorted(rows["c"].tolist()) == list(range(40))
+    assert solvers["a"].loss_history == solvers["b"].loss_history
+
+
+def test_what_a_training_was_is_noted(lab):
+    solved(lab, epochs=2, decay=0.8)
+    protocol = lab.run.result.protocol
+    wanted = {
+        "network": "fully-connected", "optimiser": "adam 0.01", "schedule": "×0.8 an epoch",
+        "augmentation": "none", "batch": 12, "epochs": 2, "train": 40, "size": 8,
+    }  # fmt: skip
+    assert {key: protocol[key] for key in wanted} == wanted
+    (cost,) = lab.run.result.costs
+    assert (cost["epochs"], cost["stopped_by"]) == (2, "epochs")
+    assert cost["train_pictures_per_second"] > 0
+
+
+def test_a_training_without_epochs_is_refused(lab):
+    with pytest.raises(OptionError, match="--epochs 0 trains nothing"):
+        solved(lab, epochs=0)
+
+
+# Put down and taken up
+
+
+class Killed(Exception):
+    pass
+
+
+def dies_at(step, monkeypatch):
+    """Let the process die within its so-many-th step; return the steps it will have begun."""
+    begun = []
+    take = Solver.step
+
+    def fatal(self):
+        begun.append(1)
+        if len(begun) == step:
+            raise Killed
+        return take(self)
+
+    monkeypatch.setattr(Solver, "step", fatal)
+    return begun
+
+
+@pytest.mark.parametrize(
+    ("engine", "step"),
+    [("scratch", s) for s in (1, 2, 5, 12, 13, 16, 24)] + [("autograd", s) for s in (2, 5, 17)],
+)
+def test_killed_and_resumed_it_ends_at_the_same_weights_and_lines(
+    engine, step, tmp_path, undisturbed, monkeypatch
+):
+    folder, recipe = tmp_path / "run", Small(engine)
+    with monkeypatch.context() as patched:
+        dies_at(step, patched)
+        with pytest.raises(Killed):
+            execute(recipe, "small", folder, save_every=0.0, quiet=True)
+    assert RunFolder.open(folder).result.status == "failed"
+    begun = dies_at(10**9, monkeypatch)
+    execute(recipe, "small", folder, resume=True, save_every=0.0, quiet=True)
+    # All 24 steps but those saved; a training's last step is saved with its end.
+    assert len(begun) == 24 - (step - 1)
+    same(outcome(folder), outcome(undisturbed[engine]))
+
+
+def same(came, wanted):
+    assert came[:3] == wanted[:3]
+    assert came[3].keys() == wanted[3].keys()
+    assert all(came[3][name].equal(value) for name, value in wanted[3].items())
+
+
+def test_killed_between_checkpoints_it_takes_up_the_last_one(tmp_path, undisturbed, monkeypatch):
+    folder = tmp_path / "run"
+    save, count = Solver.state, [0]
+    with monkeypatch.context() as patched:
+        dies_at(11, patched)
+        # Every checkpoint but the fifth fails to be due.
+        patched.setattr("vislab.lab.solving._Clock.after_step", rarely(count))
+        with pytest.raises(Killed):
+            execute(Small(), "small", folder, save_every=1e9, quiet=True)
+    assert Solver.state is save
+    begun = dies_at(10**9, monkeypatch)
+    execute(Small(), "small", folder, resume=True, quiet=True)
+    assert len(begun) == 24 - 5, "the lines of epoch 2 were forgotten and written again"
+    same(outcome(folder), outcome(undisturbed["scratch"]))
+
+
+def rarely(count):
+    from vislab.lab.solving import _Clock
+
+    after = _Clock.after_step
+
+    def after_step(self):
+        stop = after(self)
+        count[0] += 1
+        if count[0] == 5:
+            self.save(finished=False)
+        return stop
+
+    return after_step
+
+
+def test_a_finished_training_is_not_trained_again(tmp_path, undisturbed, monkeypatch):
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patched:
+        tested = Lab.test
+
+        def dies_after(self, *args, **named):
+            tested(self, *args, **named)
+            raise Killed
+
+        patched.setattr(Lab, "test", dies_after)
+        with pytest.raises(Killed):
+            execute(Small(), "small", folder, quiet=True)
+    begun = dies_at(10**9, monkeypatch)
+    execute(Small(), "small", folder, resume=True, quiet=True)
+    assert len(begun) == 12, "the second training only"
+    same(outcome(folder), outcome(undisturbed["scratch"]))
+
+
+# Time
+
+
+def test_minutes_stop_a_training_and_the_best_full_epoch_is_kept(tmp_path):
+    run = RunFolder.create(tmp_path / "run", "a test", {})
+    lab = Lab(run, minutes=1e-9, quiet=True)
+    lab.plan(fits=2)  # a second, the least there is, shared by two
+    task, pictures = ByHand(network()), opened()
+    solver = solved(lab, task, pictures, epochs=10**6, name="first")
+    (cost,) = run.result.costs
+    assert cost["stopped_by"] == "minutes"
+    assert 0.5 <= cost["seconds"] < 10  # one slow step may be added
+    assert 0 < solver.epoch < 10**6
+    assert len(logged(run)) == solver.epoch == cost["epochs"]
+    assert all(task.engine.params[name].equal(w) for name, w in solver.best_params.items())
+    state = load_checkpoint(run.path / "checkpoints/first")
+    assert state["finished"]
+    assert state["stopped_by"] == "minutes"
+
+
+def test_a_training_stopped_within_its_first_epoch_keeps_the_weights_it_has(lab, monkeypatch):
+    monkeypatch.setattr(Lab, "_seconds_for_next", lambda _self: 0.0)
+    task = ByHand(network())
+    solver = solved(lab, task)
+    assert len(solver.loss_history) == 1
+    assert (solver.epoch, solver.val_acc_history) == (0, [])
+    assert not task.engine.params["W1"].equal(network().params["W1"])
+    kept = load_file(lab.run.path / "model.safetensors")
+    assert kept["W1"].equal(task.engine.params["W1"])
+    assert lab.run.result.costs[0]["stopped_by"] == "minutes"
+
+
+# Without validation pictures, without numbers
+
+
+def test_without_validation_pictures_the_last_weights_are_kept(lab):
+    pictures = opened()
+    none = replace(pictures, splits=np.where(pictures.splits == 1, 2, pictures.splits))
+    assert (len(none.split("val")), len(none.split("train"))) == (0, 40)
+    task = ByHand(network())
+    solver = solved(lab, task, none)
+    assert [line["val/accuracy"] for line in logged(lab.run)] == [None] * EPOCHS
+    other = ByHand(network())
+    by_itself = Solver(
+        other.engine, {**data_of(none, other)}, "adam", {"learning_rate": 0.01}, batch_size=12,
+        num_epochs=EPOCHS, num_train_samples=2000, seed=solver.seed,
+    )  # fmt: skip
+    by_itself.use_best = lambda: None
+    by_itself.train()
+    assert all(task.engine.params[name].equal(w) for name, w in other.engine.params.items())
+
+
+@pytest.mark.parametrize("engine", ["scratch", "autograd"])
+def test_a_loss_that_is_no_number_fails_the_run_and_keeps_the_last_good_checkpoint(
+    engine, tmp_path
+):
+    folder = tmp_path / "run"
+    with pytest.raises(NonFiniteLoss, match=r"at step \d of epoch \d") as error:
+        execute(Small(engine, rate=1e30), "small", folder, save_every=0.0, quiet=True)
+    result = RunFolder.open(folder).result
+    assert (result.status, result.error) == ("failed", str(error.value))
+    state = load_checkpoint(folder / "checkpoints/first")
+    assert not state["finished"]
+    losses = state["solver"]["loss_history"]
+    assert losses
+    assert np.isfinite(losses).all()
+    assert not (folder / "model.safetensors").exists()
+    with pytest.raises(NonFiniteLoss):  # from there on it is the same training
+        execute(Small(engine, rate=1e30), "small", folder, resume=True, quiet=True)
+
+
+# What is kept
+
+
+def test_predict_says_what_the_run_said_of_its_test_pictures(tmp_path):
+    kind = recipes.find("two-layer-net")
+    recipe = kind(**{**kind.smoke, "size": SIZE})
+    run = execute(recipe, "two-layer-net", tmp_path / "run", quiet=True)
+    pictures = data.pictures("shapes:easy", size=SIZE, per_class=4)
+    test = pictures.split("test")
+    _, rows = run.table("test predictions")
+    paths = []
+    for place in range(0, len(test), 97):
+        paths.append(tmp_path / f"{place}.png")
+        Image.fromarray(test.take(slice(place, place + 1))[0]).save(paths[-1])
+    found = predict(run, paths)
+    assert len(found) == 21
+    for prediction, row in zip(found, rows[::97], strict=True):
+        assert prediction["label"] == row[2]
+        assert prediction["probability"] == pytest.approx(float(row[3]), abs=2e-6)
+    about = json.loads((run.path / "model.json").read_text())
+    assert about["deviation"] == [1, 1, 1]
+    assert about["mean"] == pytest.approx(list(pictures.normalisation[0]))
+
+
+def test_centred_pictures_lose_their_mean_and_are_not_scaled():
+    pictures = data.pictures("shapes:easy", size=SIZE, per_class=4)
+    centred = pictures.centred()
+    train = pictures.split("train").take(slice(None)).astype(float) / 255
+    mean, deviation = centred.normalisation
+    assert mean == pytest.approx([train[..., c].mean() for c in range(3)])
+    assert deviation == (1, 1, 1)
+    assert pictures.normalisation[1] == pytest.approx([train[..., c].std() for c in range(3)])
+    assert pictures.normalisation[0] == mean
+    assert (centred.classes, centred.size, centred.name) == (
+        pictures.classes, pictures.size, pictures.name
+    )  # fmt: skip
+    rows = torch.tensor([5, 0, 39])
+    read = Pixels(centred, "train", ByHand(network()))[rows]
+    wanted = torch.from_numpy(train[rows.numpy()] - mean).permute(0, 3, 1, 2).float()
+    torch.testing.assert_close(read, wanted)
+    assert read.is_contiguous()
+    everything = Pixels(centred, "train", ByHand(network()))[torch.arange(40)]
+    assert everything.mean(dim=(0, 2, 3)).abs().max() < 1e-6
+
+
+def test_a_linear_classifier_reads_rows_with_a_one_at_their_end():
+    pictures = opened()
+    task = ByHand(Softmax(3 * SIZE**2 + 1, 10))
+    read = Pixels(pictures, "val", task)[torch.tensor([2, 3])]
+    others = Pixels(pictures, "val", ByHand(network()))[torch.tensor([2, 3])]
+    assert read.shape == (2, 193)
+    assert read[:, 192].eq(1).all()
+    assert read[:, :192].equal(others.flatten(1))
+
+
+def test_data_are_both_sides_with_their_labels():
+    pictures = opened()
+    found = data_of(pictures, ByHand(network()))
+    assert set(found) == {"X_train", "y_train", "X_val", "y_val"}
+    assert [len(found[name]) for name in ("X_train", "y_train", "X_val", "y_val")] == [40] * 4
+    for side in ("train", "val"):
+        assert found[f"y_{side}"].tolist() == pictures.split(side).labels.tolist()
+        assert found[f"y_{side}"].dtype == torch.int64
+
+
+@pytest.mark.parametrize("count", [7, 40, 99])
+def test_a_few_pictures_are_spread_over_the_split_with_their_labels(count):
+    pictures, task = opened(), ByHand(network())
+    found = few(pictures, task, count)
+    places = [round(k * 39 / 6 - 0.499) for k in range(7)] if count == 7 else range(40)
+    assert len(found["X_train"]) == len(found["y_train"]) == min(count, 40)
+    everything = data_of(pictures, task)["X_train"][torch.arange(40)]
+    for x, y, place in zip(found["X_train"], found["y_train"], places, strict=True):
+        assert x.equal(everything[place])
+        assert int(y) == pictures.split("train").labels[place]
+    assert len(found["X_val"]) == 40
+    assert len(set(found["y_train"].tolist())) >= min(count, 6)
