@@ -389,7 +389,7 @@ def test_it_says_what_it_finds(tmp_path, capsys, monkeypatch):
     said = capsys.readouterr().out.splitlines()
     assert [line.split()[:2] for line in said[:2]] == [["step", "1"], ["step", "2"]]
     assert said[2].startswith("the engines agree: over 2 steps the losses differ by ")
-    assert said[2].endswith("all 4 layers pass alone")
+    assert said[2].endswith("each of 4 layers passes alone")
 
 
 def test_the_recorded_command_is_the_one_to_type(agreed, differed):

@@ -294,3 +294,15 @@ assert "matplotlib" in sys.modules
 assert "matplotlib.pyplot" not in sys.modules and "torch" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_a_line_is_named_at_the_height_where_it_ends(log):
+    series = {"low": ([1, 2, 3], [60.0, 70.0, 50.0]), "high": ([1, 2, 3], [80.0, 95.0, 90.0])}
+    figure = figures.curves(series, x="step", y="loss", log=log)
+    axes = figure.axes[0]
+    figure.canvas.draw()
+    for text in axes.texts:
+        end = series[text.get_text()][1][-1]
+        height = axes.transAxes.inverted().transform(axes.transData.transform((3, end)))[1]
+        assert text.get_position()[1] == pytest.approx(height, abs=0.01)

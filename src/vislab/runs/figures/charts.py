@@ -96,6 +96,7 @@ def smoothed(values: Sequence[Number], over: int) -> tuple[range, np.ndarray]:
 
 def write_ends(axes: "matplotlib.axes.Axes", ends: Sequence[tuple[float, str, str]]) -> None:
     """Write each line's name beside its end, moved apart so that none covers another."""
+    axes.autoscale_view()  # matplotlib puts it off, and the limits would still be 0 and 1
     line = 0.075  # of the height of the axes
     low, high = axes.transAxes.transform([(0, 0), (0, 1)])[:, 1]
     placed = []

@@ -1,0 +1,85 @@
+"""A deep ConvNet by hand: it learns fifty by heart, and its beginnings are told apart."""
+
+import json
+
+import pytest
+
+from tests.recipes.smoke import close, smoked
+from vislab.lab.bench import Lab
+from vislab.runs import figures
+
+TINY = {"size": 16, "filters": (6, 8), "per_class": 5}
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory):
+    """Return a run, and what its signal figure was drawn from."""
+    drawn, signal = {}, figures.signal
+
+    def heard(activations, gradients, **named):
+        drawn.update(activations=activations, gradients=gradients)
+        return signal(activations, gradients, **named)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("vislab.runs.figures.signal", heard, raising=False)
+        return smoked("convnet-by-hand", tmp_path_factory.mktemp("conv") / "run", **TINY), drawn
+
+
+def test_it_learns_fifty_pictures_by_heart(watched):
+    assert watched[0].result.metrics["50 pictures/train accuracy"] >= 0.99
+
+
+def test_small_fixed_weights_lose_the_signal_and_kaimings_keep_it(watched):
+    drawn = watched[1]
+    assert set(drawn["activations"]) == {"fixed 0.01", "fixed 0.1", "Xavier", "Kaiming"}
+    for series in drawn.values():
+        assert all(len(values) == 20 for values in series.values())
+    kept = {name: v[-1] / v[0] for name, v in drawn["activations"].items()}
+    assert kept["fixed 0.01"] < 1e-6 < kept["Xavier"] < kept["Kaiming"]
+    # Behind the poolings the maps are 2×2, and more than half of what a kernel sees is padding.
+    before = {name: v[3] / v[0] for name, v in drawn["activations"].items()}
+    assert 0.4 < before["Kaiming"] < 2.5
+    assert before["Xavier"] < 0.8 * before["Kaiming"]
+    back = {name: v[0] / v[-1] for name, v in drawn["gradients"].items()}
+    assert back["fixed 0.01"] < 1e-6 < back["Kaiming"]
+
+
+def test_the_losses_of_the_beginnings_are_told_beside_kaimings(watched):
+    metrics = watched[0].result.metrics
+    beside = {name for name in metrics if name.endswith("loss above Kaiming's")}
+    assert beside == {
+        f"{name}: loss above Kaiming's" for name in ("fixed 0.01", "fixed 0.1", "Xavier")
+    }
+
+
+def test_what_is_kept_is_the_network_that_was_asked_for(watched):
+    built = json.loads((watched[0].path / "model.json").read_text())["built_as"]
+    assert built["name"] == "deep-conv"
+    assert built["options"] == {
+        "side": 16, "filters": [6, 8], "pools": [0, 1], "batchnorm": True, "channels": 3
+    }  # fmt: skip
+
+
+def test_either_engine_gives_nearly_the_same_metrics(watched, tmp_path, monkeypatch):
+    # The beginnings are by hand with either, and take most of the time.
+    from vislab import recipes
+
+    kind = recipes.find("convnet-by-hand")
+    monkeypatch.setattr(kind, "beginnings", lambda _self, _lab, _pictures: None)
+    other = smoked("convnet-by-hand", tmp_path / "run", engine="autograd", **TINY)
+    ours = watched[0].result.metrics
+    assert {"val/accuracy", "test/accuracy", "test/loss"} <= other.result.metrics.keys()
+    close({name: ours[name] for name in other.result.metrics}, other.result.metrics,
+          accuracy=0.021, loss=5e-3)  # fmt: skip
+
+
+def test_stopped_by_minutes_it_still_reports(tmp_path, monkeypatch):
+    from vislab import recipes
+
+    kind = recipes.find("convnet-by-hand")
+    monkeypatch.setattr(Lab, "_seconds_for_next", lambda _self: 0.0)
+    for part in ("beginnings", "overfit"):
+        monkeypatch.setattr(kind, part, lambda _self, _lab, _pictures: None)
+    run = smoked("convnet-by-hand", tmp_path / "run", **TINY)
+    assert run.result.costs[0]["stopped_by"] == "minutes"
+    assert run.result.status == "finished"
