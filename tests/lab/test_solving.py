@@ -193,7 +193,7 @@ def dies_at(step, monkeypatch):
 
 @pytest.mark.parametrize(
     ("engine", "step"),
-    [("scratch", s) for s in (1, 2, 5, 12, 13, 16, 24)] + [("autograd", s) for s in (2, 5, 17)],
+    [("scratch", s) for s in (1, 5, 12, 13, 24)] + [("autograd", s) for s in (5, 17)],
 )
 def test_killed_and_resumed_it_ends_at_the_same_weights_and_lines(
     engine, step, tmp_path, undisturbed, monkeypatch

@@ -39,9 +39,9 @@ class CaptionByHand(Recipe):
 
     Source: EECS 498/598, assignment 4.
 
-    Question: For which words should the network look at one place of the picture, and for which
-    could it look anywhere?
-    Look at: Attention for each word: does it move to the second object when that one is named?
+    Question: For which words should the network look at the object, and for which could it look
+    anywhere?
+    Look at: Attention for each word: does it leave the object when the background is named?
     Look at: The gradient through time: which lines fall, which rise, and what does clipping do?
     Look at: The captions that are wrong: is it the colour, the kind or the place?
     Exercise: A sentence of 12 words is written by a network that had <START> before it and has to
@@ -54,11 +54,11 @@ class CaptionByHand(Recipe):
 
     group = "Foundations by hand"
 
-    data: str = "shapes"
-    """shapes, shapes:easy or shapes:hard: the pictures that come with their captions."""
-    per_class: int | None = 400
+    data: str = "shapes:easy"
+    """shapes:easy, shapes or shapes:hard: the pictures that come with their captions."""
+    per_class: int | None = 600
     """Training pictures of each class."""
-    size: int = 64
+    size: int = 48
     """Side of the pictures in pixels; a multiple of 8."""
     engine: str = "scratch"
     """Who derives the gradients: scratch (by hand) or autograd."""
@@ -66,7 +66,7 @@ class CaptionByHand(Recipe):
     """Who writes: rnn, lstm, attention."""
     filters: tuple[int, ...] = (16, 32, 64)
     """Kernels of the ConvNet that gives the features; the picture is halved after each."""
-    feature_epochs: int = 12
+    feature_epochs: int = 20
     """Times through the training pictures for the features."""
     hidden: int = 192
     """Numbers in the hidden state."""
