@@ -13,10 +13,10 @@ from tests.lab.undrawn import draw_nothing
 from vislab import data, recipes
 from vislab.errors import NonFiniteLoss, OptionError
 from vislab.lab.bench import Lab
-from vislab.lab.checkpoints import load_checkpoint
+from vislab.lab.checkpoints import load_checkpoint, save_checkpoint
 from vislab.lab.predicting import predict
 from vislab.lab.recipe import Recipe
-from vislab.lab.running import execute
+from vislab.lab.running import Conditions, execute
 from vislab.lab.solving import Pixels, _Clock, data_of, few
 from vislab.ops.seeding import generator
 from vislab.runs.folder import RunFolder
@@ -298,6 +298,24 @@ def test_minutes_stop_a_training_and_the_best_full_epoch_is_kept(tmp_path):
     state = load_checkpoint(run.path / "checkpoints/first")
     assert state["finished"]
     assert state["stopped_by"] == "minutes"
+
+
+def test_the_seconds_before_a_kill_count_too(tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        dies_at(6, patched)
+        with pytest.raises(Killed):
+            execute(Small(), "small", tmp_path / "run", Conditions(minutes=1), save_every=0.0,
+                    quiet=True)  # fmt: skip
+    folder = tmp_path / "run/checkpoints/first"
+    state = load_checkpoint(folder)
+    assert 0 < state["seconds"] < 30
+    save_checkpoint(folder, {**state, "seconds": 45.0})
+    execute(Small(), "small", tmp_path / "run", Conditions(minutes=1), resume=True, quiet=True)
+    first, second = RunFolder.open(tmp_path / "run").result.costs
+    # Of a minute each training may have half.
+    assert (first["stopped_by"], first["epochs"]) == ("minutes", 1)
+    assert 45 <= first["seconds"] < 60
+    assert (second["stopped_by"], second["epochs"]) == ("epochs", EPOCHS)
 
 
 def test_a_training_stopped_within_its_first_epoch_keeps_the_weights_it_has(lab, monkeypatch):

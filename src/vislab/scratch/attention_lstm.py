@@ -13,7 +13,7 @@ The first hidden state and the first cell are the mean of A over its places. Bac
 
     dm[n, k] = Σ_h A[n, h, k] dr[n, h]
     ds[n, k] = m[n, k] (dm[n, k] - Σ_l m[n, l] dm[n, l])        (softmax)
-    dA[n, h, k]    += dr[n, h] m[n, k] + ds[n, k] h_{t-1}[n, h] / √H
+    dA[n, h, k]    += dr[n, h] m[n, k] + ds[n, k] h_{t-1}[n, h] / √H     (one product over all t)
     dh_{t-1}[n, h] += Σ_k ds[n, k] A[n, h, k] / √H
 
 and the gradients of both first states, divided by L, go to every place of A.
@@ -74,14 +74,17 @@ class AttentionLSTM:
         places = A.flatten(2)
         first = cells[0]
         before = torch.cat([first[:, None], h[:, :-1]], dim=1)  # h_{t-1} of every step
-        dplaces = torch.zeros_like(places)
+        m = torch.stack(looked, dim=1)  # (N, T, L)
+        dread, ds = torch.empty_like(h), torch.empty_like(m)
         dprev_h, dprev_c = torch.zeros_like(first), torch.zeros_like(first)
         da = h.new_empty(*h.shape[:2], Wh.shape[1])
         for t in reversed(range(x.shape[1])):
             da[:, t], dprev_c = cell_backward(dh[:, t] + dprev_h, dprev_c, cells[t], kept[t])
-            dlooking, dmap = attend_backward(da[:, t] @ Wattn.T, before[:, t], places, looked[t])
+            dread[:, t] = da[:, t] @ Wattn.T
+            dlooking, ds[:, t] = attend_backward(dread[:, t], places, looked[t])
             dprev_h = da[:, t] @ Wh.T + dlooking
-            dplaces += dmap
+        # The map took part in every step, as what was read and as what was scored.
+        dplaces = dread.mT @ m + before.mT @ ds  # (N, H, L)
         # Both first states are the mean over the places.
         dplaces += ((dprev_h + dprev_c) / places.shape[2])[:, :, None]
         return (
@@ -107,9 +110,8 @@ def attend(h: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
     return (places @ m[:, :, None])[:, :, 0], m
 
 
-def attend_backward(dr: Tensor, h: Tensor, places: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
-    """Take dr (N, H) to the gradients of h (N, H) and of places (N, H, L)."""
+def attend_backward(dr: Tensor, places: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
+    """Take dr (N, H) to the gradients of h (N, H) and of its products with the places (N, L)."""
     dm = (dr[:, None] @ places)[:, 0]  # (N, L)
-    ds = m * (dm - (m * dm).sum(dim=1, keepdim=True)) / math.sqrt(h.shape[1])
-    dplaces = dr[:, :, None] * m[:, None] + h[:, :, None] * ds[:, None]
-    return (places @ ds[:, :, None])[:, :, 0], dplaces
+    ds = m * (dm - (m * dm).sum(dim=1, keepdim=True)) / math.sqrt(places.shape[1])
+    return (places @ ds[:, :, None])[:, :, 0], ds
