@@ -15,7 +15,7 @@ from vislab import recipes
 from vislab.errors import OptionError, RunError
 from vislab.lab.recipe import Recipe, restore
 from vislab.runs.folder import RunFolder
-from vislab.runs.phrasing import is_share, percent, with_span
+from vislab.runs.phrasing import is_share, measured, percent, with_span
 
 USAGE = """usage: vislab run NAME-OR-FILE [options]
        vislab run --resume FOLDER
@@ -178,9 +178,10 @@ def summary(run: RunFolder) -> str:
             lines.append(f"  {name:<{width}}  {text}{beside}")
     for reference in result.references:
         if reference["ours"] is not None:
+            share = is_share(reference["metric"], result.chance)
             lines.append(
                 f"  {reference['metric']}: {reference['source']} has "
-                f"{percent(reference['value'])} ({reference['verdict']})"
+                f"{measured(reference['value'], share=share)} ({reference['verdict']})"
             )
     lines += [f"  claim {claim['verdict']}: {claim['claim']}" for claim in result.claims]
     return "\n".join(lines)
