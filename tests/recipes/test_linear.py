@@ -51,13 +51,18 @@ def test_the_better_losss_weights_are_kept_and_predict_as_it_did(losses, tmp_pat
     assert [one["probability"] for one in said] == pytest.approx(wanted, abs=2e-6)
     assert [one["label"] for one in said] != [row[2] for row in other[::59]]
 
-
-def test_the_gain_is_the_difference_of_the_two_accuracies(run):
-    metrics = run.result.metrics
-    gain = metrics["softmax/test/accuracy"] - metrics["svm/test/accuracy"]
-    assert metrics["softmax: gain in accuracy"] == pytest.approx(gain, abs=1e-9)
-    low, high = run.result.intervals["softmax: gain in accuracy"]
+    accuracies = [run.result.metrics[f"{loss}/test/accuracy"] for loss in losses]
+    gain = run.result.metrics[f"{losses[1]}: gain in accuracy"]
+    assert gain == pytest.approx(accuracies[1] - accuracies[0], abs=1e-9)
+    assert gain
+    low, high = run.result.intervals[f"{losses[1]}: gain in accuracy"]
     assert low <= gain <= high
+
+
+def test_pictures_are_centred_and_not_scaled(run):
+    about = json.loads((run.path / "model.json").read_text())
+    assert about["deviation"] == [1, 1, 1]
+    assert about["built_as"]["options"] == {"features": 3 * SIZE**2 + 1}
 
 
 def test_each_loss_has_a_grid_and_trains_longer_with_its_best_cell(run):
