@@ -13,15 +13,21 @@ TINY = {"size": 16, "filters": (6, 8), "per_class": 5}
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory):
-    """Return a run, and what its signal figure was drawn from."""
-    drawn, signal = {}, figures.signal
+    """Return a run, and what the figures of its beginnings were drawn from."""
+    drawn, signal, curves = {}, figures.signal, figures.curves
 
-    def heard(activations, gradients, **named):
+    def heard_signal(activations, gradients, **named):
         drawn.update(activations=activations, gradients=gradients)
         return signal(activations, gradients, **named)
 
+    def heard_curves(series, **named):
+        if "Kaiming" in series:
+            drawn["losses"] = {name: values for name, (_, values) in series.items()}
+        return curves(series, **named)
+
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("vislab.runs.figures.signal", heard, raising=False)
+        patched.setattr("vislab.runs.figures.signal", heard_signal, raising=False)
+        patched.setattr("vislab.runs.figures.curves", heard_curves, raising=False)
         return smoked("convnet-by-hand", tmp_path_factory.mktemp("conv") / "run", **TINY), drawn
 
 
@@ -32,7 +38,7 @@ def test_it_learns_fifty_pictures_by_heart(watched):
 def test_small_fixed_weights_lose_the_signal_and_kaimings_keep_it(watched):
     drawn = watched[1]
     assert set(drawn["activations"]) == {"fixed 0.01", "fixed 0.1", "Xavier", "Kaiming"}
-    for series in drawn.values():
+    for series in (drawn["activations"], drawn["gradients"]):
         assert all(len(values) == 20 for values in series.values())
     kept = {name: v[-1] / v[0] for name, v in drawn["activations"].items()}
     assert kept["fixed 0.01"] < 1e-6 < kept["Xavier"] < kept["Kaiming"]
@@ -45,11 +51,15 @@ def test_small_fixed_weights_lose_the_signal_and_kaimings_keep_it(watched):
 
 
 def test_the_losses_of_the_beginnings_are_told_beside_kaimings(watched):
-    metrics = watched[0].result.metrics
-    beside = {name for name in metrics if name.endswith("loss above Kaiming's")}
-    assert beside == {
-        f"{name}: loss above Kaiming's" for name in ("fixed 0.01", "fixed 0.1", "Xavier")
-    }
+    run, drawn = watched
+    last = {name: values[-1] for name, values in drawn["losses"].items()}
+    beside = {name for name in run.result.metrics if name.endswith("loss above Kaiming's")}
+    assert len(beside) == 3
+    for name in ("fixed 0.01", "fixed 0.1", "Xavier"):
+        assert run.result.metrics[f"{name}: loss above Kaiming's"] == pytest.approx(
+            last[name] - last["Kaiming"], rel=1e-9
+        )
+    assert len(set(last.values())) == 4
 
 
 def test_what_is_kept_is_the_network_that_was_asked_for(watched):
