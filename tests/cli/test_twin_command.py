@@ -107,7 +107,6 @@ def test_a_fault_that_cannot_be_planted_returns_2(options, sentence, tmp_path, c
     assert "Traceback" not in message
 
 
-@pytest.mark.xfail(strict=True, reason="a fault is looked up only where one is planted")
 def test_a_fault_that_nobody_knows_is_told_even_where_none_is_planted(tmp_path, capsys):
     words = ["twin", "two-layer-net", *TINY, "--fault", "sing", "--folder", str(tmp_path / "run")]
     assert main(words) == 2
@@ -157,7 +156,6 @@ def test_the_recorded_command_repeats_the_comparison(tmp_path, capsys):
     assert table(tmp_path / "c")[0]["loss"] != table(tmp_path / "a")[0]["loss"]
 
 
-@pytest.mark.xfail(strict=True, reason="`vislab run --resume` reads a twin's folder as a recipe's")
 def test_an_interrupted_comparison_names_a_way_on_that_works(tmp_path, capsys, monkeypatch):
     def stop(_twin, _lab):
         raise KeyboardInterrupt

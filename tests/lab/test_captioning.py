@@ -208,7 +208,6 @@ def test_many_feature_maps_are_made_in_batches(captioned, monkeypatch):
     torch.testing.assert_close(feature_maps(network, captioned.pictures, "test"), whole)
 
 
-@pytest.mark.xfail(strict=True, reason="no rows are split into one batch of none, not into none")
 def test_of_no_pictures_there_are_no_feature_maps(captioned):
     network = feature_network(captioned, (2, 3), 0)
     none = feature_maps(network, captioned.pictures, "test", rows=torch.arange(0))
@@ -297,7 +296,6 @@ def test_clipping_bounds_the_length_and_keeps_the_direction(clip):
     assert (max(norms) == pytest.approx(clip)) == (clip < 1e9)
 
 
-@pytest.mark.xfail(strict=True, reason="the gradient that enters is not clipped")
 def test_clipping_below_its_length_bounds_what_enters_too():
     _, norms = gradient_through_time(writer("rnn"), 5, 4.0, 0.5)
     assert max(norms) <= 0.5 + 1e-12

@@ -116,7 +116,6 @@ def test_a_silent_process_searches_and_writes_nothing(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.xfail(strict=True, reason="accuracy is measured with weights that are no numbers")
 def test_weights_that_the_last_step_made_no_numbers_are_no_accuracy(folder):
     make = Made(epochs=1)
     axes = {"rate": (1e39,), "penalty": (0.0,)}
@@ -127,7 +126,6 @@ def test_weights_that_the_last_step_made_no_numbers_are_no_accuracy(folder):
     assert math.isnan(found[1e39, 0.0])
 
 
-@pytest.mark.xfail(strict=True, reason="without validation pictures every cell gets -1")
 def test_without_validation_pictures_no_cell_has_an_accuracy(folder):
     axes = {"rate": (0.5, 1e-3), "penalty": (0.0,)}
     found = grid_search(lab_on(folder), "a grid", axes, Made(validation=0))
@@ -148,5 +146,5 @@ def test_the_best_cell_is_that_of_the_highest_accuracy_whatever_is_nan():
 
 def test_a_search_that_ended_in_nan_everywhere_says_so(folder):
     found = grid_search(lab_on(folder), "a grid", {"rate": (1e39, 1e40), "penalty": (0.0,)}, Made())
-    with pytest.raises(NonFiniteLoss, match="ended in NaN; use lower learning rates"):
+    with pytest.raises(NonFiniteLoss, match="every loss became NaN"):
         best_cell(found)

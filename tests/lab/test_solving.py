@@ -193,7 +193,7 @@ def dies_at(step, monkeypatch):
 
 @pytest.mark.parametrize(
     ("engine", "step"),
-    [("scratch", s) for s in (1, 5, 12, 13, 24)] + [("autograd", s) for s in (5, 17)],
+    [("scratch", 1), ("scratch", 5), ("scratch", 13), ("scratch", 24), ("autograd", 5)],
 )
 def test_killed_and_resumed_it_ends_at_the_same_weights_and_lines(
     engine, step, tmp_path, undisturbed, monkeypatch
@@ -248,7 +248,6 @@ def test_killed_long_after_a_checkpoint_it_forgets_what_came_after(
     same(outcome(folder), outcome(undisturbed["scratch"]))
 
 
-@pytest.mark.xfail(strict=True, reason="without a checkpoint the lines of before are kept")
 def test_killed_before_its_first_checkpoint_it_begins_its_lines_anew(
     tmp_path, undisturbed, monkeypatch
 ):
@@ -304,13 +303,13 @@ def test_the_seconds_before_a_kill_count_too(tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         dies_at(6, patched)
         with pytest.raises(Killed):
-            execute(Small(), "small", tmp_path / "run", Conditions(minutes=1), save_every=0.0,
+            execute(Small(), "small", tmp_path / "run", Conditions(minutes=1.0), save_every=0.0,
                     quiet=True)  # fmt: skip
     folder = tmp_path / "run/checkpoints/first"
     state = load_checkpoint(folder)
     assert 0 < state["seconds"] < 30
     save_checkpoint(folder, {**state, "seconds": 45.0})
-    execute(Small(), "small", tmp_path / "run", Conditions(minutes=1), resume=True, quiet=True)
+    execute(Small(), "small", tmp_path / "run", Conditions(minutes=1.0), resume=True, quiet=True)
     first, second = RunFolder.open(tmp_path / "run").result.costs
     # Of a minute each training may have half.
     assert (first["stopped_by"], first["epochs"]) == ("minutes", 1)
@@ -370,7 +369,6 @@ def test_a_loss_that_is_no_number_fails_the_run_and_keeps_the_last_good_checkpoi
         execute(Small(engine, rate=1e30), "small", folder, resume=True, quiet=True)
 
 
-@pytest.mark.xfail(strict=True, reason="a checkpoint is written before its weights are looked at")
 def test_weights_that_are_no_numbers_do_not_replace_a_checkpoint(tmp_path):
     with pytest.raises(NonFiniteLoss):
         execute(Small(rate=1e39), "small", tmp_path / "run", save_every=0.0, quiet=True)

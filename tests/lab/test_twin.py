@@ -74,12 +74,12 @@ def refused(checks):
 @each
 def test_the_engines_of_a_right_network_agree(name):
     rule = RULES[list(NETWORKS).index(name) % 4]
-    found = compare(pair(name, rule=rule), 5, None, quiet=True)
+    found = compare(pair(name, rule=rule), 3, None, quiet=True)
     assert max(found.differences) <= 1e-12
-    assert max(found.worst(step)[1] for step in range(5)) <= 1e-7
+    assert max(found.worst(step)[1] for step in range(3)) <= 1e-7
     lengths = {len(found.losses), len(found.differences), len(found.gradients)}
-    assert lengths == {5}
-    assert len(set(found.losses)) == 5, "each step has its own batch"
+    assert lengths == {3}
+    assert len(set(found.losses)) == 3, "each step has its own batch"
     assert all(set(step) == set(pair(name).network.params) for step in found.gradients)
 
 
@@ -138,12 +138,7 @@ def test_a_bias_before_batch_normalisation_is_no_false_alarm():
     "draw",
     [
         0, 1, 2,
-        pytest.param(
-            988,
-            marks=pytest.mark.xfail(
-                strict=True, reason="one of the 2048 numbers lies within a step of the kink at 0"
-            ),
-        ),
+        988,
     ],
 )  # fmt: skip
 def test_a_right_layer_passes_whatever_numbers_it_saw(draw):
@@ -265,10 +260,7 @@ def test_gradients_that_are_all_zero_do_not_differ():
     "order",
     [
         ("W", "b"),
-        pytest.param(
-            ("b", "W"),
-            marks=pytest.mark.xfail(strict=True, reason="max() of a number and NaN is the number"),
-        ),
+        ("b", "W"),
     ],
 )
 def test_a_gradient_that_is_no_number_is_no_agreement(order):

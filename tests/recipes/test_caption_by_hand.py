@@ -91,7 +91,6 @@ def test_either_engine_gives_nearly_the_same_metrics(watched, tmp_path):
     close(watched[0].result.metrics, other.result.metrics, accuracy=0.01, loss=1e-2)
 
 
-@pytest.mark.xfail(strict=True, reason="a mean over the steps of an epoch, of fewer steps")
 def test_stopped_by_minutes_the_loss_is_the_mean_of_the_steps_there_were(tmp_path, monkeypatch):
     losses, solve = [], Lab.solve
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.recipes.smoke import close, smoked
+from vislab import recipes
 from vislab.lab.bench import Lab
 from vislab.runs import figures
 
@@ -63,19 +64,25 @@ def test_the_losses_of_the_beginnings_are_told_beside_kaimings(watched):
 
 
 def test_what_is_kept_is_the_network_that_was_asked_for(watched):
-    built = json.loads((watched[0].path / "model.json").read_text())["built_as"]
+    about = json.loads((watched[0].path / "model.json").read_text())
+    built = about["built_as"]
+    assert about["deviation"] == [1, 1, 1], "centred, not scaled"
     assert built["name"] == "deep-conv"
     assert built["options"] == {
         "side": 16, "filters": [6, 8], "pools": [0, 1], "batchnorm": True, "channels": 3
     }  # fmt: skip
 
 
-def test_either_engine_gives_nearly_the_same_metrics(watched, tmp_path, monkeypatch):
-    # The beginnings are by hand with either, and take most of the time.
-    from vislab import recipes
-
+def train_only(monkeypatch):
+    """Leave the fifty pictures and the beginnings out."""
     kind = recipes.find("convnet-by-hand")
-    monkeypatch.setattr(kind, "beginnings", lambda _self, _lab, _pictures: None)
+    for part in ("beginnings", "overfit"):
+        monkeypatch.setattr(kind, part, lambda _self, _lab, _pictures: None)
+
+
+def test_either_engine_gives_nearly_the_same_metrics(watched, tmp_path, monkeypatch):
+    # The beginnings are by hand with either, and the fifty take most of the time.
+    train_only(monkeypatch)
     other = smoked("convnet-by-hand", tmp_path / "run", engine="autograd", **TINY)
     ours = watched[0].result.metrics
     assert {"val/accuracy", "test/accuracy", "test/loss"} <= other.result.metrics.keys()
@@ -84,12 +91,8 @@ def test_either_engine_gives_nearly_the_same_metrics(watched, tmp_path, monkeypa
 
 
 def test_stopped_by_minutes_it_still_reports(tmp_path, monkeypatch):
-    from vislab import recipes
-
-    kind = recipes.find("convnet-by-hand")
     monkeypatch.setattr(Lab, "_seconds_for_next", lambda _self: 0.0)
-    for part in ("beginnings", "overfit"):
-        monkeypatch.setattr(kind, part, lambda _self, _lab, _pictures: None)
+    train_only(monkeypatch)
     run = smoked("convnet-by-hand", tmp_path / "run", **TINY)
     assert run.result.costs[0]["stopped_by"] == "minutes"
     assert run.result.status == "finished"

@@ -84,7 +84,6 @@ def test_a_loss_nobody_knows_names_both(tmp_path):
         smoked("linear", tmp_path / "run", losses=("sofmax",))
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="tyro takes --losses without a value")
 def test_no_loss_at_all_is_told_in_a_sentence(tmp_path, capsys):
     from vislab.cli.main import main
 

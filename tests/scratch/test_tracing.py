@@ -294,12 +294,7 @@ def test_a_place_is_read_from_a_kind_and_a_number(text, place):
     "text",
     [
         "Conv:0", "Conv:", "Conv:-1", "Conv:1.5", "Conv:two", "Conv: 2", "Conv:1:2",
-        pytest.param(
-            "Conv:²",
-            marks=pytest.mark.xfail(
-                strict=True, raises=ValueError, reason="isdigit holds of ², int does not read it"
-            ),
-        ),
+        "Conv:²",
     ],
 )  # fmt: skip
 def test_what_is_no_place_is_told_so(text):

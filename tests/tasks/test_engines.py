@@ -73,7 +73,6 @@ def test_both_engines_are_right_about_the_same_words(name, rng):
     assert 0 < share < 1
 
 
-@pytest.mark.xfail(strict=True, reason="the twin of a captioner takes no X alone")
 @each_of_words
 def test_both_engines_write_the_same_captions(name, rng):
     by_hand, twin = both(name, rng)
@@ -257,7 +256,6 @@ def test_a_scorer_scores_as_when_testing(rng):
     assert not scorer(X).equal(before)
 
 
-@pytest.mark.xfail(strict=True, reason="the twin takes softmax, not the network's own score_loss")
 def test_a_network_with_a_loss_of_its_own_has_it_by_autograd_too(rng):
     network = WordSpotter((3, 4, 4), (2,), (0,), False, 4, "kaiming", dtype=torch.float64)
     X = torch.randn(3, 3, 4, 4, dtype=torch.float64, generator=rng)

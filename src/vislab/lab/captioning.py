@@ -135,7 +135,7 @@ def feature_maps(
     """Return the spotter's last feature map of each picture: (N, C, a, a)."""
     pixels = Pixels(pictures, split, ByHand(network))
     chosen = torch.arange(len(pixels)) if rows is None else rows[: len(pixels)]
-    maps = [network.features(pixels[part]) for part in torch.split(chosen, SCORED)]
+    maps = [network.features(pixels[part]) for part in torch.split(chosen, SCORED) if len(part)]
     side = pictures.size >> len(network.max_pools)
     return torch.cat(maps) if maps else torch.zeros(0, network.channels, side, side)
 
@@ -165,8 +165,9 @@ def gradient_through_time(
         caches.append(cache)
         spreads.append(float(h.std()))
     dh = torch.randn(n, width, generator=draws, dtype=x.dtype)
-    dh, dc = dh / dh.norm(), torch.zeros_like(h)
-    norms = [1.0]
+    first = min(1.0, clip) if clip is not None else 1.0
+    dh, dc = first * dh / dh.norm(), torch.zeros_like(h)
+    norms = [first]
     for t in range(steps - 1, 0, -1):
         if network.cell_type == "rnn":
             dh = RNN.step_backward(dh, caches[t])[1]

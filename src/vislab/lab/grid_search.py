@@ -44,7 +44,7 @@ def grid_search(
                 solver = make(dict(zip(axes, values, strict=True)))
                 try:
                     solver.train()
-                    known[key] = solver.best_val_acc
+                    known[key] = solver.best_val_acc if solver.best_epoch else None
                 except NonFiniteLoss:
                     known[key] = None
                 if not lab.run.silent:
@@ -59,5 +59,8 @@ def best_cell(found: Mapping[tuple[float, ...], float]) -> tuple[float, ...]:
     """Return the values of the highest accuracy. Raises NonFiniteLoss when nothing was learned."""
     good = {values: accuracy for values, accuracy in found.items() if accuracy == accuracy}
     if not good:
-        raise NonFiniteLoss("every training of the search ended in NaN; use lower learning rates")
+        raise NonFiniteLoss(
+            "no training of the search has a validation accuracy: either every loss became NaN, "
+            "and lower learning rates help, or there are no validation pictures"
+        )
     return max(good, key=lambda values: good[values])

@@ -68,7 +68,9 @@ def solve(solver: Solver, run: RunFolder, terms: Terms) -> dict[str, Any]:
     folder = run.path / "checkpoints" / terms.name
     state = load_checkpoint(folder)
     trained_before = 0.0
-    if state is not None:
+    if state is None:
+        run.forget_after(terms.name, 0)  # what a run logged that was killed before it saved
+    else:
         solver.restore(state["solver"])
         trained_before = float(state["seconds"])
         if state["finished"]:
@@ -141,6 +143,7 @@ class _Clock:
         return False
 
     def save(self, *, finished: bool) -> None:
+        self.solver.require_finite_weights()
         save_checkpoint(
             self.folder,
             {

@@ -183,8 +183,8 @@ class CaptionByHand(Recipe):
             epochs=self.epochs, batch=self.batch, decay=self.decay, name=cell, data=data,
         )  # fmt: skip
         network.params.update(task.engine.params)  # the twin's, where autograd has trained
-        steps = solver.steps_per_epoch
-        lab.record(f"{cell}/train/loss", sum(solver.loss_history[-steps:]) / steps)
+        losses = solver.loss_history[-solver.steps_per_epoch :]
+        lab.record(f"{cell}/train/loss", sum(losses) / len(losses))
         test = inputs_of(cell, maps["test"])
         words = captioned.words["test"]
         hits = network.right(test, words)

@@ -150,7 +150,8 @@ class FullyConnected(Recipe):
                 batch=self.batch, decay=self.decay, name=name,
             )  # fmt: skip
             outcomes[name] = lab.test(tasks[name], pictures, name=name, examine=False)
-            gaps[name] = solvers[name].train_acc_history[-1] - solvers[name].val_acc_history[-1]
+            known, new = solvers[name].train_acc_history, solvers[name].val_acc_history
+            gaps[name] = last(known) - last(new)
         self.show_dropout(lab, solvers)
         plain, dropped = outcomes.values()
         gain, interval = runs.paired_bootstrap(plain.correct, dropped.correct)
@@ -186,15 +187,14 @@ class FullyConnected(Recipe):
             ),
             caption="The same weights at the start, the same batches; mean over 20 steps.",
         )
-        epochs = range(1, self.rule_epochs + 1)
         lab.show(
             "four update rules: validation accuracy",
             runs.figures.curves(
-                {rule: (epochs, values) for rule, values in accuracies.items()},
+                {rule: (range(1, len(v) + 1), v) for rule, v in accuracies.items()},
                 x="epoch", y="validation accuracy", share=True,
             ),
         )  # fmt: skip
-        lab.record("adam: lead over sgd", accuracies["adam"][-1] - accuracies["sgd"][-1])
+        lab.record("adam: lead over sgd", last(accuracies["adam"]) - last(accuracies["sgd"]))
 
     def show_dropout(self, lab: "Lab", solvers: "dict[str, Solver]") -> None:
         """Draw training and validation accuracy of both networks."""
@@ -216,3 +216,8 @@ class FullyConnected(Recipe):
             ),
             caption="Dashed: training pictures, drawn anew; full: validation pictures.",
         )  # fmt: skip
+
+
+def last(history: list[float]) -> float:
+    """Return the last value, NaN where a training ended before its first epoch did."""
+    return history[-1] if history else float("nan")

@@ -191,6 +191,8 @@ class Knn(Recipe):
             chosen = order[:amount]
             classifier = scratch.KnnClassifier(train[chosen], labels[chosen])
             ks = [k for k in self.k_choices if k <= amount]
+            if not ks:
+                continue
             nearest = classifier.nearest(validation, max(ks))
             accuracies = [
                 float((classifier.vote(nearest[:, :k]) == truth).double().mean()) for k in ks

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vislab import explain, runs
-from vislab.errors import pick
+from vislab.errors import OptionError, pick
 from vislab.lab.recipe import Recipe
 from vislab.runs.claims import claim
 from vislab.runs.references import Protocol, course
@@ -124,6 +124,8 @@ class Linear(Recipe):
 
     def run(self, lab: "Lab") -> None:
         """Search, train and test each loss, then look at the templates."""
+        if not self.losses:
+            raise OptionError("--losses names none; use svm, softmax or both")
         pictures = self.pictures(lab)
         lab.plan(fits=len(self.losses))
         outcomes = {}
@@ -132,7 +134,7 @@ class Linear(Recipe):
             task, accuracy, outcomes[loss] = self.one(lab, pictures, loss)
             if best is None or accuracy > best[0]:
                 best = accuracy, task
-        assert best is not None, "tyro asks for one loss at least"
+        assert best is not None, "there is one loss at least"
         lab.keep(best[1], pictures)
         if len(self.losses) < 2:
             return

@@ -121,8 +121,18 @@ class Solver:
             raise NonFiniteLoss(f"the loss became {loss} {place}; try a tenth of the learning rate")
         return float(loss), grads
 
+    def require_finite_weights(self) -> None:
+        """Raise NonFiniteLoss, naming the weights, where some are no longer numbers."""
+        for name, w in self.model.params.items():
+            if not w.isfinite().all():
+                raise NonFiniteLoss(
+                    f"the weights {name} became NaN or infinite in epoch {self.epoch + 1}; "
+                    "try a tenth of the learning rate"
+                )
+
     def end_epoch(self) -> None:
         """Lower the learning rate, measure accuracy and keep the weights if they are the best."""
+        self.require_finite_weights()
         self.epoch, self.step_in_epoch = self.epoch + 1, 0
         for config in self.configs.values():
             config["learning_rate"] *= self.lr_decay
