@@ -145,16 +145,19 @@ def continue_run(folder: Path, words: list[str]) -> int:
     return 0
 
 
-def finish(work: Any, folder: Path) -> None:
-    """Do the work, say how it went and where the report is."""
+def finish(work: Any, folder: Path, *, way_on: str = "") -> None:
+    """Do the work, say how it went and where the report is.
+
+    `way_on` is what to do after an interruption; without it, to resume the run.
+    """
     from vislab.lab import processes
 
     try:
         run = work()
     except (KeyboardInterrupt, SystemExit) as stop:
         raise RunError(
-            f"interrupted; what there is so far is in {folder}, continue with "
-            f"`vislab run --resume {folder}`"
+            f"interrupted; what there is so far is in {folder}, "
+            + (way_on or f"continue with `vislab run --resume {folder}`")
         ) from stop
     if processes.rank() == 0:
         print(summary(run))

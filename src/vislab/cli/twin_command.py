@@ -9,7 +9,7 @@ import tyro
 
 from vislab import recipes
 from vislab.cli.run_command import finish, name_at, new_folder
-from vislab.errors import OptionError
+from vislab.errors import OptionError, pick
 
 USAGE = """usage: vislab twin NAME [options]
 
@@ -72,11 +72,17 @@ def main(words: Sequence[str]) -> int:
         raise OptionError(f"--steps {options.steps} compares nothing; use 1 or more")
     from vislab.lab.running import Conditions, execute
     from vislab.lab.twin import Twin, TwinsDiffer
+    from vislab.scratch.tracing import FAULTS
 
+    pick(FAULTS, options.fault, "fault")
     twin = Twin(parsed.recipe, options.steps, options.inject, options.fault, options.tolerance)
     folder = options.folder or new_folder(f"twin-{name}")
     try:
-        finish(lambda: execute(twin, name, folder, Conditions(options.seed)), folder)
+        finish(
+            lambda: execute(twin, name, folder, Conditions(options.seed)),
+            folder,
+            way_on="compare again from the beginning",
+        )
     except TwinsDiffer:
         print(f"report: {folder / 'report.html'}")
         raise

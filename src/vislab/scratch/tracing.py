@@ -194,6 +194,6 @@ def parse_place(text: str) -> tuple[str, int]:
     """Read "Conv" or "Conv:2" as a layer and its place, the first where none is given."""
     name, colon, place = text.partition(":")
     pick(LAYERS, name, "layer")
-    if colon and not (place.isdigit() and int(place) > 0):
+    if colon and not (place.isdecimal() and int(place) > 0):
         raise OptionError(f"{text!r} names no layer: after the colon stands its place, from 1 on")
     return name, int(place) if colon else 1

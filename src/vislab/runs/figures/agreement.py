@@ -38,6 +38,7 @@ def rounding(
         figure = Figure(figsize=(WIDTH, 2.8), layout="constrained")
         axes = figure.subplots()
         values = np.maximum(np.asarray(differences, dtype=float), FLOOR)
+        finite = values[np.isfinite(values)]
         axes.plot(list(across), values, color=PALETTE[0], marker="o", markersize=3, linewidth=1)
         axes.axhline(tolerance, color=FAINT, linestyle="--", linewidth=1.4)
         axes.annotate(
@@ -46,7 +47,7 @@ def rounding(
         )  # fmt: skip
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(FuncFormatter(power_of_ten))
-        axes.set_ylim(FLOOR / 3, max(tolerance * 30, float(values.max()) * 10))
+        axes.set_ylim(FLOOR / 3, max(tolerance * 30, float(finite.max(initial=FLOOR)) * 10))
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.set_xlabel(x)
         axes.set_title(y)

@@ -38,12 +38,11 @@ def heat_map(
 
     grid = np.asarray(values, dtype=float)
     good = np.isfinite(grid)
+    grid = np.where(good, np.maximum(grid, 1e-17) if log else grid, np.nan)
+    known = grid[good] if good.any() else np.array([0.0, 1.0])
+    norm: Normalize = Normalize(float(known.min()), float(known.max()))
     if log:
-        grid = np.where(good, np.maximum(grid, 1e-17), np.nan)
-        norm: Normalize = LogNorm(1e-17, max(1.0, float(np.nanmax(grid))))
-    else:
-        low = float(np.nanmin(grid)) if good.any() else 0.0
-        norm = Normalize(low, float(np.nanmax(grid)) if good.any() else 1.0)
+        norm = LogNorm(1e-17, max(1.0, float(known.max())))
     with house():
         high = 1.5 + 0.3 * len(rows)
         figure = Figure(figsize=(WIDTH, min(high, 7.5)), layout="constrained")

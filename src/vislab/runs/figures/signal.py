@@ -28,7 +28,7 @@ def signal(
     `x` says what is counted from 1 along both. What is zero or not finite leaves a gap.
     """
     from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     with house():
         figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
@@ -39,15 +39,23 @@ def signal(
         ):
             ends = []
             for turn, (name, values) in enumerate(series.items()):
+                ink = PALETTE[turn % len(PALETTE)]
                 line = np.asarray(values, dtype=float)
                 line = np.where(np.isfinite(line) & (line > 0), line, np.nan)
-                axes.plot(np.arange(1, len(line) + 1), line, color=PALETTE[turn], marker=".")
+                axes.plot(np.arange(1, len(line) + 1), line, color=ink, marker=".")
                 known = np.flatnonzero(np.isfinite(line))
                 if known.size:
-                    ends.append((float(line[known[-1]]), name, PALETTE[turn]))
+                    ends.append((float(line[known[-1]]), name, ink))
             axes.set_yscale("log")
-            axes.yaxis.set_major_locator(LogLocator(numticks=7))
-            axes.yaxis.set_major_formatter(FuncFormatter(power_of_ten))
+            drawn = np.array([y for line in axes.lines for y in np.asarray(line.get_ydata())])
+            low, high = np.nanmin(drawn, initial=np.inf), np.nanmax(drawn, initial=0.0)
+            if low > 0 and high < 10 * low:  # within one decade powers of ten are too far apart
+                axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=7))
+                axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            else:
+                axes.yaxis.set_major_locator(LogLocator(numticks=7))
+                axes.yaxis.set_major_formatter(FuncFormatter(power_of_ten))
+            axes.yaxis.set_minor_formatter(NullFormatter())
             axes.set_title(title)
             axes.margins(x=0.02)
             write_ends(axes, ends)
