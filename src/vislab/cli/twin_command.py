@@ -75,6 +75,8 @@ def main(words: Sequence[str]) -> int:
     from vislab.scratch.tracing import FAULTS
 
     pick(FAULTS, options.fault, "fault")
+    if not options.tolerance > 0:
+        raise OptionError(f"--tolerance {options.tolerance:g} passes nothing; use more than 0")
     twin = Twin(parsed.recipe, options.steps, options.inject, options.fault, options.tolerance)
     folder = options.folder or new_folder(f"twin-{name}")
     try:

@@ -51,6 +51,7 @@ class Lab:
         self.device = processes.device()
         self._fits_left = 1
         self._seconds_used = 0.0
+        self._protocols: dict[int, dict[str, Any]] = {}  # of each task that was trained
         self._reseed("start")
 
     def _reseed(self, after: str) -> None:
@@ -235,10 +236,8 @@ class Lab:
             entry["train_pictures_per_second"] = rate
         entry.update({"epochs": epochs, "seconds": state["seconds"]})
         entry["stopped_by"] = state["stopped_by"]
-        if name and self.run.result.protocol:
-            return
         built = getattr(task.model, "built_as", {})
-        self.run.result.protocol = as_cells(
+        protocol = as_cells(
             Protocol(
                 data=pictures.name,
                 train=len(pictures.split("train")),
@@ -255,6 +254,9 @@ class Lab:
                 metric="accuracy",
             )
         )
+        self._protocols[id(task)] = protocol
+        if not name or not self.run.result.protocol:
+            self.run.result.protocol = protocol
 
     def _cost_entry(self, name: str) -> dict[str, Any]:
         for known in self.run.result.costs:
@@ -266,6 +268,7 @@ class Lab:
 
     def keep(self, task: Classify | ByHand, pictures: Pictures) -> None:
         """Make this network the run's own: the one that `predict` uses."""
+        self.run.result.protocol = self._protocols.get(id(task), self.run.result.protocol)
         mean, deviation = pictures.normalisation
         about = {
             "built_as": getattr(task.model, "built_as", None),

@@ -22,6 +22,8 @@ def network_of(run: RunFolder) -> tuple[nn.Module, dict[str, Any]]:
 
     Raises RunError when the run kept none, or when its network is not known by name.
     """
+    if run.result.status == "finished" and not (run.path / "model.json").exists():
+        raise RunError(f"{run.path} kept no network: there is none to ask about pictures")
     about = read_json(run.path / "model.json")
     built = about.get("built_as")
     if not built:

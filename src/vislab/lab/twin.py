@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from vislab import runs
-from vislab.errors import OptionError, VislabError
+from vislab.errors import OptionError, VislabError, pick
 from vislab.lab.recipe import Recipe, flags
 from vislab.lab.solving import data_of
 from vislab.ops.seeding import generator
@@ -82,7 +82,7 @@ class LayerCheck:
 def compare(pair: Pair, steps: int, plant: tuple[str, int, str] | None, *, quiet: bool) -> Steps:
     """Train both engines side by side and return what differed."""
     by_hand, twin = pair.network, AutogradEngine(pair.network)
-    rule = RULES[pair.rule]
+    rule = pick(RULES, pair.rule, "update rule")
     configs: dict[str, dict[str, Config]] = {
         who: {name: dict(pair.config) for name in by_hand.params} for who in ("hand", "autograd")
     }
@@ -320,15 +320,19 @@ class Twin(Recipe):
             return
         first = found.gradients[0]
         bad = [name for name, difference in first.items() if difference > GRADIENT_TOLERANCE]
+        planted = (
+            f", with the planted fault {self.fault!r} in {self.inject}," if self.inject else ""
+        )
         text = (
-            f"the engines differ: the losses by {loss:.1e} (tolerance {self.tolerance:g}), the "
-            f"gradients by {gradient:.1e}"
+            f"the engines differ{planted} the losses by {loss:.1e} "
+            f"(tolerance {self.tolerance:g}), the gradients by {gradient:.1e}"
         )
         if bad:
             text += f"; wrong from the first step on: {', '.join(bad)}"
         if wrong:
-            text += ". Alone, refused by autograd and by finite differences: " + ", ".join(
-                f"{c.name} (off by {c.autograd:.2g} and {c.numeric:.2g})" for c in wrong
+            text += (
+                ". Asked alone, these are off against autograd and against differences: "
+                + ", ".join(f"{c.name} ({c.autograd:.2g} and {c.numeric:.2g})" for c in wrong)
             )
         lab.note(text)
         raise TwinsDiffer(text)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vislab import runs
-from vislab.errors import OptionError
+from vislab.errors import OptionError, pick
 from vislab.lab.recipe import Recipe
 from vislab.runs.claims import claim
 from vislab.runs.references import Protocol, course
@@ -96,7 +96,7 @@ class CaptionByHand(Recipe):
             "lstm: gradient kept, over the rnn's",
             at_least=1.0,
         ),
-        claim("attention writes better captions", "attention: gain over lstm", at_least=0.0),
+        claim("attention writes better captions", "attention: gain over lstm", at_least=1e-4),
     )
     quick = {
         "data": "shapes:easy", "per_class": 60, "size": 32, "filters": (16, 32),
@@ -109,6 +109,10 @@ class CaptionByHand(Recipe):
 
     def pictures(self, lab: "Lab") -> "Pictures":
         """Open the offline world, the only pictures that write captions of themselves."""
+        for cell in self.cells:
+            pick(dict.fromkeys(CELLS), cell, "cell")
+        if not self.cells or not self.filters:
+            raise OptionError("--cells and --filters each need a value; leave them out for all")
         if self.data.partition(":")[0] != "shapes":
             raise OptionError(
                 f"--data {self.data} has no captions; use shapes, shapes:easy or shapes:hard"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vislab import explain, runs
+from vislab.errors import OptionError
 from vislab.lab.recipe import Recipe
 from vislab.runs.claims import claim
 from vislab.runs.references import Protocol, course
@@ -158,6 +159,10 @@ class ConvnetByHand(Recipe):
         """Overfit 50 pictures, train on all, test, look at the filters, compare beginnings."""
         from vislab.tasks.engines import ByHand
 
+        if not self.filters:
+            raise OptionError("--filters names no convolution; give one number a convolution")
+        if self.deep_steps < 1:
+            raise OptionError(f"--deep-steps {self.deep_steps} compares nothing; use 1 or more")
         pictures = self.pictures(lab)
         classes = len(pictures.classes)
         lab.plan(fits=1)
@@ -238,7 +243,13 @@ class ConvnetByHand(Recipe):
             task = ByHand(network)
             data = data_of(pictures, task)
             solver = Solver(
-                network, data, "adam", {"learning_rate": 1e-3}, batch_size=64, seed=lab.seed
+                network,
+                data,
+                "adam",
+                {"learning_rate": 1e-3},
+                batch_size=64,
+                num_epochs=self.deep_steps,
+                seed=lab.seed,
             )
             rows = solver.rows(0, 0)
             with trace() as calls:
@@ -248,14 +259,13 @@ class ConvnetByHand(Recipe):
             gradients[name] = [
                 float(call.dout.std()) for call in convolutions if call.dout is not None
             ]
-            steps = min(self.deep_steps, solver.num_epochs * solver.steps_per_epoch)
             try:
-                for _ in range(steps):
+                for _ in range(self.deep_steps):
                     solver.step()
                     if solver.step_in_epoch == solver.steps_per_epoch:
                         solver.epoch, solver.step_in_epoch = solver.epoch + 1, 0
             except NonFiniteLoss:
-                solver.loss_history += [float("nan")] * (steps - len(solver.loss_history))
+                solver.loss_history += [float("nan")] * (self.deep_steps - len(solver.loss_history))
             losses[name] = solver.loss_history
         lab.show(
             "the signal in 21 layers",

@@ -39,6 +39,7 @@ from .sandwiches import ConvReLU as ConvReLU
 from .sandwiches import ConvReLUPool as ConvReLUPool
 from .sandwiches import LinearBatchNormReLU as LinearBatchNormReLU
 from .sandwiches import LinearReLU as LinearReLU
+from .sigmoid_loss import sigmoid_loss as sigmoid_loss
 from .softmax_loss import softmax_loss as softmax_loss
 from .softmax_loss import softmax_loss_naive as softmax_loss_naive
 from .softmax_loss import softmax_loss_vectorized as softmax_loss_vectorized
@@ -49,6 +50,7 @@ from .svm_loss import svm_loss_naive as svm_loss_naive
 from .svm_loss import svm_loss_vectorized as svm_loss_vectorized
 from .temporal_linear import TemporalLinear as TemporalLinear
 from .three_layer_conv_net import ThreeLayerConvNet as ThreeLayerConvNet
+from .tracing import trace as trace
 from .two_layer_net import TwoLayerNet as TwoLayerNet
 from .update_rules import adam as adam
 from .update_rules import rmsprop as rmsprop

@@ -17,6 +17,10 @@ def floats(name: str, x: Tensor, axes: str) -> None:
 
     "..." stands for any number of axes. The letters are for the reader; sizes are not compared.
     """
+    if not isinstance(x, Tensor):
+        raise ShapeError(
+            f"{name} is a {type(x).__name__}, wanted a tensor; torch.as_tensor({name}) makes one"
+        )
     wanted = [axis.strip() for axis in axes.split(",")]
     if not x.is_floating_point():
         raise ShapeError(

@@ -33,7 +33,7 @@ class GradientError(VislabError):
 
 @dataclass(frozen=True)
 class Checked:
-    """The largest relative errors that a check found."""
+    """The largest relative errors that a check found, beyond what rounding explains."""
 
     along_directions: float
     by_coordinates: float
@@ -89,6 +89,11 @@ def check_gradient(
         check_gradient(lambda x: (x**3).sum(), x, claimed=3 * x**2)
     """
     _check_point(x)
+    if x.dtype != torch.float64:
+        raise ShapeError(
+            f"x holds {x.dtype}, wanted torch.float64: in fewer digits a difference of two nearly "
+            "equal numbers says nothing; use x.double()"
+        )
     if tuple(claimed.shape) != tuple(x.shape):
         raise ShapeError(
             f"the claimed gradient has shape {tuple(claimed.shape)}, wanted {tuple(x.shape)}: "
@@ -177,6 +182,8 @@ def _check_point(x: Tensor) -> None:
 
 def _value(f: Callable[[Tensor], Any], x: Tensor, dLdf: Tensor | None) -> float:
     out = f(x)
+    if isinstance(out, tuple):
+        raise ShapeError("f returns a tuple; return its first part, as in Layer.forward(x)[0]")
     if isinstance(out, Tensor):
         if dLdf is not None:
             expect.shape("dLdf", dLdf, tuple(out.shape))

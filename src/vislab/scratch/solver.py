@@ -19,7 +19,7 @@ from torch import Tensor
 from vislab.errors import NonFiniteLoss, OptionError, pick
 from vislab.ops.seeding import generator, seed_of
 from vislab.scratch import expect
-from vislab.scratch.update_rules import RULES, Config
+from vislab.scratch.update_rules import RULES, Config, Rule
 
 PER_CHECK = 250  # pictures scored at once when accuracy is measured
 
@@ -37,7 +37,7 @@ class Solver:
         self,
         model: Any,
         data: Mapping[str, Any],
-        update_rule: str = "sgd",
+        update_rule: str | Rule = "sgd",
         optim_config: Config | None = None,
         lr_decay: float = 1.0,
         batch_size: int = 100,
@@ -70,7 +70,9 @@ class Solver:
         expect.option("batch_size", batch_size, low=1)
         expect.option("num_epochs", num_epochs, low=1)
         self.model, self.data = model, data
-        self.rule = pick(RULES, update_rule, "update rule")
+        self.rule: Rule = (
+            pick(RULES, update_rule, "update rule") if isinstance(update_rule, str) else update_rule
+        )
         self.lr_decay, self.batch_size, self.num_epochs = lr_decay, batch_size, num_epochs
         self.num_train_samples, self.num_val_samples = num_train_samples, num_val_samples
         self.clip, self.seed = clip, seed

@@ -1,7 +1,8 @@
 """Update rules: what to do with a weight once its gradient is known.
 
 Each takes the weights w, their gradient dw and a config, and returns the next weights and the
-config to hand in next time. What is missing in the config is filled with the default.
+config to hand in next time: a new dict, the one that was given stays as it was. What is missing in
+it is filled with the default.
 
     sgd             w -= η dw
     sgd_momentum    v = μ v - η dw                      w += v           (Polyak 1964)

@@ -78,7 +78,7 @@ def curves(
         if len(series) > 8:
             # A name that begins with "_" would be left out: give the legend its texts afterwards.
             legend = figure.legend(
-                handles, ["x"] * len(handles), loc="outside lower center", ncols=3
+                handles, ["x"] * len(handles), loc="outside lower center", ncols=2
             )
             for text, name in zip(legend.get_texts(), series, strict=True):
                 text.set_text(shorten(name, 22))
