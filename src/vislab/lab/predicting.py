@@ -22,7 +22,8 @@ def network_of(run: RunFolder) -> tuple[nn.Module, dict[str, Any]]:
 
     Raises RunError when the run kept none, or when its network is not known by name.
     """
-    if run.result.status == "finished" and not (run.path / "model.json").exists():
+    kept = any((run.path / f"model.{kind}").exists() for kind in ("json", "safetensors"))
+    if run.result.status == "finished" and not kept:
         raise RunError(f"{run.path} kept no network: there is none to ask about pictures")
     about = read_json(run.path / "model.json")
     built = about.get("built_as")
