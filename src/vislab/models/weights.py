@@ -1,0 +1,79 @@
+"""Weights from a file or a library into a network whose head may have other classes."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from vislab.errors import DataError
+
+WRAPPERS = ("state_dict", "model", "model_state_dict")  # under which training scripts keep weights
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read named tensors from a .safetensors file, or from torch's own without running its code.
+
+    Raises DataError when the file is missing, damaged, or holds more than numbers.
+    """
+    if not path.is_file():
+        raise DataError(f"there is no weights file at {path}")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        raise DataError(
+            f"{path} is no file of weights, or holds code beside them, which is never run; "
+            "save the state dict alone, best as .safetensors"
+        ) from error
+    except (SafetensorError, OSError, RuntimeError, ValueError, EOFError) as error:
+        raise DataError(f"{path} is damaged or no file of weights") from error
+    for key in WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
+        raise DataError(f"{path} holds no named tensors; save a state dict")
+    return content
+
+
+def fit_weights(
+    model: nn.Module, weights: Mapping[str, Tensor], head: tuple[str, ...], where: str
+) -> bool:
+    """Load weights into the model and return whether its head came with them.
+
+    A head of another number of classes keeps its fresh weights; so does one that the file lacks.
+    Anything else must fit. `head` names the head's parameters. Raises DataError naming the first
+    tensor that does not fit.
+    """
+    wanted = model.state_dict()
+    given = {name.removeprefix("module."): tensor for name, tensor in weights.items()}
+    fits = {
+        name: tensor
+        for name, tensor in given.items()
+        if name in wanted and wanted[name].shape == tensor.shape
+    }
+    astray = [name for name in wanted if name not in fits and name not in head]
+    counters = "num_batches_tracked"  # old files have none, and nothing depends on them
+    astray = [name for name in astray if not name.endswith(counters)]
+    if astray:
+        name = astray[0]
+        found = f"{tuple(given[name].shape)} there" if name in given else "missing there"
+        raise DataError(
+            f"the weights of {where} do not fit this network: {len(astray)} tensors differ, the "
+            f"first is {name}, {tuple(wanted[name].shape)} here and {found}"
+        )
+    whole = all(name in fits for name in head)
+    if not whole:
+        fits = {name: tensor for name, tensor in fits.items() if name not in head}
+    model.load_state_dict(fits, strict=False)
+    return whole
+
+
+def take_body(model: nn.Module, trained: nn.Module, head: tuple[str, ...]) -> None:
+    """Load all but the head, whose parameters are named, from a network of the same kind."""
+    body = {name: tensor for name, tensor in trained.state_dict().items() if name not in head}
+    fit_weights(model, body, head, type(trained).__name__)
