@@ -4,4 +4,6 @@ from .batches import Batches as Batches
 from .batches import in_order as in_order
 from .batches import preview as preview
 from .pictures import Pictures as Pictures
+from .pictures import Survey as Survey
 from .pictures import pictures as pictures
+from .pictures import survey as survey

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Int, UInt8
@@ -22,9 +22,14 @@ from vislab.data.splits import (
     at_most,
     balanced_subset,
     draw_split,
+    drawn_anew,
     hold_out_validation,
 )
 from vislab.errors import DataError, OptionError
+
+Normalisation = tuple[tuple[float, ...], tuple[float, ...]]  # mean and deviation, in [0, 1]
+
+HowToSplit = Literal["given", "by picture", "by group"]
 
 SHAPES_COUNTS = {"train": 10_000, "val": 1_000, "test": 2_000}
 
@@ -66,7 +71,9 @@ class Pictures:
     official: bool
     subset: str = "all"
     notes: tuple[str, ...] = ()
+    groups: tuple[str, ...] | None = None  # who or what a picture shows: a person, a patient
     scaled: bool = True  # whether normalisation divides by the standard deviation as well
+    as_before: Normalisation | None = None  # of the pictures a network was trained on before
 
     def split(self, name: str) -> Split:
         """Return one side: train, val or test. A side may be empty."""
@@ -76,12 +83,14 @@ class Pictures:
         )
 
     @cached_property
-    def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    def normalisation(self) -> Normalisation:
         """Mean and standard deviation of each channel in [0, 1], over the training pictures.
 
         Of many or large pictures, evenly chosen pictures and pixels: about four million. The
         deviation is 1 where the pictures are only centred.
         """
+        if self.as_before is not None:
+            return self.as_before
         train = self.split("train")
         places = np.linspace(0, len(train) - 1, min(len(train), 4_000)).astype(np.int64)
         step = max(1, math.isqrt(len(places) * self.size**2 // 4_000_000))
@@ -101,6 +110,10 @@ class Pictures:
     def centred(self) -> "Pictures":
         """Return the same pictures, normalised by taking the mean away and no more."""
         return replace(self, scaled=False)
+
+    def normalised_by(self, mean: tuple[float, ...], deviation: tuple[float, ...]) -> "Pictures":
+        """Return the same pictures, normalised as a pre-trained network expects them."""
+        return replace(self, as_before=(mean, deviation))
 
     def majority(self, split: str = "test") -> float:
         """Return the share of the largest class: what always guessing it would score."""
@@ -129,6 +142,7 @@ def pictures(
     size: int = 64,
     per_class: int | None = None,
     validation: float = 0.0,
+    split: HowToSplit = "given",
 ) -> Pictures:
     """Open a data set: a name of the catalogue, or a folder or zip of the user's.
 
@@ -136,6 +150,8 @@ def pictures(
     pictures of each class, or as many as the smallest class has, and at most as many for
     validation; those to test on stay all.
     `validation` moves that share of the training pictures to validation when the set has none.
+    `split` keeps the split that came with the pictures, or draws 80 % to train on and 20 % to test
+    on: by picture, or by group, so that no person is on two sides.
     Splits and subsets never depend on the seed of a run, so that two runs are tested on the same
     pictures.
     """
@@ -147,12 +163,58 @@ def pictures(
         raise OptionError(f"--per-class {per_class} leaves nothing to train on; use 1 or more")
     name, _, level = where.partition(":")
     if name == "shapes":
+        if split == "by group":
+            raise DataError("shapes are drawn one by one: there are no groups to split by")
         return _shapes(level or "medium", size, per_class)
     source, origin = open_source(where)
     if isinstance(source, Arrays):
+        if split == "by group":
+            raise DataError(f"{where} does not say who or what its pictures show: no groups")
+        if split == "by picture":
+            source = replace(source, splits=draw_split(source.labels, shares=(0.8, 0.0, 0.2)))
         return _from_arrays(source, origin, size, per_class, validation)
     require_whole(source, Path(where))
-    return _from_listing(source, origin, size, per_class, validation)
+    if split != "given":
+        source = drawn_anew(source, by_group=split == "by group")
+    if validation > 0:
+        source = hold_out_validation(source, validation, by_group=split != "by picture")
+    return _from_listing(source, origin, size, per_class)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """How many pictures there are on each side, before any is decoded."""
+
+    classes: int
+    train: int
+    val: int
+    test: int
+
+
+def survey(where: str, *, per_class: int | None = None, validation: float = 0.0) -> Survey:
+    """Count what `pictures` would open with the same arguments."""
+    name, _, _level = where.partition(":")
+    if name == "shapes":
+        counts = dict(SHAPES_COUNTS)
+        if per_class is not None:
+            most = per_class * len(shapes.CLASSES)
+            counts |= {side: min(counts[side], most) for side in ("train", "val")}
+        return Survey(len(shapes.CLASSES), **counts)
+    source, _origin = open_source(where)
+    if isinstance(source, Arrays):
+        splits = source.splits if source.official else draw_split(source.labels)
+    else:
+        splits = hold_out_validation(source, validation).splits if validation else source.splits
+    train_labels = source.labels[splits == TRAIN]
+    counts = {side: int((splits == place).sum()) for place, side in enumerate(SPLITS)}
+    if isinstance(source, Arrays) and validation and not counts["val"]:
+        counts["val"] = round(counts["train"] * validation)
+        counts["train"] -= counts["val"]
+    if per_class is not None:
+        rarest = int(np.bincount(train_labels, minlength=len(source.classes)).min())
+        most = min(per_class, rarest) * len(source.classes)
+        counts |= {"train": min(counts["train"], most), "val": min(counts["val"], most)}
+    return Survey(len(source.classes), **counts)
 
 
 def _chosen(
@@ -200,11 +262,7 @@ def _require_train(name: str, classes: tuple[str, ...], train_labels: np.ndarray
         raise DataError(f"class {classes[min(missing)]!r} of {name} has no picture to train on")
 
 
-def _from_listing(
-    listing: Listing, origin: str, size: int, per_class: int | None, validation: float
-) -> Pictures:
-    if validation > 0:
-        listing = hold_out_validation(listing, validation)
+def _from_listing(listing: Listing, origin: str, size: int, per_class: int | None) -> Pictures:
     _require_train(listing.name, listing.classes, listing.labels[listing.splits == TRAIN])
     per_class, fewer = _afforded(
         listing.labels[listing.splits == TRAIN], listing.classes, per_class
@@ -233,6 +291,7 @@ def _from_listing(
         official=listing.official,
         subset=_subset_name(per_class),
         notes=notes,
+        groups=listing.groups,
     )
 
 

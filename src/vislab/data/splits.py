@@ -73,21 +73,37 @@ def _deal_groups(
     return sides
 
 
-def hold_out_validation(listing: Listing, share: float, *, seed: int = 0) -> Listing:
+def hold_out_validation(
+    listing: Listing, share: float, *, by_group: bool = True, seed: int = 0
+) -> Listing:
     """Return the listing with a share of its training pictures moved to validation.
 
-    One that has validation pictures already is returned as it is.
+    Where it knows groups, whole groups are moved, unless asked otherwise. One that has validation
+    pictures already is returned as it is.
     """
     if (listing.splits == VAL).any():
         return listing
     rows = listing.rows("train")
-    groups = None if listing.groups is None else [listing.groups[row] for row in rows]
+    grouped = by_group and listing.groups is not None
+    groups = [listing.groups[row] for row in rows] if grouped and listing.groups else None
     sides = draw_split(
         listing.labels[rows], groups=groups, shares=(1 - share, share, 0.0), seed=seed
     )
     splits = listing.splits.copy()
     splits[rows] = sides
     return replace(listing, splits=splits)
+
+
+def drawn_anew(listing: Listing, *, by_group: bool) -> Listing:
+    """Return the listing with a split of its own in place of the one it came with: 80 / 0 / 20.
+
+    Raises DataError when it is to be drawn by group and knows none.
+    """
+    if by_group and listing.groups is None:
+        raise DataError(f"{listing.name} does not say who or what its pictures show: no groups")
+    groups = listing.groups if by_group else None
+    splits = draw_split(listing.labels, groups=groups, shares=(0.8, 0.0, 0.2))
+    return replace(listing, splits=splits, official=False)
 
 
 def balanced_subset(

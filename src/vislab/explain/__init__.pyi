@@ -1,6 +1,13 @@
+from .attention import attention as attention
+from .attention import class_attention as class_attention
+from .attention import distance as distance
+from .attention import entropy as entropy
 from .feature_maps import as_pictures as as_pictures
 from .feature_maps import feature_maps as feature_maps
+from .grad_cam import grad_cam as grad_cam
 from .kernels import kernel_magnitudes as kernel_magnitudes
 from .kernels import kernels as kernels
 from .kernels import weights_as_pictures as weights_as_pictures
+from .places import Places as Places
+from .places import last_places as last_places
 from .taps import tap as tap

@@ -1,5 +1,6 @@
 """What a finished run's network says of new pictures."""
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,16 @@ from torch import nn
 from vislab import models
 from vislab.data.augment_batch import normalise
 from vislab.data.decode import decode, fit_square
-from vislab.errors import DataError, RunError
+from vislab.data.faces import largest_face
+from vislab.errors import DataError, RunError, ShapeError
 from vislab.lab import processes
 from vislab.lab.checkpoints import load_weights
-from vislab.runs.folder import RunFolder, read_json
+from vislab.lab.evidence import evidence
+from vislab.runs import figures
+from vislab.runs.folder import RunFolder, file_name, read_json
+from vislab.runs.writing import saying_why, write_bytes
+
+DRAWN = 50  # pictures: more than one looks at
 
 
 def network_of(run: RunFolder) -> tuple[nn.Module, dict[str, Any]]:
@@ -43,10 +50,14 @@ def network_of(run: RunFolder) -> tuple[nn.Module, dict[str, Any]]:
     return model.eval().to(processes.device()), about
 
 
-def predict(run: RunFolder, paths: Sequence[Path]) -> list[dict[str, Any]]:
+def predict(
+    run: RunFolder, paths: Sequence[Path], *, why: Path | None = None
+) -> list[dict[str, Any]]:
     """Return for each picture its label, the probability and the five most probable classes.
 
-    Raises DataError naming the first picture that cannot be read.
+    With `why`, a folder, a picture of where the network looked is written there for each of the
+    first `DRAWN`, and named under "why"; a network without places, of linear layers alone, has
+    none. Raises DataError naming the first picture that cannot be read.
     """
     model, about = network_of(run)
     size, classes = int(about["size"]), about["classes"]
@@ -54,8 +65,9 @@ def predict(run: RunFolder, paths: Sequence[Path]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for start in range(0, len(paths), 64):
         chunk = paths[start : start + 64]
-        pixels = torch.from_numpy(np.stack([_read(path, size) for path in chunk])).to(device)
-        images = normalise(pixels, tuple(about["mean"]), tuple(about["deviation"]))
+        read = np.stack([_read(path, size, about.get("crop")) for path in chunk])
+        normalisation = tuple(about["mean"]), tuple(about["deviation"])
+        images = normalise(torch.from_numpy(read).to(device), *normalisation)
         with torch.inference_mode():
             probabilities = model(images).float().softmax(dim=1).cpu()
         best, which = probabilities.topk(min(5, len(classes)), dim=1)
@@ -64,12 +76,40 @@ def predict(run: RunFolder, paths: Sequence[Path]) -> list[dict[str, Any]]:
                 {"label": classes[k], "probability": p} for k, p in zip(places, values, strict=True)
             ]
             found.append({"picture": str(path), **top[0], "top": top})
+        if why is not None and start < DRAWN:
+            with contextlib.suppress(ShapeError):  # nothing to draw for a network without places
+                maps = evidence(model, read, normalisation, device)
+                _draw(found[start:DRAWN], read, maps, why)
     return found
 
 
-def _read(path: Path, size: int) -> np.ndarray:
+def _draw(found: list[dict[str, Any]], pixels: np.ndarray, maps: np.ndarray, folder: Path) -> None:
+    """Write a picture of where the network looked for each, and name it."""
+    with saying_why(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    for row, picture, evidence_map in zip(found, pixels, maps, strict=False):
+        figure = figures.evidence_over_pictures(
+            picture[None],
+            evidence_map[None],
+            titles=[f"{row['label']} {row['probability']:.0%}"],
+            columns=2,
+        )
+        stem = file_name(Path(row["picture"]).stem)
+        taken = {other.get("why") for other in found}
+        names = (f"{stem}.png", *(f"{stem}-{turn}.png" for turn in range(2, len(found) + 2)))
+        path = next(folder / name for name in names if str(folder / name) not in taken)
+        write_bytes(path, figures.to_png(figure))
+        row["why"] = str(path)
+
+
+def _read(path: Path, size: int, crop: str | None) -> np.ndarray:
     try:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
-    return fit_square(decode(content, str(path), at_least=size), size)
+    if crop != "face":
+        return fit_square(decode(content, str(path), at_least=size), size)
+    face = largest_face(decode(content, str(path)))
+    if face is None:
+        raise DataError(f"no face seen from the front was found in {path}; cut it out by hand")
+    return fit_square(face, size)

@@ -10,17 +10,29 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vislab.data.batches import Batch
 from vislab.errors import NonFiniteLoss
+from vislab.models.anatomy import Anatomy
 from vislab.tasks.optim import Optim
+from vislab.tasks.strategy import Strategy, hold_still
 
 
 class Classify(lightning.LightningModule):
     """A network that gives logits (N, K), the loss it is trained on and how it is updated."""
 
     def __init__(
-        self, model: nn.Module, optim: Optim | None = None, *, label_smoothing: float = 0.0
+        self,
+        model: nn.Module,
+        optim: Optim | None = None,
+        *,
+        label_smoothing: float = 0.0,
+        strategy: Strategy | None = None,
+        anatomy: Anatomy | None = None,
     ) -> None:
+        """Take a network; with a `strategy` its `anatomy` too, which says what can be frozen."""
         super().__init__()
+        assert (strategy is None) == (anatomy is None), "a strategy needs the network's anatomy"
         self.model = model
+        self.strategy, self.anatomy = strategy, anatomy
+        self._frozen: set[str] = set()
         self.optim = optim or Optim()
         self.label_smoothing = label_smoothing
         self.averaged: AveragedModel | None = None
@@ -52,14 +64,34 @@ class Classify(lightning.LightningModule):
         correct = (logits.detach().argmax(dim=1) == batch.labels).sum()
         return {"loss": loss, "total": total.detach(), "correct": correct}
 
+    def before_step(self, progress: float) -> None:
+        """Freeze what the strategy freezes at this share of the training."""
+        if self.strategy is not None and self.anatomy is not None:
+            frozen = self.strategy.frozen(self.anatomy, progress)
+            if frozen != self._frozen:
+                self._frozen = frozen
+                self.train(self.training)
+
+    def train(self, mode: bool = True) -> "Classify":
+        """Set training mode; what is frozen stays in eval mode."""
+        super().train(mode)
+        if self.strategy is not None:
+            hold_still(self.model, self._frozen)
+        return self
+
     def after_step(self) -> None:
         """Move the averaged weights; called after each step, before anything is saved."""
         if self.averaged is not None:
             self.averaged.update_parameters(self.model)
 
     def configure_optimizers(self) -> Optimizer:
-        """Build the optimiser over the network's trainable parameters."""
-        return self.optim.build(self.model)
+        """Build the optimiser over what is trained, now or later in the training."""
+        if self.strategy is None or self.anatomy is None:
+            return self.optim.build(self.model)
+        never = self.strategy.frozen(self.anatomy, progress=1.0)
+        return self.optim.build(
+            self.model, scales=self.strategy.scales(self.anatomy), left_out=never
+        )
 
     def losses(self, logits: Float[Tensor, "n k"], batch: Batch) -> Float[Tensor, " n"]:
         """Return each picture's cross-entropy, without label smoothing, in nats."""

@@ -6,8 +6,9 @@ through the whole of it. Importing this file does not import torch.
 """
 
 import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from vislab.errors import OptionError
 
@@ -73,16 +74,36 @@ class Optim:
         text = f"{self.name} {self.lr:g}"
         return f"{text}, decay {self.weight_decay:g}" if self.weight_decay else text
 
-    def build(self, module: "nn.Module") -> "Optimizer":
-        """Return the optimiser over the module's trainable parameters."""
+    def build(
+        self,
+        module: "nn.Module",
+        *,
+        scales: Mapping[str, float] | None = None,
+        left_out: Collection[str] = (),
+    ) -> "Optimizer":
+        """Return the optimiser over the module's trainable parameters.
+
+        `scales` multiplies the rate of a parameter by its name; each group keeps its own under
+        "scale", for whoever sets the rate later. Parameters named in `left_out` are never moved.
+        """
         import torch
 
-        trainable = [p for p in module.parameters() if p.requires_grad]
-        groups = [
-            {"params": [p for p in trainable if p.ndim > 1], "weight_decay": self.weight_decay},
-            {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
+        sorted_out: dict[tuple[float, bool], list[Any]] = {}
+        for name, parameter in module.named_parameters():
+            if name not in left_out and (scales is not None or parameter.requires_grad):
+                key = ((scales or {}).get(name, 1.0), parameter.ndim > 1)
+                sorted_out.setdefault(key, []).append(parameter)
+        groups: list[dict[str, Any]] = [
+            {
+                "params": parameters,
+                "scale": scale,
+                "lr": self.lr * scale,
+                "weight_decay": self.weight_decay if decayed else 0.0,
+            }
+            for (scale, decayed), parameters in sorted(
+                sorted_out.items(), key=lambda item: (item[0][0], item[0][1]), reverse=True
+            )
         ]
-        groups = [group for group in groups if group["params"]]
         if self.name == "sgd":
             return torch.optim.SGD(
                 groups, lr=self.lr, momentum=self.momentum, nesterov=self.momentum > 0
