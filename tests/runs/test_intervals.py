@@ -1,9 +1,10 @@
 import math
+from itertools import product
 
 import numpy as np
 import pytest
 
-from vislab.runs.intervals import over_seeds, paired_bootstrap, wilson
+from vislab.runs.intervals import mcnemar, over_seeds, paired_bootstrap, wilson
 
 
 def test_wilson_of_eight_in_ten_by_hand():
@@ -93,3 +94,42 @@ def test_students_interval_of_three_seeds_by_hand():
 def test_one_seed_has_no_interval():
     assert over_seeds([0.4]) is None
     assert over_seeds([]) is None
+
+
+def disagreeing(only_first, only_second, both=3, neither=2):
+    """Two classifiers that have so many pictures right, each alone, both or neither."""
+    first = [True] * (only_first + both) + [False] * (only_second + neither)
+    second = [False] * only_first + [True] * (both + only_second) + [False] * neither
+    return np.array(first), np.array(second)
+
+
+def test_mcnemar_of_one_against_nine_by_hand():
+    # Of 2¹⁰ ways to deal ten pictures, (1 + 10) give one side at most one; either side: 22 / 1024.
+    assert mcnemar(*disagreeing(1, 9)) == pytest.approx(0.021484375, rel=1e-12)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 9, 10])
+def test_mcnemar_counts_the_deals_that_are_as_uneven_or_more(count):
+    sizes = [sum(deal) for deal in product((0, 1), repeat=count)]
+    for only_first in range(count + 1):
+        uneven = abs(2 * only_first - count)
+        as_uneven = sum(abs(2 * size - count) >= uneven for size in sizes)
+        found = mcnemar(*disagreeing(only_first, count - only_first))
+        assert found == pytest.approx(as_uneven / 2**count, rel=1e-12)
+
+
+def test_mcnemar_looks_only_at_pictures_that_one_alone_has_right_and_takes_no_side():
+    wanted = mcnemar(*disagreeing(2, 8))
+    assert wanted == pytest.approx(112 / 1024)  # 2 · (1 + 10 + 45) / 1024
+    assert mcnemar(*disagreeing(2, 8, both=500, neither=0)) == wanted
+    assert mcnemar(*disagreeing(8, 2)) == wanted
+    first, second = disagreeing(2, 8)
+    order = np.random.default_rng(0).permutation(len(first))
+    assert mcnemar(first[order], second[order]) == wanted
+
+
+def test_classifiers_that_agree_on_every_picture_may_well_be_equal():
+    first, _ = disagreeing(4, 3)
+    assert mcnemar(first, first) == 1.0
+    assert mcnemar(np.array([], dtype=bool), np.array([], dtype=bool)) == 1.0
+    assert mcnemar(*disagreeing(6, 6)) == 1.0

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
 from vislab.explain.taps import tap
@@ -20,11 +21,18 @@ def parameters(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters())
 
 
-def multiply_adds(model: nn.Module, size: int, device: torch.device) -> int:
-    """Return the multiply-adds of one S×S picture, convolutions and matrix products only."""
-    picture = torch.zeros(1, 3, size, size, device=device)
+def multiply_adds(model: nn.Module, size: int) -> int:
+    """Return the multiply-adds of one S×S picture, convolutions and matrix products only.
+
+    Counted on torch's meta device, without computing anything: on the CPU a fused kernel would hide
+    the attention of some transformers.
+    """
+    held = (*model.named_parameters(), *model.named_buffers())
+    weightless = {name: tensor.detach().to("meta") for name, tensor in held}
+    kind = next((p.dtype for p in model.parameters()), torch.float32)
+    picture = torch.zeros(1, 3, size, size, device="meta", dtype=kind)
     with FlopCounterMode(display=False) as counter, tap(model, []), torch.no_grad():
-        model(picture)
+        functional_call(model, weightless, (picture,))
     return int(counter.get_total_flops()) // 2
 
 
@@ -53,7 +61,7 @@ def costs(model: nn.Module, size: int, device: torch.device) -> dict[str, Any]:
     """Return parameters, multiply-adds and latency at batch 1 and 64."""
     return {
         "parameters": parameters(model),
-        "macs": multiply_adds(model, size, device),
+        "macs": multiply_adds(model, size),
         "latency_ms": {str(batch): latency(model, size, batch, device) for batch in (1, 64)},
         "size": size,
         "device": str(device.type),

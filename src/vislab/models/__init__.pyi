@@ -4,6 +4,7 @@ from .anatomy import Block as Block
 from .anatomy import anatomy as anatomy
 from .by_name import LITE as LITE
 from .by_name import create as create
+from .by_name import has_weights as has_weights
 from .by_name import names as names
 from .by_name import natural_size as natural_size
 from .by_name import register as register

@@ -132,6 +132,11 @@ def create(
     return model
 
 
+def has_weights(name: str) -> bool:
+    """Return whether a name comes with pre-trained weights, as far as can be told without asking."""
+    return name in LITE or name in MADE_OF_OTHERS or ":" in name or is_run(name)
+
+
 def is_run(name: str) -> bool:
     """Return whether a name is the folder of a run that kept its network."""
     return ":" not in name and (Path(name) / "model.json").is_file()

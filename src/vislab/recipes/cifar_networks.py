@@ -117,7 +117,7 @@ class CifarNetworks(Recipe):
         "widths": (8, 16, 32), "networks": ("preact-resnet", "bottleneck", "plain"),
     }  # fmt: skip
     smoke = {
-        "data": "shapes:easy", "per_class": 2, "epochs": 1, "batch": 10, "widths": (4, 4),
+        "data": "digits", "per_class": 2, "epochs": 1, "batch": 10, "widths": (4, 4),
         "fast_batch": 20, "fast_epochs": 1, "size": 8,
         "networks": ("preact-resnet", "plain", "bottleneck", "fast"),
     }  # fmt: skip
@@ -193,7 +193,7 @@ class CifarNetworks(Recipe):
                 (
                     name,
                     f"{parameters(task.model):,}",
-                    f"{multiply_adds(task.model, pictures.size, lab.device):,}",
+                    f"{multiply_adds(task.model, pictures.size):,}",
                     f"{found[f'{name}/train/accuracy']:.1%}",
                     f"{found[f'{name}/test/accuracy']:.1%}",
                     by_name[name]["epochs"],

@@ -96,7 +96,7 @@ class CnnVsTransformer(Recipe):
         "networks": ("convnet", "timm:mobilevit_xxs"),
     }  # fmt: skip
     smoke = {
-        **quick, "per_class": 2, "epochs": 1, "batch": 10,
+        **quick, "data": "digits", "per_class": 2, "epochs": 1, "batch": 10,
         "networks": ("convnet", "timm:mobilevit_xxs"),
     }  # fmt: skip
 

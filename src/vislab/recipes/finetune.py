@@ -74,7 +74,7 @@ class Finetune(Recipe):
     )
     quick = {"data": "shapes:easy", "per_class": 20, "size": 64, "epochs": 3}
     smoke = {
-        "data": "shapes:easy", "per_class": 4, "size": 32, "epochs": 1, "batch": 8,
+        "data": "digits", "per_class": 4, "size": 32, "epochs": 1, "batch": 8,
         "strategy": "last-blocks:1", "network": "efficientnet-lite0",
     }  # fmt: skip
 
@@ -111,8 +111,9 @@ class Finetune(Recipe):
             task = tasks.Classify(
                 copy.deepcopy(model) if trained else model,
                 Optim("adamw", weight_decay=0.05, schedule="one-cycle"),
-                strategy=Strategy.parse(choice.strategy),
-                anatomy=anatomy,
+                # From random weights batch normalisation must learn its averages: no strategy.
+                strategy=Strategy.parse(choice.strategy) if choice.pretrained else None,
+                anatomy=anatomy if choice.pretrained else None,
                 label_smoothing=0.1,
             )
             batch, rate = self.batch_and_rate(lab, task, pictures, choice)
@@ -158,9 +159,7 @@ class Finetune(Recipe):
                 },
             )["batch"]
         )
-        strategy = task.strategy
-        assert strategy is not None, "this recipe always names one"
-        rate = self.lr or (strategy.rate if choice.pretrained else 1e-3)
+        rate = self.lr or (task.strategy.rate if task.strategy is not None else 1e-3)
         if self.find_rate:
             batches = data.Batches(
                 pictures, batch, seed=lab.seed, augment=self.augment, device=lab.device

@@ -2,6 +2,9 @@ from . import figures as figures
 from .claims import Claim as Claim
 from .claims import claim as claim
 from .folder import RunFolder as RunFolder
+from .folder import file_name as file_name
+from .intervals import mcnemar as mcnemar
+from .intervals import newcombe as newcombe
 from .intervals import over_seeds as over_seeds
 from .intervals import paired_bootstrap as paired_bootstrap
 from .intervals import wilson as wilson

@@ -65,3 +65,32 @@ def over_seeds(values: list[float], *, level: float = 0.95) -> Interval | None:
     )
     centre = float(np.mean(values))
     return (centre - half, centre + half)
+
+
+def mcnemar(first: Bool[np.ndarray, " n"], second: Bool[np.ndarray, " n"]) -> float:
+    """Return how likely so uneven a split of the disagreements is between two equal classifiers.
+
+    Both say of the same pictures whether they were right. Of the pictures that only one has right,
+    each is as likely to have either (McNemar 1947; the exact two-sided binomial test).
+    """
+    from scipy import stats  # slow to import, and `vislab list` reads this file
+
+    only_first = int((first & ~second).sum())
+    only_second = int((second & ~first).sum())
+    if only_first + only_second == 0:
+        return 1.0
+    return float(stats.binomtest(only_first, only_first + only_second).pvalue)
+
+
+def newcombe(
+    first: Bool[np.ndarray, " n"], second: Bool[np.ndarray, " m"]
+) -> tuple[float, Interval]:
+    """Return the share right in `first` minus that in `second`, which are different pictures.
+
+    The interval is Newcombe's (1998, Statistics in Medicine 17: 873-890, method 10).
+    """
+    p, q = float(first.mean()), float(second.mean())
+    (low_p, high_p), (low_q, high_q) = (wilson(int(x.sum()), len(x)) for x in (first, second))
+    low = p - q - math.hypot(p - low_p, high_q - q)
+    high = p - q + math.hypot(high_p - p, q - low_q)
+    return p - q, (low, high)

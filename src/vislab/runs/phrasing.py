@@ -12,8 +12,13 @@ Number = int | float
 
 
 def is_share(metric: str, chance: Collection[str] = ()) -> bool:
-    """Tell whether a metric is written in percent: an accuracy, or one that has a chance level."""
-    return metric.endswith("accuracy") or metric in chance
+    """Tell whether a metric is written in percent: an accuracy, or one that has a chance level.
+
+    Also a share of errors, and the share of the largest class, as the last part of its name.
+    """
+    last = metric.rpartition(": ")[2]
+    begins = last.startswith(("accuracy", "error, ", "majority level"))
+    return begins or metric.endswith("accuracy") or metric in chance
 
 
 def percent(share: Number | None) -> str:

@@ -32,7 +32,7 @@ class Classify(lightning.LightningModule):
         assert (strategy is None) == (anatomy is None), "a strategy needs the network's anatomy"
         self.model = model
         self.strategy, self.anatomy = strategy, anatomy
-        self._frozen: set[str] = set()
+        self._frozen: set[str] | None = None  # not known before the first step
         self.optim = optim or Optim()
         self.label_smoothing = label_smoothing
         self.averaged: AveragedModel | None = None
@@ -75,7 +75,7 @@ class Classify(lightning.LightningModule):
     def train(self, mode: bool = True) -> "Classify":
         """Set training mode; what is frozen stays in eval mode."""
         super().train(mode)
-        if self.strategy is not None:
+        if self._frozen is not None:
             hold_still(self.model, self._frozen)
         return self
 

@@ -7,6 +7,11 @@ from .charts import ladder as ladder
 from .charts import reliability as reliability
 from .charts import smoothed as smoothed
 from .heat_maps import heat_map as heat_map
+from .multiples import small_multiples as small_multiples
+from .overlays import evidence_over_pictures as evidence_over_pictures
+from .overlays import overlaid as overlaid
+from .overlays import overlaid_all as overlaid_all
+from .scatter import named_points as named_points
 from .sheets import map_grid as map_grid
 from .sheets import map_over_picture as map_over_picture
 from .sheets import named_rows as named_rows
@@ -19,3 +24,6 @@ from .style import VERMILLION as VERMILLION
 from .style import WRONG as WRONG
 from .style import to_png as to_png
 from .style import to_svg as to_svg
+from .trials import Parameter as Parameter
+from .trials import parallel_coordinates as parallel_coordinates
+from .trials import slices as slices

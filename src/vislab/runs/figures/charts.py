@@ -36,13 +36,14 @@ def curves(
     colours: Mapping[str, str] | None = None,
     dashed: Collection[str] = (),
     log: bool = False,
+    log_x: bool = False,
     share: bool = False,
 ) -> "matplotlib.figure.Figure":
     """Draw named lines of (x values, y values); `x` and `y` say what the axes mean.
 
     Up to eight lines carry their names at their ends, more share a legend. Values that are not
-    finite leave a gap. `log` scales y by its logarithm (values ≤ 0 leave a gap too), `share`
-    writes it in percent.
+    finite leave a gap. `log` scales y by its logarithm (values ≤ 0 leave a gap too), `log_x` x;
+    `share` writes y in percent.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -69,7 +70,10 @@ def curves(
             axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
         if share:
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        if log_x:
+            axes.set_xscale("log")
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.set_xlabel(x)
         axes.set_title(heading or y)
         if heading:

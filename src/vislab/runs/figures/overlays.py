@@ -1,0 +1,54 @@
+"""Pictures with a map of evidence laid over them."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from vislab.runs.figures.sheets import picture_grid
+
+if TYPE_CHECKING:
+    import matplotlib.figure
+
+
+def evidence_over_pictures(
+    pictures: UInt8[np.ndarray, "n h w 3"],
+    maps: Float[np.ndarray, "n i j"],
+    *,
+    titles: list[str],
+    columns: int = 4,
+) -> "matplotlib.figure.Figure":
+    """Draw each picture and, beside it, the same with its map: yellow is most, black is none.
+
+    Each map is shown in its own range, from zero up, and widened smoothly to the picture.
+    """
+    covered = overlaid_all(pictures, maps)
+    pairs = np.stack([shown for pair in zip(pictures, covered, strict=True) for shown in pair])
+    names = [name for title in titles for name in (title, "where it looked")]
+    return picture_grid(pairs, titles=names, columns=2 * (columns // 2))
+
+
+def overlaid(
+    picture: UInt8[np.ndarray, "h w 3"], found: Float[np.ndarray, "i j"]
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Return a grey picture coloured by a map: the more evidence, the stronger the colour."""
+    import matplotlib
+    from PIL import Image
+
+    top = float(found.max())
+    share = np.clip(found / top if top > 0 else np.zeros_like(found), 0, 1).astype(np.float32)
+    size = (picture.shape[1], picture.shape[0])
+    wide = np.asarray(Image.fromarray(share).resize(size, Image.Resampling.BICUBIC)).clip(0, 1)
+    colour = matplotlib.colormaps["inferno"](0.15 + 0.8 * wide)[..., :3]
+    grey = picture.mean(axis=2, keepdims=True) / 255
+    strength = 0.75 * wide[..., None] ** 0.7
+    mixed = (1 - strength) * (0.75 * grey) + strength * (0.35 * grey + 0.75 * colour)
+    shown: UInt8[np.ndarray, "h w 3"] = (255 * mixed.clip(0, 1)).round().astype(np.uint8)
+    return shown
+
+
+def overlaid_all(
+    pictures: UInt8[np.ndarray, "n h w 3"], maps: Float[np.ndarray, "n i j"]
+) -> UInt8[np.ndarray, "n h w 3"]:
+    """Return each picture with its own map laid over it."""
+    return np.stack([overlaid(one, found) for one, found in zip(pictures, maps, strict=True)])
