@@ -94,6 +94,10 @@ def test_a_planted_upward_import_is_seen(room, line, up):
         ["twin", "--help"],
         ["run", "convnet-by-hand", "--help"],
         ["predict", "--help"],
+        ["models", "--help"],
+        ["run", "finetune", "--help"],
+        ["sweep", "--help"],
+        ["sweep", "fully-connected", "--help"],
     ],
     ids=" ".join,
 )

@@ -75,7 +75,8 @@ def test_each_loss_has_a_grid_and_trains_longer_with_its_best_cell(run):
 
 def test_one_loss_alone_has_nothing_to_be_compared_with(tmp_path):
     run = smoked("linear", tmp_path / "run", losses=("softmax",))
-    assert set(run.result.metrics) == {"softmax/test/accuracy", "softmax/test/loss"}
+    names = {"softmax/val/accuracy", "softmax/test/accuracy", "softmax/test/loss"}
+    assert set(run.result.metrics) == names
     assert (run.path / "model.safetensors").exists()
 
 

@@ -107,6 +107,24 @@ def test_a_recipe_of_the_users_own_runs_from_its_file(tmp_path):
     assert run.result.status == "finished"
 
 
+def test_a_recipe_of_the_users_own_runs_from_the_command_line(tmp_path, monkeypatch, capsys):
+    from vislab.cli.main import main
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from vislab.lab.recipe import Recipe\n"
+        "@dataclass(frozen=True)\n"
+        "class Mine(Recipe):\n"
+        '    """Write down a number."""\n'
+        "    number: float = 1.0\n"
+        "    def run(self, lab):\n"
+        "        lab.record('number', self.number)\n"
+    )
+    assert main(["run", "./mine.py", "--number", "7", "--folder", "out"]) == 0
+    assert json.loads((tmp_path / "out" / "result.json").read_text())["metrics"] == {"number": 7.0}
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

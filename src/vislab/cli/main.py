@@ -11,10 +11,12 @@ from vislab.errors import VislabError, pick
 COMMANDS = {
     "list": "the recipes: what each does and which pictures it needs",
     "run": "run a recipe: `vislab run resnet-overfit --quick`",
+    "sweep": "search a recipe's options: many trials, many workers",
     "twin": "gradients by hand against autograd: do they agree?",
     "compare": "put runs side by side, with intervals",
     "predict": "ask a finished run's network about new pictures",
     "data": "the catalogue of pictures; check a folder of your own",
+    "models": "networks that can be built by name; open one layer by layer",
     "doctor": "what this machine has, and what to mend",
     "tour": "the first thing to run: offline, under three minutes",
 }

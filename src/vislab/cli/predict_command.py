@@ -21,21 +21,26 @@ def main(words: Sequence[str]) -> int:
 def show(
     run: Annotated[Path, tyro.conf.Positional],
     pictures: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    why: Path | None = None,
     as_json: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
 ) -> None:
     """Ask the network of a finished run about new pictures.
 
+    Each gets a label and a probability; a folder gets pictures that show where the network looked.
+
     Args:
         run: The run folder.
         pictures: Picture files, or folders of them.
+        why: Where the pictures of where it looked go; without it, `predictions` in the run folder.
         as_json: Print a list of picture, label and probability as JSON.
     """
-    from vislab.lab.predicting import predict
+    from vislab.lab.predicting import DRAWN, predict
 
-    found = predict(RunFolder.open(run), files(pictures))
+    folder = why or run / "predictions"
+    found = predict(RunFolder.open(run), files(pictures), why=folder)
     if as_json:
-        wanted = ("picture", "label", "probability")
-        rows = [{key: row[key] for key in wanted} for row in found]
+        wanted = ("picture", "label", "probability", "why")
+        rows = [{key: row[key] for key in wanted if key in row} for row in found]
         print(json.dumps(rows, indent=2, ensure_ascii=False))
         return
     width = max(len(row["picture"]) for row in found)
@@ -43,6 +48,11 @@ def show(
         others = ", ".join(f"{o['label']} {o['probability']:.0%}" for o in row["top"][1:3])
         beside = f"   then {others}" if others else ""
         print(f"{row['picture']:<{width}}  {row['label']} {row['probability']:.1%}{beside}")
+    if "why" in found[0]:
+        first = f", of the first {DRAWN}" if len(found) > DRAWN else ""
+        print(f"where it looked{first}: {folder}")
+    else:
+        print("this network keeps no places, so there is no picture of where it looked")
 
 
 def files(paths: Sequence[Path]) -> list[Path]:

@@ -125,6 +125,10 @@ def continue_run(folder: Path, words: list[str]) -> int:
     rest = without(without(words, "--resume"), "--save-every")
     content = RunFolder(folder).recipe()
     name = str(content["recipe"])
+    if name == "sweep":
+        raise OptionError(
+            f"{folder} holds a sweep; type its own command again, with --folder {folder}"
+        )
     if rest not in ([], [name]):
         raise OptionError(
             f"--resume continues a run as it was begun and takes no {rest[0]!r}; "

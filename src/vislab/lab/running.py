@@ -16,6 +16,7 @@ from vislab.lab import processes
 from vislab.lab.bench import Lab
 from vislab.lab.costs import peak_memory
 from vislab.lab.recipe import Recipe, plain
+from vislab.lab.training import Stopped, Watch
 from vislab.runs.environment import environment
 from vislab.runs.folder import RunFolder, read_json
 from vislab.runs.intervals import over_seeds
@@ -49,11 +50,13 @@ def execute(
     resume: bool = False,
     save_every: float = 20.0,
     quiet: bool = False,
+    watch: Watch | None = None,
 ) -> RunFolder:
     """Run `recipe` into `folder` and return the finished run.
 
     With `resume` the folder holds a run of this recipe already; what is finished is not done
-    again. Whatever ends the run early, the folder says so and keeps what there is.
+    again. Whatever ends the run early, the folder says so and keeps what there is. `watch` is told
+    each epoch's validation accuracy and may end the run by raising `Stopped`.
     """
     conditions = conditions or Conditions()
     processes.join()
@@ -67,7 +70,9 @@ def execute(
         options = {**plain(recipe), "run": asdict(conditions)}
         run = RunFolder.create(folder, name, options, silent=silent)
     if conditions.seeds > 1:
-        return _over_seeds(recipe, name, run, conditions, save_every=save_every, quiet=quiet)
+        return _over_seeds(
+            recipe, name, run, conditions, save_every=save_every, quiet=quiet, watch=watch
+        )
     with _filing(run, recipe, name, conditions):
         lab = Lab(
             run,
@@ -75,6 +80,7 @@ def execute(
             minutes=conditions.minutes,
             save_every=save_every,
             quiet=quiet,
+            watch=watch,
         )
         recipe.run(lab)
     return run
@@ -96,6 +102,9 @@ def _filing(run: RunFolder, recipe: Recipe, name: str, conditions: Conditions) -
     try:
         yield
         result.status = "finished"
+    except Stopped as stop:
+        result.notes.append(str(stop))
+        raise
     except VislabError as error:
         result.status, result.error = "failed", str(error)
         raise
@@ -154,6 +163,7 @@ def _over_seeds(
     *,
     save_every: float,
     quiet: bool,
+    watch: Watch | None,
 ) -> RunFolder:
     """Run once a seed, in folders below, and report mean and interval."""
     with _filing(run, recipe, name, conditions):
@@ -168,7 +178,16 @@ def _over_seeds(
             if not quiet and not run.silent:
                 print(f"seed {seed}", flush=True)
             parts.append(
-                execute(recipe, name, folder, one, resume=begun, save_every=save_every, quiet=quiet)
+                execute(
+                    recipe,
+                    name,
+                    folder,
+                    one,
+                    resume=begun,
+                    save_every=save_every,
+                    quiet=quiet,
+                    watch=watch,
+                )
             )
         _average(run, parts)
     return run

@@ -12,14 +12,14 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import lightning.pytorch as lightning
 import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from vislab.data.batches import Batch, Batches
+from vislab.data.batches import Batch
 from vislab.errors import NonFiniteLoss
 from vislab.lab import processes
 from vislab.lab.checkpoints import load_checkpoint, save_checkpoint
@@ -31,6 +31,13 @@ from vislab.runs.writing import write_bytes
 from vislab.tasks.classify import Classify
 
 SAVING_SHARE = 0.05  # at most this share of the time goes into checkpoints
+
+# Told a training's name, the epoch that ended and the accuracy on validation.
+Watch = Callable[[str, int, float], None]
+
+
+class Stopped(Exception):
+    """What a watch raises to end a run early; the run says interrupted, and this sentence."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +53,22 @@ class Plan:
     save_every: float  # seconds between checkpoints
 
 
+@runtime_checkable
+class Source(Protocol):
+    """Where batches come from: so many steps an epoch, beginning at any epoch and step."""
+
+    steps: int
+    epoch: int
+    first: int
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield the rest of the epoch."""
+
+
 class Stream:
     """The batches that remain, epoch after epoch."""
 
-    def __init__(self, batches: Batches, epochs: int, *, epoch: int, step: int) -> None:
+    def __init__(self, batches: Source, epochs: int, *, epoch: int, step: int) -> None:
         self.batches, self.epochs = batches, epochs
         self.epoch, self.step = epoch, step
 
@@ -69,12 +88,14 @@ class Conductor(lightning.Callback):
     def __init__(
         self,
         plan: Plan,
-        batches: Batches,
+        batches: Source,
         run: RunFolder,
         validate: Callable[[], dict[str, float]] | None,
         known: Callable[[], float],
         advance: Advance,
+        watch: Watch | None = None,
     ) -> None:
+        self.watch = watch
         self.plan, self.batches, self.run = plan, batches, run
         self.validate, self.known, self.advance = validate, known, advance
         self.folder = run.path / "checkpoints" / plan.name
@@ -134,9 +155,11 @@ class Conductor(lightning.Callback):
         self.batch = batch
         key = (self.plan.seed, self.plan.name, self.epoch, self.step, "network")
         torch.manual_seed(seed_of(*key, *([processes.rank()] if processes.rank() else [])))
-        rate = task.optim.rate(self.progress())
+        progress = self.progress()
+        task.before_step(progress)
+        rate = task.optim.rate(progress)
         for group in trainer.optimizers[0].param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["scale"]
 
     def on_train_batch_end(
         self, trainer: Any, task: Any, outputs: Any, batch: Batch, _: int
@@ -204,6 +227,8 @@ class Conductor(lightning.Callback):
             for name, value in line.items():
                 if name not in ("fit", "epoch", "step"):
                     self.writer.add_scalar(f"{self.plan.name}/{name}", value, self.global_step)
+        if self.watch is not None and "val/accuracy" in line:
+            self.watch(self.plan.name, self.epoch, line["val/accuracy"])
         return stop
 
     def _keep_best(self, task: Classify, accuracy: float) -> bool:
@@ -250,13 +275,14 @@ class Conductor(lightning.Callback):
 
 def train(
     task: Classify,
-    batches: Batches,
+    batches: Source,
     run: RunFolder,
     plan: Plan,
     *,
     validate: Callable[[], dict[str, float]] | None,
     known: Callable[[], float],
     quiet: bool,
+    watch: Watch | None = None,
 ) -> dict[str, Any]:
     """Train to the end, from the last checkpoint if there is one, and return the final state.
 
@@ -275,8 +301,10 @@ def train(
     total = plan.epochs * batches.steps
     if state is None or not state["finished"]:
         with track(f"training {name}", total=total, quiet=quiet or run.silent) as advance:
-            conductor = Conductor(plan, batches, run, validate, known, advance)
-            if state is not None:
+            conductor = Conductor(plan, batches, run, validate, known, advance, watch)
+            if state is None:
+                run.forget_after(plan.name, 0)  # what was logged before the first checkpoint
+            else:
                 task.load_state_dict(state["task"])
                 conductor.continue_from(state)
                 if processes.rank():

@@ -114,6 +114,7 @@ class BilinearCars(Recipe):
         task = trained[best][1]
         final = {name: outcomes[name if self.epochs else f"{name}, frozen"] for name in trained}
         _, _, pictures = lab.adopt(builds[best][0], opened, **builds[best][1])
+        lab.record("val/accuracy", trained[best][0], chance=1 / len(pictures.classes))
         lab.keep(task, pictures)
         lab.test(task, pictures, outcome=final[best])
         lab.why(task, pictures, final[best])

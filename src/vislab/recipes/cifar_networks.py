@@ -137,6 +137,7 @@ class CifarNetworks(Recipe):
             known[name] = lab.test(trained[name], pictures, split="train", name=name)
             outcomes[name] = lab.test(trained[name], pictures, name=name, examine=False)
         best = max(scores, key=lambda name: scores[name])
+        lab.record("val/accuracy", scores[best], chance=1 / len(pictures.classes))
         lab.keep(trained[best], pictures)
         lab.test(trained[best], pictures, outcome=outcomes[best])
         lab.note(f"Kept for `vislab predict`: {best}, the best on the validation pictures.")

@@ -126,6 +126,7 @@ class CnnVsTransformer(Recipe):
             outcomes[network] = lab.test(task, pictures, name=network, examine=False)
         winner = max(trained, key=lambda name: trained[name][0])
         _, task, pictures = trained[winner]
+        lab.record("val/accuracy", trained[winner][0], chance=1 / len(pictures.classes))
         lab.keep(task, pictures)
         lab.test(task, pictures, outcome=outcomes[winner])
         from vislab.lab.comparison import compare

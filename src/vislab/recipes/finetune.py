@@ -198,6 +198,7 @@ class Finetune(Recipe):
                 f"Kept for `vislab predict`: {name}, the better on the validation pictures "
                 f"({score:.1%})."
             )
+        lab.record("val/accuracy", score, chance=1 / len(pictures.classes))
         lab.keep(task, pictures)
         outcome = lab.test(task, pictures, outcome=outcomes[name])
         lab.why(task, pictures, outcome)

@@ -140,6 +140,7 @@ class VitFinetune(Recipe):
             )  # fmt: skip
         found = lab.run.result.metrics
         best = max(trained, key=lambda name: found[f"{name}/val/accuracy"])
+        lab.record("val/accuracy", found[f"{best}/val/accuracy"], chance=1 / len(pictures.classes))
         lab.keep(trained[best], pictures)
         lab.test(trained[best], pictures, outcome=outcomes[best])
         from vislab.lab.comparison import compare

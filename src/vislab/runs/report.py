@@ -116,6 +116,8 @@ def status_sentence(run: RunFolder) -> str:
     result = run.result
     after = f" after {duration(result.seconds)}" if result.seconds else ""
     resume = f"`vislab run --resume {run.path.name}` continues it."
+    if result.recipe == "sweep":
+        resume = "Its command, typed again with its --folder, goes on."
     if result.status == "finished":
         took = f" in {duration(result.seconds)}" if result.seconds else ""
         peak = f", using at most {memory(result.peak_memory_bytes)} of memory"
