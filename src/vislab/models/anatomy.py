@@ -59,7 +59,10 @@ def anatomy(model: nn.Module, picture: Float[Tensor, "1 3 h w"]) -> Anatomy:
             "the network's last layer with weights does not give its class scores; "
             "its head cannot be told from the rest"
         )
-    inside = {id(m): unit for unit in _units(model, heads) for m in unit.modules()}
+    inside: dict[int, nn.Module] = {}
+    for holder in _units(model, heads):
+        for module in holder.modules():
+            inside.setdefault(id(module), holder)  # what is used twice counts where it is first
     runs: list[list[nn.Module]] = []
     for layer in layers:
         unit = inside.get(id(layer))
@@ -71,9 +74,11 @@ def anatomy(model: nn.Module, picture: Float[Tensor, "1 3 h w"]) -> Anatomy:
             runs[0].append(unit)  # a normalisation came before the first convolution
         else:
             runs.append([unit])
+    # A weight that two layers share has one name, the first.
+    known = {id(parameter): name for name, parameter in model.named_parameters()}
     taken: set[str] = set()
-    head = _block([h for h in layers if h in heads], names, taken)
-    blocks = [_block(run, names, taken) for run in runs]
+    head = _block([h for h in layers if h in heads], names, known, taken)
+    blocks = [_block(run, names, known, taken) for run in runs]
     homeless = tuple(name for name, _ in model.named_parameters() if name not in taken)
     if homeless and blocks:
         blocks[0] = Block(blocks[0].modules, homeless + blocks[0].parameters)
@@ -177,12 +182,14 @@ def _units(module: nn.Module, heads: list[nn.Module]) -> Iterator[nn.Module]:
             yield child
 
 
-def _block(run: list[nn.Module], names: dict[nn.Module, str], taken: set[str]) -> Block:
+def _block(
+    run: list[nn.Module], names: dict[nn.Module, str], known: dict[int, str], taken: set[str]
+) -> Block:
     parameters = []
     for module in run:
-        for name, _ in module.named_parameters():
-            whole = f"{names[module]}.{name}"
-            if whole not in taken:
-                parameters.append(whole)
-                taken.add(whole)
+        for parameter in module.parameters():
+            name = known[id(parameter)]
+            if name not in taken:
+                parameters.append(name)
+                taken.add(name)
     return Block(tuple(names[module] for module in run), tuple(parameters))

@@ -51,6 +51,7 @@ NETWORKS: dict[str, Build] = {
     **course_networks.NETWORKS,
 }
 MADE_OF_OTHERS = ("bilinear",)  # whose parts have pre-trained weights
+SIZE_OPTIONS = ("img_size", "image_size", "size", "side")  # that say what pictures are taken
 LITE = {f"efficientnet-lite{version}": version for version in efficientnet_lite.SIZES}
 LIBRARIES: dict[str, Any] = {
     "hf": from_hugging_face,
@@ -103,8 +104,9 @@ def create(
     library, _, inside = name.partition(":")
     if inside:
         source = pick(LIBRARIES, library, "source of networks")
-        call = {"pretrained": pretrained} if source is from_torchvision else {}
-        model: nn.Module = source.build(inside, classes, **call, **options)
+        if source is from_torchvision and pretrained:
+            options = {**from_torchvision.trained_with(inside), **options}
+        model: nn.Module = source.build(inside, classes, **options)
         if source is from_hugging_face:
             options = {**options, "config": model.config}
         shown = source.preprocessing(inside) if pretrained or weights is not None else None
@@ -126,14 +128,17 @@ def create(
     model.built_as = {"name": name, "classes": classes, "options": options}  # type: ignore[assignment]
     if weights is not None or (pretrained and name not in MADE_OF_OTHERS):
         given = read_weights(weights) if weights is not None else fetch()
-        size = natural_size(name, model)
-        fit_weights(model, given, head_of(model, size), str(weights or name))
+        told = (options[key] for key in SIZE_OPTIONS if key in options)
+        size = next(told, None) or natural_size(name, model)
+        whole = fit_weights(model, given, head_of(model, size), str(weights or name))
+        if classes is None and not whole:
+            raise DataError(f"the weights of {weights or name} have no head; say how many classes")
         model.preprocessing = shown  # type: ignore[assignment]
     return model
 
 
 def has_weights(name: str) -> bool:
-    """Return whether a name comes with pre-trained weights, as far as can be told without asking."""
+    """Return whether a name comes with pre-trained weights, or might: nobody is asked."""
     return name in LITE or name in MADE_OF_OTHERS or ":" in name or is_run(name)
 
 
@@ -162,8 +167,11 @@ def natural_size(name: str, model: nn.Module | None = None) -> int:
     library, _, inside = name.partition(":")
     if name in LITE:
         return efficientnet_lite.SIZES[LITE[name]]
-    if library == "hf":
-        return int(getattr(model, "config", {}).get("image_size", USUAL))
+    if library == "hf" and inside:
+        config = getattr(model, "config", None)
+        return from_hugging_face.side_of(config) if config else from_hugging_face.size(inside)
+    if is_run(name):
+        return int(read_json(Path(name) / "model.json")["size"])
     if not inside:
         return SMALL
     shown = pick(LIBRARIES, library, "source of networks").preprocessing(inside)
@@ -171,11 +179,14 @@ def natural_size(name: str, model: nn.Module | None = None) -> int:
 
 
 def head_of(model: nn.Module, size: int) -> tuple[str, ...]:
-    """Return the names of the head's parameters, found by showing it one S×S picture."""
+    """Return the names of the head's parameters, found by showing it one S×S picture.
+
+    None, where the network cannot be taken apart.
+    """
     try:
         return anatomy(model, torch.zeros(1, 3, size, size)).head.parameters
-    except ShapeError:
-        return ()
+    except (ShapeError, RuntimeError, AssertionError, ValueError, TypeError):
+        return ()  # it takes no such pictures, or gives no scores: then everything must fit
 
 
 def _ours(name: str, classes: int | None, options: dict[str, Any]) -> nn.Module:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxtyping import Float
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from vislab.errors import DataError, OptionError
@@ -39,13 +40,15 @@ def build(name: str, classes: int | None, *, config: dict[str, Any] | None = Non
     if classes is not None:
         found["id2label"] = {k: str(k) for k in range(classes)}
         found["label2id"] = {str(k): k for k in range(classes)}
-    options = {key: value for key, value in found.items() if key != "model_type"}
-    settings = transformers.AutoConfig.for_model(kind, **options)
+    # In whatever precision it was kept, here it is trained in float32.
+    left_out = ("model_type", "dtype", "torch_dtype")
+    options = {key: value for key, value in found.items() if key not in left_out}
     try:
+        settings = transformers.AutoConfig.for_model(kind, **options)
         inner = transformers.AutoModelForImageClassification.from_config(settings)
     except ValueError as error:
-        raise OptionError(f"hf:{name} is no classifier of pictures ({error})") from error
-    model = HuggingFace(inner)
+        raise OptionError(f"hf:{name} is no classifier of pictures ({_first(error)})") from error
+    model = HuggingFace(inner.float())
     model.config = found  # type: ignore[assignment]
     return model
 
@@ -56,7 +59,7 @@ def weights(name: str) -> dict[str, Tensor]:
     try:
         with reaching_the_hub():
             inner = transformers.AutoModelForImageClassification.from_pretrained(name)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise DataError(f"the weights of hf:{name} cannot be fetched ({_first(error)})") from error
     return {f"inner.{key}": value for key, value in inner.state_dict().items()}
 
@@ -80,7 +83,20 @@ def _configuration(name: str) -> dict[str, Any]:
         found = json.loads(_file(name, "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"hf:{name} cannot be fetched ({_first(error)})") from error
-    return dict(found)
+    if not isinstance(found, dict):
+        raise DataError(f"the config.json of hf:{name} is no configuration")
+    return found
+
+
+def size(name: str) -> int:
+    """Return the side in pixels of the pictures that a network was made for."""
+    return side_of(_configuration(name))
+
+
+def side_of(config: dict[str, Any]) -> int:
+    """Return the side in pixels that a configuration names; 224 where it names none."""
+    found = config.get("image_size", 224)
+    return int(found[0] if isinstance(found, list) else found)
 
 
 def _file(name: str, inside: str) -> Path:

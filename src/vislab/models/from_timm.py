@@ -3,6 +3,7 @@
 import contextlib
 from typing import Any
 
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from vislab.errors import DataError, OptionError, pick
@@ -31,7 +32,7 @@ def build(name: str, classes: int | None, *, size: int | None = None, **options:
     try:
         options |= _told(name, size)
         model: nn.Module = timm.create_model(name, pretrained=False, **options)
-    except (RuntimeError, AssertionError, TypeError) as error:
+    except (RuntimeError, AssertionError, TypeError, ValueError) as error:
         raise OptionError(f"timm cannot build {name!r} with {options}: {error}") from error
     return model
 
@@ -60,7 +61,7 @@ def weights(name: str, *, size: int | None = None, **options: Any) -> dict[str, 
             # timm itself stretches position embeddings to another size.
             options |= _told(name, size)
             return dict(timm.create_model(name, pretrained=True, **options).state_dict())
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, SafetensorError) as error:
         raise DataError(f"the weights of timm:{name} cannot be fetched ({error})") from error
 
 
@@ -68,7 +69,11 @@ def preprocessing(name: str) -> Preprocessing | None:
     """Return what its weights were shown; None where there are no weights."""
     import timm
 
-    shown = timm.get_pretrained_cfg(name)
+    pick(dict.fromkeys(timm.list_models()), name.partition(".")[0], "network of timm")
+    try:
+        shown = timm.get_pretrained_cfg(name)
+    except RuntimeError as error:  # timm's word for a tag that it does not know
+        raise OptionError(f"timm has no weights {name!r}: {error}") from error
     if shown is None:
         return None
     size = getattr(shown, "input_size", (3, 224, 224))[-1]

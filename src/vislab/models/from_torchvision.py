@@ -1,7 +1,6 @@
 """Networks of torchvision, by `torchvision:NAME`."""
 
 from typing import Any
-from urllib.error import URLError
 
 import torchvision
 from torch import Tensor, nn
@@ -9,6 +8,7 @@ from torch import Tensor, nn
 from vislab.errors import DataError, OptionError, pick
 from vislab.models.preprocessing import Preprocessing, three
 
+USUAL = 224  # pixels
 # These give further answers while training, which none of our tasks reads.
 WITH_SIDE_HEADS = ("googlenet", "inception_v3")
 
@@ -19,20 +19,28 @@ def names() -> list[str]:
     return found
 
 
-def build(name: str, classes: int | None, *, pretrained: bool = False, **options: Any) -> nn.Module:
-    """Build a network with fresh weights; `classes=None` keeps ImageNet's thousand.
-
-    With `pretrained` only what belongs to the trained weights besides them is set.
-    """
+def build(name: str, classes: int | None, **options: Any) -> nn.Module:
+    """Build a network with fresh weights; `classes=None` keeps ImageNet's thousand."""
     pick(dict.fromkeys(names()), name, "network of torchvision")
     if name in WITH_SIDE_HEADS:
         options = {"aux_logits": False, "init_weights": False, **options}
-        if pretrained:
-            options["transform_input"] = True
     if classes is not None:
         options["num_classes"] = classes
-    model: nn.Module = torchvision.models.get_model(name, weights=None, **options)
+    try:
+        model: nn.Module = torchvision.models.get_model(name, weights=None, **options)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise OptionError(f"torchvision cannot build {name!r} with {options}: {error}") from error
     return model
+
+
+def trained_with(name: str) -> dict[str, Any]:
+    """Return the options that a network must be built with for its trained weights to hold."""
+    shown = preprocessing(name)
+    if name in WITH_SIDE_HEADS:
+        return {"transform_input": True}
+    if name.startswith("vit_") and shown is not None and shown.size != USUAL:
+        return {"image_size": shown.size}
+    return {}
 
 
 def weights(name: str) -> dict[str, Tensor]:
@@ -44,10 +52,12 @@ def weights(name: str) -> dict[str, Tensor]:
     if best is None:
         raise OptionError(f"torchvision has no pre-trained weights for {name!r}")
     try:
-        found: dict[str, Tensor] = best.get_state_dict(progress=False, check_hash=True)
-    except (URLError, OSError, RuntimeError) as error:
+        found: dict[str, Tensor] = best.get_state_dict(
+            progress=False, check_hash=True, weights_only=True
+        )
+    except Exception as error:  # no connection, or whatever torch raises for a damaged file
         raise DataError(f"the weights of torchvision:{name} cannot be fetched ({error})") from error
-    return {name: t for name, t in found.items() if not name.startswith(("aux", "AuxLogits"))}
+    return found
 
 
 def preprocessing(name: str) -> Preprocessing | None:
@@ -60,5 +70,6 @@ def preprocessing(name: str) -> Preprocessing | None:
 
 
 def _best(name: str) -> Any:
+    pick(dict.fromkeys(names()), name, "network of torchvision")
     kinds = torchvision.models.get_model_weights(name)
     return getattr(kinds, "DEFAULT", None)

@@ -5,12 +5,13 @@ from pathlib import Path
 from pickle import UnpicklingError
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vislab.errors import DataError
 
+PARALLEL = "module."  # before every name, where DataParallel saved them
+SIDE_HEADS = ("aux1.", "aux2.", "AuxLogits.")  # of GoogLeNet and Inception, for training alone
 WRAPPERS = ("state_dict", "model", "model_state_dict")  # under which training scripts keep weights
 
 
@@ -30,7 +31,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             f"{path} is no file of weights, or holds code beside them, which is never run; "
             "save the state dict alone, best as .safetensors"
         ) from error
-    except (SafetensorError, OSError, RuntimeError, ValueError, EOFError) as error:
+    except Exception as error:  # torch raises a dozen kinds for a damaged or foreign file
         raise DataError(f"{path} is damaged or no file of weights") from error
     for key in WRAPPERS:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
@@ -46,11 +47,14 @@ def fit_weights(
     """Load weights into the model and return whether its head came with them.
 
     A head of another number of classes keeps its fresh weights; so does one that the file lacks.
-    Anything else must fit. `head` names the head's parameters. Raises DataError naming the first
-    tensor that does not fit.
+    Anything else must fit, and all that is given must have its place. `head` names the head's
+    parameters. Raises DataError naming the first tensor that does not fit.
     """
     wanted = model.state_dict()
-    given = {name.removeprefix("module."): tensor for name, tensor in weights.items()}
+    given = {name: tensor for name, tensor in weights.items() if not name.startswith(SIDE_HEADS)}
+    wrapped = bool(given) and all(name.startswith(PARALLEL) for name in given)
+    if wrapped and not given.keys() & wanted.keys():
+        given = {name.removeprefix(PARALLEL): tensor for name, tensor in given.items()}
     fits = {
         name: tensor
         for name, tensor in given.items()
@@ -59,12 +63,17 @@ def fit_weights(
     astray = [name for name in wanted if name not in fits and name not in head]
     counters = "num_batches_tracked"  # old files have none, and nothing depends on them
     astray = [name for name in astray if not name.endswith(counters)]
+    astray += [name for name in given if name not in wanted]
     if astray:
         name = astray[0]
-        found = f"{tuple(given[name].shape)} there" if name in given else "missing there"
+        here, there = (
+            f"{tuple(side[name].shape)} {which}" if name in side else f"missing {which}"
+            for side, which in ((wanted, "here"), (given, "there"))
+        )
+        count = f"{len(astray)} tensors differ" if len(astray) > 1 else "1 tensor differs"
         raise DataError(
-            f"the weights of {where} do not fit this network: {len(astray)} tensors differ, the "
-            f"first is {name}, {tuple(wanted[name].shape)} here and {found}"
+            f"the weights of {where} do not fit this network: {count}, the first is {name}, "
+            f"{here} and {there}"
         )
     whole = all(name in fits for name in head)
     if not whole:
