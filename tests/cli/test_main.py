@@ -182,7 +182,7 @@ def test_predict_tells_label_and_probability(finished, few, capsys, tmp_path):
     assert main(["predict", str(finished), str(few / "test/red"), str(photo), "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert len(rows) == 6
-    assert set(rows[0]) == {"picture", "label", "probability"}
+    assert set(rows[0]) == {"picture", "label", "probability", "why"}
     assert rows[-1]["picture"] == str(photo)
     assert all(row["label"] in ("red", "green", "blue") for row in rows)
     assert all(1 / 3 <= row["probability"] <= 1 for row in rows)
@@ -202,6 +202,130 @@ def test_predict_agrees_with_the_predictions_of_the_run(finished, few, capsys):
         told = table[os.path.relpath(row["picture"], few)]
         assert row["label"] == told["predicted"]
         assert row["probability"] == pytest.approx(float(told["probability"]), abs=1e-4)
+
+
+def predicted(words, capsys):
+    assert main(["predict", *map(str, words), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_predict_draws_where_the_network_looked_and_names_the_drawings(
+    finished, few, tmp_path, capsys
+):
+    rows = predicted([finished, few / "test/red", "--why", tmp_path / "new/why"], capsys)
+    assert [row["why"] for row in rows] == [
+        str(tmp_path / f"new/why/{number}.png") for number in range(5)
+    ]
+    for row in rows:
+        drawing = np.asarray(Image.open(row["why"]).convert("RGB")).astype(int)
+        assert drawing.shape[1] > drawing.shape[0]  # two pictures side by side
+        assert len(np.unique(drawing.reshape(-1, 3), axis=0)) > 50
+
+
+def test_drawings_lie_in_the_run_folder_unless_told(finished, few, capsys):
+    (row,) = predicted([finished, few / "test/blue/3.png"], capsys)
+    assert row["why"] == str(finished / "predictions/3.png")
+    assert Image.open(row["why"]).width > 100
+    assert main(["predict", str(finished), str(few / "test/blue/3.png")]) == 0
+    assert f"where it looked: {finished / 'predictions'}" in capsys.readouterr().out
+
+
+def test_pictures_of_one_name_get_drawings_of_their_own(finished, few, tmp_path, capsys):
+    other = tmp_path / "0-2.png"
+    shutil.copy(few / "test/red/1.png", other)
+    asked = [few / "test/red/0.png", few / "test/green/0.png", other, few / "test/blue/0.png"]
+    rows = predicted([finished, *asked, "--why", tmp_path / "why"], capsys)
+    assert [row["picture"] for row in rows] == [str(path) for path in asked]
+    names = [row["why"] for row in rows]
+    assert names[0] == str(tmp_path / "why/0.png")
+    assert len(set(names)) == 4
+    contents = {(tmp_path / "why" / name).read_bytes() for name in names}
+    assert len(contents) == len(list((tmp_path / "why").iterdir())) == 4
+
+
+def test_a_drawing_is_of_its_own_picture_and_answer(finished, few, tmp_path, capsys, monkeypatch):
+    from vislab.runs import figures
+
+    drawn, draw = [], figures.evidence_over_pictures
+
+    def note(pictures, maps, **named):
+        drawn.append((pictures[0], maps[0], named["titles"]))
+        return draw(pictures, maps, **named)
+
+    monkeypatch.setattr(figures, "evidence_over_pictures", note)
+    rows = predicted([finished, few / "test", "--why", tmp_path / "why"], capsys)
+    assert len(drawn) == len(rows) == 15
+    for row, (picture, found, (title,)) in zip(rows, drawn, strict=True):
+        as_it_is = np.asarray(Image.open(row["picture"]).convert("RGB").resize((32, 32)))
+        assert np.abs(picture.mean(axis=(0, 1)) - as_it_is.mean(axis=(0, 1))).max() < 2
+        assert (found >= 0).all()
+        assert title == f"{row['label']} {row['probability']:.0%}"
+    assert len({found.tobytes() for _, found, _ in drawn}) == 15
+
+
+def test_only_the_first_pictures_of_many_are_drawn(finished, few, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("vislab.lab.predicting.DRAWN", 2)
+    words = [finished, few / "test", "--why", tmp_path / "why"]
+    rows = predicted(words, capsys)
+    assert len(rows) == 15
+    assert ["why" in row for row in rows] == [True, True] + [False] * 13
+    assert len(list((tmp_path / "why").iterdir())) == 2
+    assert main(["predict", *map(str, words)]) == 0
+    assert f"where it looked, of the first 2: {tmp_path / 'why'}" in capsys.readouterr().out
+
+
+def test_a_network_without_places_predicts_without_drawings(few, tmp_path, capsys):
+    from vislab import data, models, tasks
+    from vislab.lab.bench import Lab
+    from vislab.runs.folder import RunFolder
+
+    run = RunFolder.create(tmp_path / "run", "linear", {})
+    model = models.create("linear-scores", classes=3, features=3 * 16 * 16)
+    Lab(run, quiet=True).keep(tasks.Classify(model), data.pictures(str(few), size=16))
+    run.result.status = "finished"
+    run.save()
+    rows = predicted([run.path, few / "test/red", "--why", tmp_path / "why"], capsys)
+    assert len(rows) == 5
+    assert set(rows[0]) == {"picture", "label", "probability"}
+    assert not (tmp_path / "why").exists()
+    assert main(["predict", str(run.path), str(few / "test/red")]) == 0
+    page = capsys.readouterr().out
+    assert "keeps no places, so there is no picture of where it looked" in page
+    assert str(few / "test/red/4.png") in page
+    assert not (run.path / "predictions").exists()
+
+
+def test_asking_from_python_draws_nothing_unless_a_folder_is_named(finished, few, tmp_path):
+    from vislab.lab.predicting import predict
+    from vislab.runs.folder import RunFolder
+
+    before = sorted(finished.rglob("*"))
+    (row,) = predict(RunFolder.open(finished), [few / "test/red/0.png"])
+    assert set(row) == {"picture", "label", "probability", "top"}
+    assert sorted(finished.rglob("*")) == before
+    (same,) = predict(RunFolder.open(finished), [few / "test/red/0.png"], why=tmp_path)
+    assert same.pop("why") == str(tmp_path / "0.png")
+    assert same == row
+
+
+def test_a_folder_for_drawings_that_cannot_be_is_told_in_a_sentence(
+    finished, few, tmp_path, capsys
+):
+    (tmp_path / "file").write_text("in the way")
+    words = [finished, few / "test/red", "--why", tmp_path / "file"]
+    assert main(["predict", *map(str, words)]) == 1
+    message = said(capsys)
+    assert f"{tmp_path / 'file'} could not be written" in message
+    assert "Traceback" not in message
+
+
+def test_a_picture_that_is_asked_about_is_never_written_over(finished, few, tmp_path, capsys):
+    photo = tmp_path / "0.png"
+    shutil.copy(few / "test/red/0.png", photo)
+    before = photo.read_bytes()
+    (row,) = predicted([finished, photo, "--why", tmp_path], capsys)
+    assert photo.read_bytes() == before
+    assert row["why"] != str(photo)
 
 
 @pytest.mark.parametrize(

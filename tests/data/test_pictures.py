@@ -13,8 +13,9 @@ from PIL import Image
 from tests.lab.small_recipe import few_pictures
 from vislab.data import shapes
 from vislab.data.arrays import Arrays
+from vislab.data.batches import in_order
 from vislab.data.folders import list_folder
-from vislab.data.pictures import Pictures, pictures
+from vislab.data.pictures import Pictures, Survey, pictures, survey
 from vislab.data.sources import open_source
 from vislab.errors import DataError, OptionError, UnknownName
 
@@ -406,6 +407,116 @@ def test_a_report_says_this_of_the_data(tmp_path):
         "majority": 1 / 3,
         "notes": [],
     }
+
+
+def counted(where, **options):
+    """What `pictures` opens, counted side by side."""
+    opened = pictures(where, size=8, **options)
+    counts = [len(opened.split(side)) for side in ("train", "val", "test")]
+    return Survey(len(opened.classes), *counts)
+
+
+ASKED = [
+    {}, {"per_class": 1}, {"per_class": 3}, {"per_class": 10_000}, {"validation": 0.25},
+    {"per_class": 3, "validation": 0.25}, {"per_class": 10_000, "validation": 0.25},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("options", ASKED, ids=str)
+@pytest.mark.parametrize("level", ["", ":easy"])
+def test_shapes_are_surveyed_as_they_are_opened(few_shapes, level, options):
+    assert survey(f"shapes{level}", **options) == counted(f"shapes{level}", **options)
+
+
+@pytest.mark.parametrize("options", ASKED, ids=str)
+def test_an_own_folder_is_surveyed_as_it_is_opened(tmp_path, options):
+    folder = str(write(tmp_path / "set", {"a": 20, "b": 20, "c": 20}))
+    assert survey(folder, **options) == counted(folder, **options)
+
+
+@pytest.mark.parametrize("options", ASKED, ids=str)
+def test_a_split_that_came_with_the_pictures_is_surveyed_as_it_is_opened(tmp_path, options):
+    whole = str(few_pictures(tmp_path / "set"))
+    assert survey(whole, **options) == counted(whole, **options)
+    folder = tmp_path / "other"
+    write(folder / "train", {"a": 20, "b": 41})
+    write(folder / "test", {"a": 2, "b": 3})
+    assert survey(str(folder), **options) == counted(str(folder), **options)
+
+
+@pytest.mark.parametrize("options", ASKED, ids=str)
+def test_digits_are_surveyed_as_they_are_opened(options):
+    assert survey("digits", **options) == counted("digits", **options)
+
+
+@pytest.mark.parametrize("options", ASKED, ids=str)
+def test_raw_pixels_with_a_split_are_surveyed_as_they_are_opened(monkeypatch, options):
+    raw = arrays_of([0, 1] * 20 + [0, 1, 1], [0] * 40 + [2] * 3)
+    monkeypatch.setattr(module, "open_source", lambda where: (raw, "official files"))
+    assert survey("raw", **options) == counted("raw", **options)
+
+
+def test_a_survey_by_hand(tmp_path):
+    """Of 20 pictures of each class 2 are for testing and 2 for validation."""
+    folder = str(write(tmp_path / "set", {"a": 20, "b": 20, "c": 20}))
+    assert survey(folder) == Survey(classes=3, train=48, val=6, test=6)
+    assert survey(folder, per_class=1) == Survey(classes=3, train=3, val=3, test=6)
+    assert survey(folder, per_class=99) == Survey(classes=3, train=48, val=6, test=6)
+
+
+def test_classes_of_few_pictures_to_validate_on_are_surveyed_as_they_are_opened(tmp_path):
+    folder = str(write(tmp_path / "set", {"a": 60, "b": 21}))  # for validation 6 and 2
+    assert counted(folder, per_class=4) == Survey(classes=2, train=8, val=4 + 2, test=8)
+    assert survey(folder, per_class=4) == counted(folder, per_class=4)
+
+
+@pytest.mark.parametrize("options", [{}, {"per_class": 10}], ids=str)
+def test_raw_pixels_are_held_out_class_by_class_in_a_survey_too(monkeypatch, options):
+    raw = arrays_of([0] * 10 + [1] * 34 + [0, 1], [0] * 44 + [2] * 2)
+    monkeypatch.setattr(module, "open_source", lambda where: (raw, "official files"))
+    assert survey("raw", validation=0.25, **options) == counted("raw", validation=0.25, **options)
+
+
+@pytest.mark.parametrize("options", ASKED, ids=str)
+def test_a_survey_decodes_nothing_and_keeps_nothing(tmp_path, monkeypatch, options):
+    folder = write(tmp_path / "set", {"a": 20, "b": 20})
+    for path in folder.rglob("*.png"):
+        path.write_bytes(b"no picture any more")
+
+    def refuse(*_args, **_named):
+        raise AssertionError("asked for pixels")
+
+    for name in ("decoded", "kept", "resized"):
+        monkeypatch.setattr(module.cache, name, refuse)
+    for name in ("draw_scenes", "render"):
+        monkeypatch.setattr(module.shapes, name, refuse)
+    assert survey(str(folder), **options).classes == 2
+    assert survey("shapes", **options).classes == 10
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("where", ["digit", "./nothing"])
+def test_a_survey_of_nothing_says_so(where):
+    with pytest.raises((UnknownName, DataError), match=where):
+        survey(where)
+
+
+def test_pictures_can_be_normalised_as_a_network_was_shown_them():
+    chance = np.random.default_rng(0)
+    pixels = chance.integers(0, 256, (9, 5, 5, 3), dtype=np.uint8)
+    plain = made(pixels, [0, 1, 2] * 3, [0, 1, 2, 0, 0, 2, 1, 0, 0])
+    own = plain.normalisation
+    asked = (0.5, 0.25, 0.125), (2.0, 1.0, 0.5)
+    other = plain.normalised_by(*asked)
+    assert other.normalisation == asked
+    assert plain.normalisation == own != asked
+    assert other.pixels is plain.pixels
+    assert other.names == plain.names
+    assert other.normalised_by(*own).normalisation == own
+    first = next(iter(in_order(other, "test"))).images[0]
+    values = pixels[2].transpose(2, 0, 1) / 255
+    by_hand = (values - np.array(asked[0])[:, None, None]) / np.array(asked[1])[:, None, None]
+    np.testing.assert_allclose(first.numpy(), by_hand, atol=1e-6)
 
 
 def as_seen(archive, member):

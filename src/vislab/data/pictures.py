@@ -170,9 +170,7 @@ def pictures(
     if isinstance(source, Arrays):
         if split == "by group":
             raise DataError(f"{where} does not say who or what its pictures show: no groups")
-        if split == "by picture":
-            source = replace(source, splits=draw_split(source.labels, shares=(0.8, 0.0, 0.2)))
-        return _from_arrays(source, origin, size, per_class, validation)
+        return _from_arrays(source, origin, size, per_class, _sides(source, validation, split))
     require_whole(source, Path(where))
     if split != "given":
         source = drawn_anew(source, by_group=split == "by group")
@@ -202,19 +200,13 @@ def survey(where: str, *, per_class: int | None = None, validation: float = 0.0)
         return Survey(len(shapes.CLASSES), **counts)
     source, _origin = open_source(where)
     if isinstance(source, Arrays):
-        splits = source.splits if source.official else draw_split(source.labels)
+        splits = _sides(source, validation)
     else:
         splits = hold_out_validation(source, validation).splits if validation else source.splits
-    train_labels = source.labels[splits == TRAIN]
-    counts = {side: int((splits == place).sum()) for place, side in enumerate(SPLITS)}
-    if isinstance(source, Arrays) and validation and not counts["val"]:
-        counts["val"] = round(counts["train"] * validation)
-        counts["train"] -= counts["val"]
-    if per_class is not None:
-        rarest = int(np.bincount(train_labels, minlength=len(source.classes)).min())
-        most = min(per_class, rarest) * len(source.classes)
-        counts |= {"train": min(counts["train"], most), "val": min(counts["val"], most)}
-    return Survey(len(source.classes), **counts)
+    per_class, _ = _afforded(source.labels[splits == TRAIN], source.classes, per_class)
+    rows = _chosen(source.labels, splits, source.classes, per_class)
+    train, val, test = np.bincount(splits[rows], minlength=3).tolist()
+    return Survey(len(source.classes), train, val, test)
 
 
 def _chosen(
@@ -295,14 +287,29 @@ def _from_listing(listing: Listing, origin: str, size: int, per_class: int | Non
     )
 
 
-def _from_arrays(
-    arrays: Arrays, origin: str, size: int, per_class: int | None, validation: float
-) -> Pictures:
-    splits = arrays.splits if arrays.official else draw_split(arrays.labels)
+def _sides(
+    arrays: Arrays, validation: float, split: HowToSplit = "given"
+) -> UInt8[np.ndarray, " n"]:
+    """Return the side of each picture: as it came, or drawn, and some held out for validation."""
+    splits = arrays.splits
+    if split == "by picture":
+        splits = draw_split(arrays.labels, shares=(0.8, 0.0, 0.2))
+    elif not arrays.official:
+        splits = draw_split(arrays.labels)
     if validation > 0 and not (splits == VAL).any():
         train = np.flatnonzero(splits == TRAIN)
         splits = splits.copy()
         splits[train] = draw_split(arrays.labels[train], shares=(1 - validation, validation, 0.0))
+    return splits
+
+
+def _from_arrays(
+    arrays: Arrays,
+    origin: str,
+    size: int,
+    per_class: int | None,
+    splits: UInt8[np.ndarray, " n"],
+) -> Pictures:
     per_class, fewer = _afforded(arrays.labels[splits == TRAIN], arrays.classes, per_class)
     rows = _chosen(arrays.labels, splits, arrays.classes, per_class)
     about = {
@@ -325,7 +332,7 @@ def _from_arrays(
         splits=splits[rows],
         names=tuple(str(row) for row in rows),
         origin=origin,
-        official=arrays.official,
+        official=arrays.official and bool((splits == arrays.splits)[splits != VAL].all()),
         subset=_subset_name(per_class),
         notes=fewer,
     )

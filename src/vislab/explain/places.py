@@ -67,8 +67,7 @@ def _possible(name: str, output: Tensor, ratio: float) -> Iterator[Places]:
     """Yield the one way in which an output can be a map of a picture of this height to width."""
     if output.ndim == 4 and len(output) == 1:
         axes = output.shape[1:]
-        first = axes[1] > 1 and axes[2] > 1 and _close(axes[1] / axes[2], ratio)
-        last = axes[0] > 1 and axes[1] > 1 and _close(axes[0] / axes[1], ratio)
+        first, last = _fits(axes[1], axes[2], ratio), _fits(axes[0], axes[1], ratio)
         if first and not (last and axes[2] > axes[0]):
             yield Places(name, axes[1], axes[2], "nchw")
         elif last:
@@ -83,5 +82,8 @@ def _possible(name: str, output: Tensor, ratio: float) -> Iterator[Places]:
                 return
 
 
-def _close(one: float, other: float) -> bool:
-    return abs(math.log(one / other)) < 0.25
+def _fits(rows: int, columns: int, ratio: float) -> bool:
+    """Return whether a map has the shape of the picture, up to a cell that padding adds."""
+    if min(rows, columns) < 2:
+        return False
+    return rows == columns if ratio == 1 else abs(rows - columns * ratio) <= max(1.0, ratio)

@@ -20,6 +20,7 @@ from vislab.tasks.strategy import Strategy
 MINUTES = 10.0  # what is aimed at where no time is given
 FEW = 5  # pictures a class, below which moving more than the head does harm more often than good
 SMALLER = (160, 128)  # pixels; tried where the network's own size takes too long
+SCRATCH = 64  # pixels; a network without weights learns nothing from more, at this speed
 SEEN = 16_000  # pictures, counting repeats, after which more epochs bring little
 FEWEST, MOST = 3, 30  # epochs
 AFTER_THE_HEAD = "layer-decay:0.8"
@@ -61,7 +62,7 @@ def choose(
     a_class = survey.train / survey.classes
     if not pretrained:
         return Choice(
-            name, False, size or 64, "all", epochs or max(wanted, MOST),
+            name, False, size or (natural if network else SCRATCH), strategy or "all", epochs or max(wanted, MOST),
             f"{name} from random weights, {why}.",
         )  # fmt: skip
     if strategy is None and a_class < FEW:

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from vislab.data.augment import Augment
 from vislab.data.batches import Batch, in_order
 from vislab.data.pictures import Pictures
+from vislab.errors import OptionError
 from vislab.explain.taps import tap
 from vislab.lab import processes
 from vislab.ops.seeding import generator
@@ -113,6 +114,8 @@ class FeatureBatches:
     def __init__(self, labels: Int[Tensor, " n"], batch: int, *, seed: int) -> None:
         self.views: Float[Tensor, "v n d"] = torch.zeros(0, len(labels), 0)
         self.labels, self.seed = labels, seed
+        if batch < 1:
+            raise OptionError(f"--batch {batch} holds no picture; use 1 or more")
         self.steps = max(1, -(-len(labels) // batch))
         self.epoch, self.first = 0, 0
 

@@ -1,6 +1,7 @@
 """What a finished run's network says of new pictures."""
 
 import contextlib
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -79,14 +80,24 @@ def predict(
         if why is not None and start < DRAWN:
             with contextlib.suppress(ShapeError):  # nothing to draw for a network without places
                 maps = evidence(model, read, normalisation, device)
-                _draw(found[start:DRAWN], read, maps, why)
+                _draw(found[start:DRAWN], read, maps, why, paths)
     return found
 
 
-def _draw(found: list[dict[str, Any]], pixels: np.ndarray, maps: np.ndarray, folder: Path) -> None:
-    """Write a picture of where the network looked for each, and name it."""
+def _draw(
+    found: list[dict[str, Any]],
+    pixels: np.ndarray,
+    maps: np.ndarray,
+    folder: Path,
+    asked: Sequence[Path],
+) -> None:
+    """Write a picture of where the network looked for each, and name it.
+
+    None is written over a picture that was asked about, or over another of these.
+    """
     with saying_why(folder):
         folder.mkdir(parents=True, exist_ok=True)
+    taken = {path.resolve() for path in asked}
     for row, picture, evidence_map in zip(found, pixels, maps, strict=False):
         figure = figures.evidence_over_pictures(
             picture[None],
@@ -95,9 +106,10 @@ def _draw(found: list[dict[str, Any]], pixels: np.ndarray, maps: np.ndarray, fol
             columns=2,
         )
         stem = file_name(Path(row["picture"]).stem)
-        taken = {other.get("why") for other in found}
-        names = (f"{stem}.png", *(f"{stem}-{turn}.png" for turn in range(2, len(found) + 2)))
-        path = next(folder / name for name in names if str(folder / name) not in taken)
+        turns = itertools.chain([stem], (f"{stem}-{turn}" for turn in itertools.count(2)))
+        paths = (folder / f"{name}.png" for name in turns)
+        path = next(path for path in paths if path.resolve() not in taken)
+        taken.add(path.resolve())
         write_bytes(path, figures.to_png(figure))
         row["why"] = str(path)
 

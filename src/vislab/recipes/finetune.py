@@ -97,7 +97,7 @@ class Finetune(Recipe):
         lab.plan(fits=1 if heads_only or not choice.pretrained else 2)
         outcomes: dict[str, Outcome] = {}
         trained: list[tuple[float, str, Classify]] = []
-        if choice.pretrained:
+        if choice.pretrained or heads_only:
             strategy = Strategy.parse("head")
             optim = Optim("adamw", lr=strategy.rate, weight_decay=0.05, schedule="cosine")
             task = tasks.Classify(model, optim, strategy=strategy, anatomy=anatomy)
@@ -108,12 +108,13 @@ class Finetune(Recipe):
             outcomes["head"] = lab.test(task, pictures, name="head", examine=False)
             trained.append((score or 0.0, "head", task))
         if not heads_only:
+            held = choice.pretrained or choice.strategy != "all"
             task = tasks.Classify(
                 copy.deepcopy(model) if trained else model,
                 Optim("adamw", weight_decay=0.05, schedule="one-cycle"),
                 # From random weights batch normalisation must learn its averages: no strategy.
-                strategy=Strategy.parse(choice.strategy) if choice.pretrained else None,
-                anatomy=anatomy if choice.pretrained else None,
+                strategy=Strategy.parse(choice.strategy) if held else None,
+                anatomy=anatomy if held else None,
                 label_smoothing=0.1,
             )
             batch, rate = self.batch_and_rate(lab, task, pictures, choice)

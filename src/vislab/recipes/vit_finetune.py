@@ -106,7 +106,8 @@ class VitFinetune(Recipe):
         "pretrain_on": "shapes:hard", "pretrain_epochs": 4, "epochs": 4, "tune_epochs": 1,
     }  # fmt: skip
     smoke = {
-        **quick, "data": "digits", "per_class": 2, "pretrain_on": "shapes", "pretrain_epochs": 1, "epochs": 1,
+        **quick, "data": "digits", "per_class": 2, "pretrain_on": "shapes", "pretrain_epochs": 1,
+        "epochs": 1,
         "options": ("patch_size=8", "embed_dim=24", "depth=5", "num_heads=3"),
         "factors": (1.0,), "size": 16, "batch": 5,
     }  # fmt: skip

@@ -75,8 +75,13 @@ class Classify(lightning.LightningModule):
     def train(self, mode: bool = True) -> "Classify":
         """Set training mode; what is frozen stays in eval mode."""
         super().train(mode)
-        if self._frozen is not None:
+        if self.strategy is not None and self._frozen is not None:
             hold_still(self.model, self._frozen)
+            if self.strategy.kind == "head" and self.anatomy is not None:
+                # Nor is anything dropped before the head, as where its inputs are computed once.
+                self.model.eval()
+                for name in self.anatomy.head.modules:
+                    self.model.get_submodule(name).train(mode)
         return self
 
     def after_step(self) -> None:
