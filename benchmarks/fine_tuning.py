@@ -1,7 +1,7 @@
 """An epoch of training the head alone: features computed once against computed in every epoch.
 
-`python benchmarks/fine_tuning.py OUT.json`. EfficientNet-Lite with its ImageNet weights, 200 training
-pictures at 128 pixels, the same batches. The features' own cost is reported beside.
+`python benchmarks/fine_tuning.py OUT.json`. EfficientNet-Lite with its ImageNet weights, 200
+training pictures at 128 pixels, the same batches. The features' own cost is reported beside.
 """
 
 import statistics
@@ -62,7 +62,7 @@ def main():
         "fine_tuning",
         [
             {
-                "case": f"efficientnet-lite0, head alone, {10 * PER_CLASS} pictures of {SIZE} pixels",
+                "case": f"efficientnet-lite0, {10 * PER_CLASS} pictures of {SIZE} pixels",
                 "seconds_an_epoch": seconds,
                 "seconds_for_features": once,
                 "ratio": seconds["every epoch"] / seconds["once"],

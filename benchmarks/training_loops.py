@@ -1,12 +1,12 @@
 """`lab.fit` against timm's and torchvision's ways of training, from files on disk to accuracy.
 
 `python benchmarks/training_loops.py OUT.json`. The same JPEG files, network, augmentation (resized
-crop of at least half the area, mirror), optimiser, batch and epochs. Each contender reads pictures as its own training script does:
-timm through `create_dataset` and `create_loader`, torchvision through `ImageFolder`, `v2` transforms
-and a DataLoader, both with as many workers as there are cores; vislab decodes once, which is part
-of its time. timm's and torchvision's scripts are not in their packages: the loops around their
-loaders are written here, step for step as theirs, without logging. Every contender starts anew:
-vislab with an empty cache.
+crop of at least half the area, mirror), optimiser, batch and epochs. Each contender reads pictures
+as its own training script does: timm through `create_dataset` and `create_loader`, torchvision
+through `ImageFolder`, `v2` transforms and a DataLoader, both with as many workers as there are
+cores; vislab decodes once, which is part of its time. timm's and torchvision's scripts are not in
+their packages: the loops around their loaders are written here, step for step as theirs, without
+logging. Every contender starts anew: vislab with an empty cache.
 """
 
 import os
@@ -29,7 +29,7 @@ from vislab.runs.folder import RunFolder
 from vislab.runs.intervals import wilson
 from vislab.tasks.optim import Optim
 
-TRAIN, TEST, BATCH, LR = 3000, 1000, 64, 2e-3
+TRAIN, TEST, BATCH, LR = 2000, 1000, 64, 2e-3
 WORKERS = os.cpu_count() or 1
 CASES = [  # network, its options, pixels, epochs, what is the bottleneck
     ("convnet", {"widths": (8, 16, 32)}, 32, 3, "input"),

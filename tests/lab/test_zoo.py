@@ -66,9 +66,7 @@ class Unlike(nn.Module):
 def test_what_is_counted_without_memory_is_what_the_network_holds_and_computes(name):
     found = zoo.count(name)
     model = models.create(name, classes=zoo.CLASSES)
-    assert found == zoo.Count(
-        name, 32, parameters(model), multiply_adds(model, 32)
-    )
+    assert found == zoo.Count(name, 32, parameters(model), multiply_adds(model, 32))
 
 
 @pytest.mark.parametrize(

@@ -24,9 +24,7 @@ def test_the_numbers_that_an_accuracy_hides_stand_beside_it(tmp_path):
         assert found[f"{name}: balanced accuracy"] == pytest.approx(1 - np.mean(errors))
         assert 0.5 <= found[f"{name}: majority level"] < 1
         assert found[f"{name}: parameters"] == 84_786
-    lost = (
-        found["compact, by picture/test/accuracy"] - found["compact, by person/test/accuracy"]
-    )
+    lost = found["compact, by picture/test/accuracy"] - found["compact, by person/test/accuracy"]
     assert found["compact: accuracy lost on people not met"] == pytest.approx(lost)
 
 

@@ -46,6 +46,9 @@ def test_accuracies_and_what_has_a_chance_level_are_shares():
     assert phrasing.is_share("fixed/test/accuracy")
     assert phrasing.is_share("test/balanced_accuracy")
     assert phrasing.is_share("test/eer", {"test/eer": 0.5})
+    assert phrasing.is_share("compact, by person: error, female")
+    assert phrasing.is_share("shared: gain in accuracy over plain-head")
+    assert not phrasing.is_share("compact: parameters")
     assert not phrasing.is_share("test/loss", {"test/eer": 0.5})
 
 

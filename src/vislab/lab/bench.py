@@ -475,7 +475,7 @@ class Lab:
                 pixels,
                 maps,
                 titles=[
-                    f"{classes[outcome.predicted[i]]} {outcome.probabilities[i].max():.0%}"
+                    f"{classes[outcome.predicted[i]]}\n{outcome.probabilities[i].max():.0%}"
                     + ("" if outcome.correct[i] else f"\nis {classes[outcome.labels[i]]}")
                     for i in chosen
                 ],

@@ -62,9 +62,13 @@ def choose(
     a_class = survey.train / survey.classes
     if not pretrained:
         return Choice(
-            name, False, size or (natural if network else SCRATCH), strategy or "all", epochs or max(wanted, MOST),
-            f"{name} from random weights, {why}.",
-        )  # fmt: skip
+            network=name,
+            pretrained=False,
+            size=size or (natural if network else SCRATCH),
+            strategy=strategy or "all",
+            epochs=epochs or MOST,
+            reason=f"{name} from random weights, {why}.",
+        )
     if strategy is None and a_class < FEW:
         return Choice(
             name, True, sizes[0], "head", epochs or MOST,

@@ -102,7 +102,7 @@ def _draw(
         figure = figures.evidence_over_pictures(
             picture[None],
             evidence_map[None],
-            titles=[f"{row['label']} {row['probability']:.0%}"],
+            titles=[f"{row['label']}\n{row['probability']:.0%}"],
             columns=2,
         )
         stem = file_name(Path(row["picture"]).stem)

@@ -74,9 +74,9 @@ class BilinearCars(Recipe):
 
     references = (course("test/accuracy", 0.65, "goal of the course", protocol=COURSE),)
     claims = (
-        claim("bilinear pooling beats the plain head", "shared: gain over plain-head",
+        claim("bilinear pooling beats the plain head", "shared: gain in accuracy over plain-head",
               at_least=0.0),
-        claim("two networks beat one", "two-networks: gain over shared", at_least=0.0),
+        claim("two networks beat one", "two-networks: gain in accuracy over shared", at_least=0.0),
     )  # fmt: skip
     quick = {"data": "shapes:easy", "per_class": 10, "size": 64, "epochs": 1}
     smoke = {"data": "digits", "per_class": 2, "size": 32, "epochs": 1, "batch": 10}
@@ -139,10 +139,10 @@ class BilinearCars(Recipe):
         for name, other in (("shared", "plain-head"), ("two-networks", "shared")):
             if {name, other} <= final.keys():
                 gain, interval = runs.paired_bootstrap(final[other].correct, final[name].correct)
-                lab.record(f"{name}: gain over {other}", gain, interval=interval)
+                lab.record(f"{name}: gain in accuracy over {other}", gain, interval=interval)
         for name in final:
             if f"{name}, frozen" in outcomes and name in outcomes:
                 gain, interval = runs.paired_bootstrap(
                     outcomes[f"{name}, frozen"].correct, outcomes[name].correct
                 )
-                lab.record(f"{name}: gain of unfreezing", gain, interval=interval)
+                lab.record(f"{name}: gain in accuracy by unfreezing", gain, interval=interval)

@@ -88,7 +88,7 @@ class CnnVsTransformer(Recipe):
     )
     claims = (
         claim("the best transformer beats the best convolutional network",
-              "transformer: gain over convolution", at_least=0.0),
+              "transformer: gain in accuracy over convolution", at_least=0.0),
     )  # fmt: skip
     quick = {
         "data": "shapes:easy", "per_class": 30, "size": 32, "pretrained": False, "epochs": 4,
@@ -290,7 +290,7 @@ class CnnVsTransformer(Recipe):
             gain, interval = runs.paired_bootstrap(
                 outcomes[kinds[False]].correct, outcomes[kinds[True]].correct
             )
-            lab.record("transformer: gain over convolution", gain, interval=interval)
+            lab.record("transformer: gain in accuracy over convolution", gain, interval=interval)
 
 
 def attends(network: str) -> bool:

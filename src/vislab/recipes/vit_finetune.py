@@ -222,7 +222,9 @@ class VitFinetune(Recipe):
         rows = []
         for name, (epochs, values) in by_name.items():
             best = max(values)
-            needed = next(e for e, v in zip(epochs, values, strict=True) if v >= CLOSE * best)
+            needed = float(
+                next(e for e, v in zip(epochs, values, strict=True) if v >= CLOSE * best)
+            )
             seconds = costs[name]["seconds"] / max(epochs)
             rows.append(
                 (name, f"{best:.1%}", f"{needed:g}", f"{needed * seconds:.0f}", f"{seconds:.1f}")

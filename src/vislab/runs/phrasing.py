@@ -17,7 +17,7 @@ def is_share(metric: str, chance: Collection[str] = ()) -> bool:
     Also a share of errors, and the share of the largest class, as the last part of its name.
     """
     last = metric.rpartition(": ")[2]
-    begins = last.startswith(("accuracy", "error, ", "majority level"))
+    begins = last.startswith(("accuracy", "gain in accuracy", "error, ", "majority level"))
     return begins or metric.endswith("accuracy") or metric in chance
 
 

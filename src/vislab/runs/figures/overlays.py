@@ -6,9 +6,12 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from vislab.runs.figures.sheets import picture_grid
+from vislab.runs.figures.style import shorten
 
 if TYPE_CHECKING:
     import matplotlib.figure
+
+LETTERS = 15  # that fit above a picture when four stand side by side
 
 
 def evidence_over_pictures(
@@ -24,7 +27,10 @@ def evidence_over_pictures(
     """
     covered = overlaid_all(pictures, maps)
     pairs = np.stack([shown for pair in zip(pictures, covered, strict=True) for shown in pair])
-    names = [name for title in titles for name in (title, "where it looked")]
+    names = []
+    for title in titles:
+        lines = (shorten(line, LETTERS) for line in title.split("\n"))
+        names += ["\n".join(lines), "where it looked"]
     return picture_grid(pairs, titles=names, columns=2 * (columns // 2))
 
 
