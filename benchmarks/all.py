@@ -149,7 +149,11 @@ def page():
             fine_tuning_table,
         ),
     ):
-        lines += ["", f"## {title}", "", sentence, "", *table()]
+        try:
+            rows = list(table())
+        except FileNotFoundError:  # not measured yet
+            continue
+        lines += ["", f"## {title}", "", sentence, "", *rows]
     PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"wrote {PAGE}")
 

@@ -259,7 +259,7 @@ def test_a_drawing_is_of_its_own_picture_and_answer(finished, few, tmp_path, cap
         as_it_is = np.asarray(Image.open(row["picture"]).convert("RGB").resize((32, 32)))
         assert np.abs(picture.mean(axis=(0, 1)) - as_it_is.mean(axis=(0, 1))).max() < 2
         assert (found >= 0).all()
-        assert title == f"{row['label']} {row['probability']:.0%}"
+        assert title.split() == [row["label"], f"{row['probability']:.0%}"]
     assert len({found.tobytes() for _, found, _ in drawn}) == 15
 
 
