@@ -1,9 +1,13 @@
 """Fine-tuning as the lab does it, through Lightning's Trainer."""
 
+import itertools
+
 import pytest
 import torch
 
 from vislab import data, models, tasks
+from vislab.errors import UnknownName
+from vislab.lab import choosing, trials
 from vislab.lab.bench import Lab
 from vislab.runs.folder import RunFolder
 from vislab.tasks.strategy import Strategy
@@ -24,3 +28,32 @@ def test_batch_normalisation_keeps_its_averages_in_a_training_by_the_lab(kind, t
     after = model.state_dict()
     assert all(torch.equal(after[name].cpu(), value) for name, value in before.items())
     assert not torch.equal(after["head.weight"].cpu(), head)
+
+
+def test_a_rate_test_goes_on_through_further_epochs_where_one_is_short():
+    pictures = data.pictures("digits", size=16, per_class=2)
+    batches = data.Batches(pictures, 10, seed=0, augment=data.Augment())
+    assert len(batches) == 2
+    task = tasks.Classify(models.create("convnet", classes=10, widths=[4]), tasks.Optim())
+    found = trials.rate_test(task, trials.rounds(batches), steps=20)
+    assert len(found["rates"]) > 10
+    some = itertools.islice(trials.rounds(batches), 4)
+    first = [batch.rows.tolist() for batch in some]
+    assert sorted(first[0] + first[1]) == sorted(first[2] + first[3]) == list(range(20))
+    assert first[:2] != first[2:]
+
+
+def test_what_is_drawn_after_a_measurement_is_the_same_in_a_resumed_run(tmp_path):
+    run = RunFolder.create(tmp_path / "run", "test", {})
+    drawn = []
+    for _ in range(2):
+        lab = Lab(run, quiet=True)
+        lab.once("choice", lambda: {"x": torch.rand(3).tolist()})
+        drawn.append(torch.rand(2))
+    assert torch.equal(*drawn)
+
+
+def test_a_strategy_nobody_knows_is_told_before_anything_is_measured(monkeypatch):
+    monkeypatch.setattr(choosing, "_speeds", lambda *_: pytest.fail("measured"))
+    with pytest.raises(UnknownName, match="Did you mean 'gradual'"):
+        choosing.choose(data.Survey(3, 60, 6, 6), None, torch.device("cpu"), strategy="gradul")

@@ -1,6 +1,7 @@
 """`vislab predict`: what a finished run's network says of new pictures."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -36,7 +37,8 @@ def show(
     """
     from vislab.lab.predicting import DRAWN, predict
 
-    folder = why or run / "predictions"
+    # A run that may not be written to is still asked, unless drawings are asked for as well.
+    folder = why or (run / "predictions" if os.access(run, os.W_OK) else None)
     found = predict(RunFolder.open(run), files(pictures), why=folder)
     if as_json:
         wanted = ("picture", "label", "probability", "why")
@@ -48,7 +50,9 @@ def show(
         others = ", ".join(f"{o['label']} {o['probability']:.0%}" for o in row["top"][1:3])
         beside = f"   then {others}" if others else ""
         print(f"{row['picture']:<{width}}  {row['label']} {row['probability']:.1%}{beside}")
-    if "why" in found[0]:
+    if folder is None:
+        print(f"{run} may not be written to; --why FOLDER says where pictures of why may go")
+    elif "why" in found[0]:
         first = f", of the first {DRAWN}" if len(found) > DRAWN else ""
         print(f"where it looked{first}: {folder}")
     else:

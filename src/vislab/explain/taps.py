@@ -25,6 +25,7 @@ def tap(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Any]]:
     seen: dict[str, Any] = {}
 
     def keep(_module: nn.Module, _inputs: Any, output: Any, *, name: str) -> None:
+        seen.pop(name, None)  # a layer used again counts where it was used last
         seen[name] = output
 
     hooks = []

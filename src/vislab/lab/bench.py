@@ -138,12 +138,14 @@ class Lab:
         """
         path = self.run.path / "checkpoints" / f"{file_name(name)}.json"
         if path.exists():
-            return read_json(path)
-        found = processes.share(make())
-        if not self.run.silent:
-            write_json(path, found)
-        processes.wait()
-        return dict(found)
+            found = read_json(path)
+        else:
+            found = dict(processes.share(make()))
+            if not self.run.silent:
+                write_json(path, found)
+            processes.wait()
+        self._reseed(f"once {name}")  # whether it was made now or before
+        return found
 
     def fit(
         self,

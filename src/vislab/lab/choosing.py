@@ -53,6 +53,8 @@ def choose(
     Tried in turn, from the most to the least: all layers at the network's own size, at smaller
     sizes, the last third of the blocks, the head alone.
     """
+    if strategy is not None:
+        Strategy.parse(strategy)  # a slip is to be told before anything is trained
     given = f"{minutes:g} minutes given" if minutes else f"{MINUTES:g} minutes aimed at"
     name, why = (network, "as asked") if network is not None else default_network()
     pretrained = models.has_weights(name)

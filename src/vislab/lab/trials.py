@@ -4,6 +4,7 @@ Each leaves the network as it was: weights, averages, modes and gradients.
 """
 
 import copy
+import itertools
 import math
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vislab.data.batches import Batch
+from vislab.data.batches import Batch, Batches
 from vislab.errors import NonFiniteLoss
 from vislab.tasks.classify import Classify
 
@@ -113,6 +114,13 @@ def largest_batch(task: Classify, size: int, device: torch.device, *, pictures: 
             torch.cuda.empty_cache()
             batch //= 2
     return batch
+
+
+def rounds(batches: Batches) -> Iterator[Batch]:
+    """Yield batches of one epoch after another, without end."""
+    for epoch in itertools.count():
+        batches.epoch = epoch
+        yield from batches
 
 
 def rate_test(

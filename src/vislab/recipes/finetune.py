@@ -165,7 +165,7 @@ class Finetune(Recipe):
             batches = data.Batches(
                 pictures, batch, seed=lab.seed, augment=self.augment, device=lab.device
             )
-            found = lab.once("rate", lambda: trials.rate_test(task, iter(batches)))
+            found = lab.once("rate", lambda: trials.rate_test(task, trials.rounds(batches)))
             rate = float(found["rate"])
             lab.show(
                 "finding the learning rate",

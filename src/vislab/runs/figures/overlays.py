@@ -21,7 +21,7 @@ def evidence_over_pictures(
     titles: list[str],
     columns: int = 4,
 ) -> "matplotlib.figure.Figure":
-    """Draw each picture and, beside it, the same with its map: yellow is most, black is none.
+    """Draw each picture and, beside it, the same with its map: yellow is most, grey is none.
 
     Each map is shown in its own range, from zero up, and widened smoothly to the picture.
     """
