@@ -96,6 +96,9 @@ def choose(
             rounds = wanted
             while rounds > fewest and cost(rate, s, rounds) > seconds and strategy is None:
                 rounds -= 1
+            if kind == "head":
+                reason = f"{name}, {why}; its head alone at {s} pixels, as asked."
+                return Choice(name, True, s, kind, rounds, reason)
             took = cost(rate, s, rounds) / 60
             return Choice(
                 name, True, s, kind, rounds,

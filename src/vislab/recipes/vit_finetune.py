@@ -131,7 +131,7 @@ class VitFinetune(Recipe):
             rate = self.tuned(lab, name, model, anatomy, pictures)
             task = self.task(name, model, anatomy, rate)
             lab.fit(
-                task, pictures, epochs=self.epochs, batch=self.batch, augment=self.used(name),
+                task, pictures, epochs=self.epochs, batch=self.batch, augment=self.augment,
                 name=name,
             )  # fmt: skip
             for side in ("train", "val"):
@@ -174,10 +174,6 @@ class VitFinetune(Recipe):
             copy.deepcopy(model), optim, strategy=Strategy.parse(name), anatomy=anatomy
         )
 
-    def used(self, name: str) -> Augment:
-        """Return the augmentation of a strategy."""
-        return self.augment
-
     def tuned(
         self, lab: "Lab", name: str, model: "nn.Module", anatomy: "Anatomy", pictures: "Pictures"
     ) -> float:
@@ -189,7 +185,7 @@ class VitFinetune(Recipe):
         for factor in self.factors:
             task = self.task(name, model, anatomy, usual * factor)
             scores[factor] = lab.fit(
-                task, pictures, epochs=self.tune_epochs, batch=self.batch, augment=self.used(name),
+                task, pictures, epochs=self.tune_epochs, batch=self.batch, augment=self.augment,
                 name=f"tuning {name}, rate {usual * factor:.2g}",
             ) or 0.0  # fmt: skip
         best = max(scores, key=lambda factor: scores[factor])
