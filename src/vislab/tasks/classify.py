@@ -11,6 +11,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from vislab.data.batches import Batch
 from vislab.errors import NonFiniteLoss
 from vislab.models.anatomy import Anatomy
+from vislab.tasks.narrow_convolutions import guard_narrow_convolutions
 from vislab.tasks.optim import Optim
 from vislab.tasks.strategy import Strategy, hold_still
 
@@ -30,6 +31,7 @@ class Classify(lightning.LightningModule):
         """Take a network; with a `strategy` its `anatomy` too, which says what can be frozen."""
         super().__init__()
         assert (strategy is None) == (anatomy is None), "a strategy needs the network's anatomy"
+        guard_narrow_convolutions(model)
         self.model = model
         self.strategy, self.anatomy = strategy, anatomy
         self._frozen: set[str] | None = None  # not known before the first step
