@@ -33,8 +33,9 @@ def test_a_task_guards_its_network():
     assert guarded(model) == ["features.stage2.0.shortcut"]
 
 
+@pytest.mark.parametrize("meant", [False, True], ids=["as made", "as read from a file"])
 @pytest.mark.parametrize("batch", [3, 63])
-def test_the_gradient_is_that_of_channels_first(batch):
+def test_the_gradient_is_that_of_channels_first(batch, meant):
     """In a process of its own: without the guard it may die."""
     program = f"""
 import torch
@@ -42,6 +43,8 @@ from torch import nn
 from vislab.tasks.narrow_convolutions import guard_narrow_convolutions
 torch.manual_seed(0)
 layer = nn.Conv2d(8, 16, 1, stride=2).to(memory_format=torch.channels_last)
+if {meant}:
+    layer.weight.data = layer.weight.data.as_strided((16, 8, 1, 1), (8, 1, 8, 8))
 guard_narrow_convolutions(layer)
 x = torch.randn({batch}, 8, 32, 32)
 signal = torch.randn({batch}, 16, 16, 16)

@@ -27,8 +27,13 @@ def guard_narrow_convolutions(model: nn.Module) -> None:
             module.register_forward_pre_hook(_channels_first)
 
 
-def _channels_first(_module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
+def _channels_first(layer: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
     x = inputs[0]
-    if isinstance(x, Tensor) and x.device.type == "cpu" and torch.is_grad_enabled():
-        return (x.contiguous(), *inputs[1:])
-    return None
+    if not (isinstance(x, Tensor) and x.device.type == "cpu" and torch.is_grad_enabled()):
+        return None
+    weight = layer.weight
+    assert isinstance(weight, nn.Parameter)
+    # Of a kernel of 1×1 both layouts are the same in memory; its strides say which is meant.
+    if weight.stride(3) != 1:
+        weight.data = weight.data.flatten(1)[..., None, None]
+    return (x.contiguous(), *inputs[1:])
