@@ -29,12 +29,14 @@ from vislab.runs.folder import RunFolder
 from vislab.runs.intervals import wilson
 from vislab.tasks.optim import Optim
 
-TRAIN, TEST, BATCH, LR = 2000, 1000, 64, 2e-3
+TRAIN, TEST, BATCH, LR = 1500, 1000, 64, 2e-3
+REPEATS = 3
 WORKERS = os.cpu_count() or 1
-CASES = [  # network, its options, pixels, epochs, what is the bottleneck
-    ("convnet", {"widths": (8, 16, 32)}, 32, 3, "input"),
-    ("compact", {}, 64, 3, "input"),
-    ("resnet9", {"width": 16}, 64, 1, "network"),
+CASES = [  # network, its options, its pixels, those of the files, epochs, what is the bottleneck
+    ("convnet", {"widths": (8, 16, 32)}, 32, 512, 10, "input"),
+    ("compact", {}, 64, 512, 10, "input"),
+    ("convnet", {"widths": (8, 16, 32)}, 32, 32, 5, "network"),
+    ("resnet9", {"width": 16}, 64, 64, 1, "network"),
 ]
 
 
@@ -87,6 +89,7 @@ def with_torchvision(folder, name, options, size, epochs):
     begun = time.perf_counter()
     scale = v2.ToDtype(torch.float32, scale=True)
     last = [v2.PILToTensor(), scale, v2.Normalize([0.5] * 3, [0.25] * 3)]
+    whole = v2.Resize(size)
     moved = [v2.RandomResizedCrop(size, scale=(0.5, 1.0)), v2.RandomHorizontalFlip()]
     train = ImageFolder(folder / "train", v2.Compose([*moved, *last]))
     loader = DataLoader(train, BATCH, shuffle=True, num_workers=WORKERS, pin_memory=False)
@@ -104,7 +107,7 @@ def with_torchvision(folder, name, options, size, epochs):
             loss.item()
         schedule.step()
     seconds = time.perf_counter() - begun
-    test = ImageFolder(folder / "test", v2.Compose(last))
+    test = ImageFolder(folder / "test", v2.Compose([whole, *last]))
     return seconds, accuracy(model, DataLoader(test, 256, num_workers=WORKERS))
 
 
@@ -147,12 +150,12 @@ CONTENDERS = {"vislab": with_vislab, "timm": with_timm, "torchvision": with_torc
 def main():
     about()
     rows = []
-    for name, options, size, epochs, bottleneck in CASES:
+    for name, options, size, side, epochs, bottleneck in CASES:
         folder = Path(tempfile.mkdtemp())
-        write_pictures(folder, size)
+        write_pictures(folder, side)
         taken = {way: [] for way in CONTENDERS}
         right = {way: [] for way in CONTENDERS}
-        for _ in range(3):
+        for _ in range(REPEATS):
             for way, train in CONTENDERS.items():
                 seconds, accurate = train(folder, name, options, size, epochs)
                 taken[way].append(seconds)
@@ -160,7 +163,7 @@ def main():
         ours = statistics.median(taken["vislab"])
         rows.append(
             {
-                "case": f"{name}, {size} pixels, {epochs} epochs of {TRAIN}",
+                "case": f"{name}, {size} pixels from files of {side}, {epochs} epochs of {TRAIN}",
                 "bottleneck": bottleneck,
                 "pictures_per_second": {
                     way: epochs * TRAIN / statistics.median(t) for way, t in taken.items()
@@ -172,7 +175,7 @@ def main():
                 },
                 "faster_than_timm": statistics.median(taken["timm"]) / ours,
                 "faster_than_torchvision": statistics.median(taken["torchvision"]) / ours,
-                "repeats": 3,
+                "repeats": REPEATS,
             }
         )
     write("training_loops", rows)

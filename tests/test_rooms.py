@@ -14,7 +14,7 @@ FLOORS = [
     {"errors", "progress"},
     {"ops"},
     {"runs", "scratch"},
-    {"data", "models", "explain"},
+    {"data", "models", "losses", "explain", "metrics"},
     {"tasks"},
     {"lab"},
     {"recipes"},

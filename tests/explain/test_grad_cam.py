@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from tests.explain.test_places import InPlace, deit, squeezenet, state, swin, vit
-from vislab.errors import ShapeError
+from vislab.errors import OptionError, ShapeError
 from vislab.explain.grad_cam import grad_cam
 from vislab.explain.places import Places, last_places
 from vislab.models import ConvNet, resnet18
@@ -217,7 +217,7 @@ def test_nothing_is_left_behind(target):
         found = grad_cam(model, images)
         assert not found.requires_grad
     else:
-        with pytest.raises(RuntimeError):
+        with pytest.raises(OptionError, match="no class 99"):
             grad_cam(model, images, torch.tensor(target))
     assert state(model) == before
     assert not images.requires_grad

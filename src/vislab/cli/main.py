@@ -14,6 +14,7 @@ COMMANDS = {
     "sweep": "search a recipe's options: many trials, many workers",
     "twin": "gradients by hand against autograd: do they agree?",
     "compare": "put runs side by side, with intervals",
+    "explain": "why a network says what it says of a picture, and how far to believe it",
     "predict": "ask a finished run's network about new pictures",
     "data": "the catalogue of pictures; check a folder of your own",
     "models": "networks that can be built by name; open one layer by layer",

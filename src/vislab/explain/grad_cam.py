@@ -5,32 +5,42 @@ places; a transformer's tokens count as places too.
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from vislab.explain.gradients import still
 from vislab.explain.places import Places, last_places
+from vislab.explain.scores import Target, score_of
 from vislab.explain.taps import tap
 
 
 def grad_cam(
     model: nn.Module,
     images: Float[Tensor, "n 3 h w"],
-    target: Int[Tensor, " n"] | None = None,
+    target: Target = None,
     *,
     places: Places | None = None,
 ) -> Float[Tensor, "n i j"]:
     """Return one map a picture, at the layer's own size, zero where there is no evidence.
 
-    The class is the network's own answer unless `target` names one for each picture. The unit is
-    that of score times gradient: maps of different pictures are not to be compared in brightness.
+    The unit is that of score times gradient: maps of different pictures are not to be compared in
+    brightness. `places` names another layer than the deepest with places.
     """
-    places = places or last_places(model, images[0])
-    with tap(model, [places.layer]) as seen, torch.enable_grad():
-        scores = model(images.detach().requires_grad_())
-        chosen = scores.argmax(dim=1) if target is None else target
-        score = scores.gather(1, chosen[:, None]).sum()
-        output = seen[places.layer]
-        (gradient,) = torch.autograd.grad(score, output)
-    maps, slopes = places.read(output.detach()), places.read(gradient)
+    maps, slopes = maps_and_slopes(model, images, target, places)
     weights = slopes.mean(dim=(2, 3), keepdim=True)  # equation 1: (N, C, 1, 1)
     return (weights * maps).sum(dim=1).relu().float().cpu()  # equation 2
+
+
+def maps_and_slopes(
+    model: nn.Module, images: Tensor, target: Target, places: Places | None
+) -> tuple[Float[Tensor, "n c i j"], Float[Tensor, "n c i j"]]:
+    """Return a layer's maps and the gradients of the class scores with respect to them.
+
+    Only what comes after the layer is kept for the way back.
+    """
+    places = places or last_places(model, images[0])
+    with tap(model, [places.layer], begin=True) as seen, still(model), torch.enable_grad():
+        score = score_of(model(images), target).sum()
+        output = seen[places.layer]
+        (gradient,) = torch.autograd.grad(score, output)
+    return places.read(output.detach()), places.read(gradient)

@@ -5,14 +5,18 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from vislab.errors import pick
 
 
 @contextmanager
-def tap(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Any]]:
+def tap(
+    model: nn.Module, layers: Sequence[str], *, begin: bool = False
+) -> Iterator[dict[str, Any]]:
     """Run the block in eval mode and collect the outputs of the named layers.
+
+    With `begin` the layers' outputs are where gradients begin: nothing is kept of what led there.
 
     Hooks are removed and every module's own mode is restored, also after an error. Raises
     UnknownName when a layer is not in `model.named_modules()`. An output is what the layer gave, a
@@ -24,9 +28,12 @@ def tap(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Any]]:
     in_place: list[Any] = [m for m in model.modules() if getattr(m, "inplace", False) is True]
     seen: dict[str, Any] = {}
 
-    def keep(_module: nn.Module, _inputs: Any, output: Any, *, name: str) -> None:
+    def keep(_module: nn.Module, _inputs: Any, output: Any, *, name: str) -> Any:
         seen.pop(name, None)  # a layer used again counts where it was used last
+        if begin and isinstance(output, Tensor):
+            output = output.detach().requires_grad_()
         seen[name] = output
+        return output if begin else None
 
     hooks = []
     try:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
 from torch import nn
 
 from vislab import models
@@ -66,7 +67,7 @@ def predict(
     found: list[dict[str, Any]] = []
     for start in range(0, len(paths), 64):
         chunk = paths[start : start + 64]
-        read = np.stack([_read(path, size, about.get("crop")) for path in chunk])
+        read = np.stack([read_picture(path, size, about.get("crop")) for path in chunk])
         normalisation = tuple(about["mean"]), tuple(about["deviation"])
         images = normalise(torch.from_numpy(read).to(device), *normalisation)
         with torch.inference_mode():
@@ -114,7 +115,11 @@ def _draw(
         row["why"] = str(path)
 
 
-def _read(path: Path, size: int, crop: str | None) -> np.ndarray:
+def read_picture(path: Path, size: int, crop: str | None = None) -> UInt8[np.ndarray, "s s 3"]:
+    """Return a picture file as a network is shown it; with `crop="face"` its largest face.
+
+    Raises DataError naming the file when it cannot be read or holds no face.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -69,6 +69,8 @@ class VitFinetune(Recipe):
     """Train it on these pictures first, in place of weights that are fetched."""
     pretrain_epochs: int = 20
     """Times through those."""
+    pretrain_per_class: int | None = None
+    """Of those, pictures of each class; None takes all."""
     strategies: tuple[str, ...] = STRATEGIES
     """What is trained: head, last-blocks:N, all, none, layer-decay:D, gradual."""
     factors: tuple[float, ...] = (0.3, 1.0, 3.0)
@@ -103,11 +105,12 @@ class VitFinetune(Recipe):
     quick = {
         "data": "shapes:easy", "per_class": 50, "network": "timm:vit_tiny_patch16_224",
         "options": ("patch_size=4", "embed_dim=96", "depth=6", "num_heads=3"), "size": 32,
-        "pretrain_on": "shapes:hard", "pretrain_epochs": 4, "epochs": 4, "tune_epochs": 1,
+        "pretrain_on": "shapes:easy", "pretrain_per_class": 400, "pretrain_epochs": 10,
+        "epochs": 4, "tune_epochs": 1,
     }  # fmt: skip
     smoke = {
-        **quick, "data": "digits", "per_class": 2, "pretrain_on": "shapes", "pretrain_epochs": 1,
-        "epochs": 1,
+        **quick, "data": "digits", "per_class": 2, "pretrain_on": "shapes", "pretrain_per_class": 2,
+        "pretrain_epochs": 1, "epochs": 1,
         "options": ("patch_size=8", "embed_dim=24", "depth=5", "num_heads=3"),
         "factors": (1.0,), "size": 16, "batch": 5,
     }  # fmt: skip
@@ -147,14 +150,14 @@ class VitFinetune(Recipe):
         from vislab.lab.comparison import compare
 
         compare(lab, outcomes, what="strategies")
-        self.learning(lab)
+        self.learning(lab, pictures)
         self.attention(lab, trained, pictures)
 
     def pretrained(self, lab: "Lab", options: dict[str, Any]) -> "nn.Module":
         """Return the network trained on other pictures."""
         assert self.pretrain_on is not None, "asked for only then"
         first = lab.pictures(
-            self.pretrain_on, per_class=self.per_class, size=self.size, validation=0.1
+            self.pretrain_on, per_class=self.pretrain_per_class, size=self.size, validation=0.1
         )
         model, _, first = lab.adopt(self.network, first, pretrained=False, **options)
         task = tasks.Classify(
@@ -197,8 +200,9 @@ class VitFinetune(Recipe):
             )
         return usual * best
 
-    def learning(self, lab: "Lab") -> None:
+    def learning(self, lab: "Lab", pictures: "Pictures") -> None:
         """Show all curves on one plot and record who learned how quickly."""
+        count, chance = len(pictures.split("val")), 1 / len(pictures.classes)
         curves: dict[str, tuple[list[float], list[float]]] = {}
         for line in lab.run.logged():
             if line["fit"] in map(runs.file_name, self.strategies) and "val/accuracy" in line:
@@ -237,15 +241,24 @@ class VitFinetune(Recipe):
         )  # fmt: skip
         found = lab.run.result.metrics
         if {"head", "all"} <= by_name.keys():
+            best = min(max(by_name[name][1]) for name in ("head", "all"))
+            learned = runs.wilson(round(best * count), count)[0] > chance
+            if not learned:
+                lab.note(
+                    "Who learns more quickly cannot be told: a curve of head or all does not rise "
+                    "above chance."
+                )
             share = "share of its best after an epoch"
             lab.record(
                 "head: share of its best after an epoch, beyond that of all",
                 found[f"head: {share}"] - found[f"all: {share}"],
+                interval=None if learned else (-1.0, 1.0),
             )
             needed_for = f"epochs to {CLOSE:.0%} of its best"
             lab.record(
                 "all: epochs to its best, beyond those of head",
                 found[f"all: {needed_for}"] - found[f"head: {needed_for}"],
+                interval=None if learned else (-float(self.epochs), float(self.epochs)),
             )
 
     def attention(self, lab: "Lab", trained: "dict[str, Classify]", pictures: "Pictures") -> None:
@@ -257,21 +270,23 @@ class VitFinetune(Recipe):
         images = torch.stack([lab.example(pictures, place=k) for k in range(PICTURES_SHOWN)])
         try:
             maps = {name: explain.attention(task.network, images) for name, task in trained.items()}
-            places = explain.last_places(next(iter(trained.values())).network, images[0])
+            of_class = {
+                name: [explain.class_attention(layer) for layer in of_layers]
+                for name, of_layers in maps.items()
+            }
         except ShapeError as error:
             lab.note(f"No pictures of attention: {error}.")
             return
-        grid = places.rows, places.columns
         depth = len(next(iter(maps.values())))
         layers = sorted({0, depth // 2, depth - 1})
         shown, titles = [], []
         pixels = side.take(slice(0, PICTURES_SHOWN))
         for k, picture in enumerate(pixels):
-            for name, of_layers in maps.items():
+            for name, of_layers in of_class.items():
                 shown.append(picture)
                 titles.append(name)
                 for layer in layers:
-                    found = explain.class_attention(of_layers[layer], *grid)[k].numpy()
+                    found = of_layers[layer][k].numpy()
                     shown.append(runs.figures.overlaid(picture, found - found.min()))
                     titles.append(f"layer {layer + 1}")
         lab.show(
@@ -281,13 +296,13 @@ class VitFinetune(Recipe):
         )
         if {"head", "none"} <= maps.keys():
             apart = max(
-                float((one - other).abs().max())
+                float((one.maps - other.maps).abs().max())
                 for one, other in zip(maps["head"], maps["none"], strict=True)
             )
             lab.record("head and none: largest difference of attention", apart)
         for what, measure in (
             ("entropy of attention, nats", explain.entropy),
-            ("distance of attention, patches", lambda m: explain.distance(m, *grid)),
+            ("distance of attention, patches", explain.distance),
         ):
             lab.show(
                 what.partition(",")[0],

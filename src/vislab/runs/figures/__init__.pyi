@@ -6,7 +6,10 @@ from .charts import curves as curves
 from .charts import ladder as ladder
 from .charts import reliability as reliability
 from .charts import smoothed as smoothed
+from .explanations import explanation as explanation
+from .explanations import over_picture as over_picture
 from .heat_maps import heat_map as heat_map
+from .histograms import histograms as histograms
 from .multiples import small_multiples as small_multiples
 from .overlays import evidence_over_pictures as evidence_over_pictures
 from .overlays import overlaid as overlaid
@@ -24,6 +27,7 @@ from .style import VERMILLION as VERMILLION
 from .style import WRONG as WRONG
 from .style import to_png as to_png
 from .style import to_svg as to_svg
+from .thumbnails import thumbnails as thumbnails
 from .trials import Parameter as Parameter
 from .trials import parallel_coordinates as parallel_coordinates
 from .trials import slices as slices

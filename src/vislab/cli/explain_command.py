@@ -1,0 +1,84 @@
+"""`vislab explain`: why a network says what it says of a picture, and how far to believe it."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from vislab.cli.predict_command import files
+
+LONG = 10.0  # seconds from which on the cost is told first
+
+
+def main(words: Sequence[str]) -> int:
+    """Explain."""
+    tyro.cli(show, args=list(words), prog="vislab explain")
+    return 0
+
+
+def show(
+    pictures: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    model: str = "efficientnet-lite0",
+    method: str = "all",
+    target: str | None = None,
+    out: Path = Path("explained"),
+    weights: Path | None = None,
+    memory: int = 512,
+    as_json: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
+) -> None:
+    """Show what a network looks at, by many methods, and say how far each can be trusted.
+
+    Every map is tested: is what it marks needed for the answer, more than by chance? And does it
+    change when the weights are random? Pictures, scores.json and report.html go to a folder.
+
+    Args:
+        pictures: Picture files, or folders of them.
+        model: A network by name with its pre-trained weights (see `vislab models`), or the folder
+            of a run.
+        method: Methods, with commas between, or all: saliency, smooth-grad, integrated-gradients,
+            guided-backprop, deconvnet, grad-cam, grad-cam-plus-plus, occlusion, attention, rollout,
+            gradient-rollout.
+        target: The class to explain, by name or number; without, what the network says itself.
+        out: The folder for what comes out.
+        weights: A file of weights for the network, in place of those its source has.
+        memory: Megabytes of activations at a time.
+        as_json: Print what is in scores.json.
+    """
+    from vislab.lab.explaining import (
+        chosen_methods,
+        expected_seconds,
+        explain_pictures,
+        file_explanations,
+        scores,
+    )
+    from vislab.lab.subject import subject
+    from vislab.runs.phrasing import duration
+
+    methods = chosen_methods([word.strip() for word in method.split(",") if word.strip()])
+    paths = files(pictures)
+    asked = subject(model, weights)
+    seconds = expected_seconds(asked, methods, len(paths))
+    if seconds > LONG:
+        print(
+            f"{len(paths)} pictures by {len(methods)} methods, each tested: about "
+            f"{duration(seconds)}",
+            file=sys.stderr,
+        )
+    found = explain_pictures(
+        asked, paths, methods=methods, target=target, budget=memory << 20, quiet=as_json
+    )
+    report = file_explanations(asked, found, out)
+    if as_json:
+        print(json.dumps(scores(asked, found), indent=2, ensure_ascii=False))
+        return
+    for one in found:
+        label, probability = one.top[0]
+        print(f"{one.path}: {label} {probability:.1%}; explained: {one.name}")
+        for each in sorted(one.maps, key=lambda each: -each.worth.beyond_chance):
+            print(f"  {each.method}: {each.worth.sentence(one.name)}")
+        for name, why in one.without.items():
+            print(f"  {name}: no map. {why[0].upper()}{why[1:]}.")
+    print(f"report: {report}")

@@ -1,0 +1,104 @@
+"""A picture that fools a network: changed too little to see, taken for a class of your choice.
+
+Szegedy et al. 2014, arXiv:1312.6199. The ascent is that of EECS 498/598, assignment 4,
+`make_adversarial_attack`: steps of one length up the gradient of the target's score. Unlike there,
+what the network is shown is always a picture that a file can hold: in [0, 1], on the 256 levels of
+8 bits. The gradient at the rounded picture moves the one before rounding.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from vislab.errors import OptionError
+from vislab.explain.canvas import check_pictures, device_of
+from vislab.explain.painted import IMAGENET, Normalisation, normalise
+from vislab.explain.scores import Target, chosen, class_scores
+from vislab.explain.taps import tap
+from vislab.progress import track
+
+
+@dataclass(frozen=True, eq=False)
+class Fooled:
+    """The changed pictures, and by how much they had to change."""
+
+    pictures: Float[Tensor, "n 3 h w"]  # RGB in [0, 1], on the levels of 8 bits
+    fooled: Bool[Tensor, " n"]  # whether the target won by the margin
+    probability: Float[Tensor, " n"]  # of the target
+    steps: Int[Tensor, " n"]  # taken
+    l2: Float[Tensor, " n"]  # norm of the difference, pixels in [0, 1]
+    largest: Float[Tensor, " n"]  # L-infinity norm: the change of any one value
+
+
+def fool(
+    model: nn.Module,
+    pictures: Float[Tensor, "n 3 h w"],
+    target: int | Int[Tensor, " n"],
+    *,
+    steps: int = 300,
+    rate: float = 0.0005,
+    margin: float = 0.1,
+    normalisation: Normalisation = IMAGENET,
+    quiet: bool = False,
+) -> Fooled:
+    """Change pictures in [0, 1] until the target's probability leads every other by `margin`.
+
+    A step has a root mean square of `rate`; 0.0005 is an eighth of one of the 256 levels. A
+    picture that is there takes no further step. One that is not there after all steps comes back
+    as it is then, with `fooled` False: more steps or a higher rate may help.
+    """
+    if steps < 1 or rate <= 0 or not 0 <= margin < 1:
+        raise OptionError(
+            f"{steps} steps at rate {rate:g} for a margin of {margin:g} fool nobody; use steps of "
+            "1 or more, a rate above 0 and a margin from 0 to below 1"
+        )
+    given = check_pictures(pictures).to(device_of(model)).float()
+    moving, count = given.clone(), len(given)
+    taken = torch.zeros(count, dtype=torch.int64)
+    won = torch.zeros(count, dtype=torch.bool)
+    probability = torch.zeros(count)
+    with (
+        tap(model, []),
+        torch.enable_grad(),
+        track("fooling", total=steps, quiet=quiet) as advance,
+    ):
+        for step in range(steps + 1):
+            left = (~won).nonzero()[:, 0].to(given.device)
+            if not len(left):
+                break
+            shown = _rounded(moving[left]).requires_grad_()
+            scores = class_scores(model(normalise(shown, normalisation)))
+            wanted = chosen(scores, _of(target, left))[:, None]
+            found = scores.detach().softmax(1)
+            lead = found.gather(1, wanted)[:, 0]
+            others = found.scatter(1, wanted, 0.0).amax(dim=1)
+            probability[left.cpu()] = lead.float().cpu()
+            won[left.cpu()] = (lead - others >= margin).cpu()
+            on = ~won[left.cpu()].to(given.device)
+            if step == steps or not bool(on.any()):
+                break
+            (slope,) = torch.autograd.grad(scores.gather(1, wanted).sum(), shown)
+            size = slope.square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp_min(1e-20)
+            moving[left[on]] = (moving[left] + rate * slope / size).clamp(0, 1)[on]
+            taken[left[on].cpu()] += 1
+            advance(1, f"{int(won.sum())} of {count} fooled")
+    changed = _rounded(moving)
+    difference = (changed - given).flatten(1)
+    return Fooled(
+        changed.cpu(),
+        won,
+        probability,
+        taken,
+        difference.norm(dim=1).cpu(),
+        difference.abs().amax(dim=1).cpu(),
+    )
+
+
+def _rounded(pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+    return (pictures * 255).round() / 255
+
+
+def _of(target: int | Tensor, left: Tensor) -> Target:
+    return target if isinstance(target, int) else target.to(left.device)[left]

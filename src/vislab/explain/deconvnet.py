@@ -1,0 +1,54 @@
+"""DeconvNet: a score, or one unit, sent back to the picture through the network turned round.
+
+Zeiler and Fergus 2014, arXiv:1311.2901, section 2.1. For a whole score it is captum's
+Deconvolution; for one unit, `project`, it is the paper's figure 2.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vislab.explain.gradients import still
+from vislab.explain.relu_rules import ReluRule, ruled_gradient
+from vislab.explain.scores import Target
+from vislab.explain.taps import tap
+
+
+def deconvnet(
+    model: nn.Module, images: Float[Tensor, "n 3 h w"], target: Target = None
+) -> Float[Tensor, "n 3 h w"]:
+    """Return one signed picture a picture; 0 is no influence.
+
+    Raises ShapeError for a network whose activations are not ReLUs.
+    """
+    return ruled_gradient(model, images, target, "deconvnet")
+
+
+def project(
+    model: nn.Module,
+    images: Float[Tensor, "n 3 h w"],
+    layer: str,
+    channel: int,
+    places: list[tuple[int, int]],
+) -> Float[Tensor, "n 3 h w"]:
+    """Return for each picture what one unit, all others silenced, sends back.
+
+    The unit is a channel of a layer that gives maps (N, C, I, J), at one place (row, column) for
+    each picture. Raises ShapeError for a network whose activations are not ReLUs.
+    """
+    with (
+        tap(model, [layer]) as seen,
+        still(model),
+        torch.enable_grad(),
+        ReluRule("deconvnet") as mode,
+    ):
+        asked = images.detach().clone().requires_grad_()
+        model(asked)
+        maps = seen[layer]
+        signal = torch.zeros_like(maps)
+        rows, columns = zip(*places, strict=True)
+        pick = (torch.arange(len(maps)), channel, torch.tensor(rows), torch.tensor(columns))
+        signal[pick] = maps.detach()[pick]
+        (back,) = torch.autograd.grad(maps, asked, signal)
+    mode.require_relu()
+    return back.float().cpu()

@@ -1,0 +1,21 @@
+"""Guided back-propagation: the gradient without what speaks against the class on its way.
+
+Springenberg et al. 2015, arXiv:1412.6806, section 3.4. It shows edges of the picture more than the
+reasons of the network (Adebayo et al. 2018, arXiv:1810.03292): see `randomised`.
+"""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vislab.explain.relu_rules import ruled_gradient
+from vislab.explain.scores import Target
+
+
+def guided_backprop(
+    model: nn.Module, images: Float[Tensor, "n 3 h w"], target: Target = None
+) -> Float[Tensor, "n 3 h w"]:
+    """Return one signed picture of gradients a picture; 0 is no influence.
+
+    Raises ShapeError for a network whose activations are not ReLUs.
+    """
+    return ruled_gradient(model, images, target, "guided")

@@ -1,0 +1,67 @@
+"""What a layer still knows of a picture: another one that gives it the same features.
+
+Mahendran and Vedaldi 2015, arXiv:1412.0035: the least ‖Φ(x) − Φ₀‖² / ‖Φ₀‖² + λ V(x), with V the
+total variation (β = 2, equation 3). What comes back wrong, the layer has forgotten.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vislab.explain.canvas import Fourier, check_pictures, device_of
+from vislab.explain.objectives import Objective, Seen, likeness, tensor_of, total_variation
+from vislab.explain.painted import IMAGENET, Normalisation, judge, normalise, paint
+from vislab.explain.taps import tap
+from vislab.ops.seeding import generator
+
+
+@dataclass(frozen=True, eq=False)
+class Inverted:
+    """Pictures with the features asked for, and how far they are from them."""
+
+    pictures: Float[Tensor, "n 3 h w"]  # RGB in [0, 1], on the CPU
+    error: Float[Tensor, " n"]  # ‖Φ(x) − Φ₀‖ / ‖Φ₀‖
+    history: list[float]  # the objective before each step, mean over pictures
+
+
+def invert(
+    model: nn.Module,
+    pictures: Float[Tensor, "n 3 h w"],
+    layer: str,
+    *,
+    steps: int = 300,
+    rate: float = 0.05,
+    variation: float = 1.0,
+    seed: int = 0,
+    normalisation: Normalisation = IMAGENET,
+    quiet: bool = False,
+) -> Inverted:
+    """Paint from noise what gives `layer` the features of pictures in [0, 1].
+
+    `variation` is the weight λ of the mean square difference of neighbouring pixels. Adam's rate
+    falls along a half cosine.
+    """
+    device = device_of(model)
+    given = check_pictures(pictures).to(device).float()
+    with tap(model, [layer]) as layers, torch.no_grad():
+        answer = model(normalise(given, normalisation))
+        features = tensor_of(Seen(given, answer, layers), layer).detach().clone()
+    alike: Objective = likeness(layer, features)
+    count, _, height, width = given.shape
+    canvas = Fourier(count, height, width, generator(seed, "canvas")).to(device)
+    done = paint(
+        model,
+        alike - variation * total_variation(),
+        canvas,
+        steps=steps,
+        rate=lambda step: rate * (0.51 + 0.49 * math.cos(math.pi * step / steps)),
+        seed=seed,
+        normalisation=normalisation,
+        what="inverting",
+        quiet=quiet,
+    )
+    error = (-judge(model, alike, done.pictures.to(device), normalisation=normalisation)).sqrt()
+    return Inverted(done.pictures, error, done.history)

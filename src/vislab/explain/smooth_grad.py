@@ -1,0 +1,51 @@
+"""SmoothGrad: the mean saliency of many noisy copies of a picture.
+
+Smilkov et al. 2017, arXiv:1706.03825, section 3. The gradients are averaged with their signs; the
+absolute value and the maximum over channels come last, as for saliency.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vislab.explain.batching import batch_within
+from vislab.explain.gradients import input_gradient, strength
+from vislab.explain.scores import Target, chosen, class_scores
+from vislab.explain.taps import tap
+from vislab.progress import track
+
+
+def smooth_grad(
+    model: nn.Module,
+    images: Float[Tensor, "n 3 h w"],
+    target: Target = None,
+    *,
+    samples: int = 32,
+    noise: float = 0.15,
+    seed: int = 0,
+    budget: int | None = None,
+    quiet: bool = False,
+) -> Float[Tensor, "n h w"]:
+    """Return one map a picture, in the units of saliency.
+
+    The noise is normal; its deviation is a share of the range of the picture's own values. A
+    picture's noise depends on the seed alone, not on its company or the memory budget, in bytes.
+    """
+    with tap(model, []), torch.inference_mode():
+        wanted = chosen(class_scores(model(images)), target)
+    batch = batch_within(model, images[0], budget, gradients=True) if len(images) else 1
+    found = []
+    with track("SmoothGrad", total=samples * len(images), unit="passes", quiet=quiet) as advance:
+        for image, label in zip(images, wanted.tolist(), strict=True):
+            generator = torch.Generator().manual_seed(seed)
+            spread = noise * (image.amax() - image.amin())
+            total = torch.zeros_like(image)
+            for start in range(0, samples, batch):
+                count = min(batch, samples - start)
+                # One draw a copy, so that the batch does not change what is drawn.
+                drawn = [torch.randn(image.shape, generator=generator) for _ in range(count)]
+                copies = image + spread * torch.stack(drawn).to(image)
+                total += input_gradient(model, copies, label).sum(dim=0)
+                advance(count)
+            found.append(total / samples)
+    return strength(torch.stack(found)) if found else images.new_zeros(0, *images.shape[2:]).cpu()

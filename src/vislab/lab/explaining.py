@@ -1,0 +1,290 @@
+"""Pictures explained by many methods, each map with its worth, filed as pictures and one page."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torchvision.transforms.v2.functional import gaussian_blur
+
+from vislab import metrics
+from vislab.errors import OptionError, ShapeError
+from vislab.explain.methods import METHODS, Method, method
+from vislab.explain.randomised import randomised
+from vislab.lab.subject import Subject
+from vislab.lab.worth import NETWORKS, RANDOM, STEPS, Examiner, Worth, over_pictures
+from vislab.progress import track
+from vislab.runs import figures
+from vislab.runs.folder import file_name
+from vislab.runs.page import data_uri, page
+from vislab.runs.writing import saying_why, write_bytes, write_json, write_text
+
+COLUMNS = ("deletion", "insertion", "beyond chance", "beyond the middle", "alike when random")
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What one method gave for one picture."""
+
+    method: str
+    found: Float[Tensor, "i j"]
+    worth: Worth
+
+
+@dataclass
+class Explanation:
+    """One picture: what the network says of it and every map of why."""
+
+    path: Path
+    pixels: UInt8[np.ndarray, "s s 3"]
+    top: list[tuple[str, float]]  # the five most probable classes
+    target: int
+    name: str  # of the class that is explained
+    maps: list[Explained] = field(default_factory=list)
+    without: dict[str, str] = field(default_factory=dict)  # by method, why it has no meaning
+
+
+def chosen_methods(words: Sequence[str]) -> list[str]:
+    """Return the methods that are meant: `all`, or names. Raises UnknownName."""
+    if "all" in words:
+        return list(METHODS)
+    for word in words:
+        method(word)
+    return list(dict.fromkeys(words))
+
+
+def explain_pictures(
+    subject: Subject,
+    paths: Sequence[Path],
+    *,
+    methods: Sequence[str],
+    target: str | None = None,
+    budget: int | None = None,
+    quiet: bool = False,
+) -> list[Explanation]:
+    """Explain each picture by each method and measure every map.
+
+    The class is the network's own answer unless `target` names another. `budget` is memory in
+    bytes. Raises DataError naming the first file that is no picture.
+    """
+    if not paths:
+        raise OptionError("name at least one picture to explain")
+    wanted = None if target is None else subject.class_named(target)
+    chance = [randomised(subject.model, seed=seed) for seed in range(NETWORKS)]
+    found = []
+    work = len(paths) * (len(methods) + 1)
+    with track("explaining", total=work, unit="maps", quiet=quiet) as advance:
+        for path in paths:
+            pixels = subject.read(path)
+            images = subject.prepare(pixels[None])
+            with torch.inference_mode():
+                probabilities = subject.model(images).float().softmax(dim=1)[0].cpu()
+            explanation = begun(subject, path, pixels, probabilities, wanted)
+            examiner = Examiner(subject.model, images[0], explanation.target, budget=budget)
+            advance(1, path.name)
+            for name in methods:
+                one = METHODS[name]
+                try:
+                    maps, *others = (
+                        smoothed(one, one(network, images, explanation.target, budget=budget)[0])
+                        for network in (subject.model, *chance)
+                    )
+                except ShapeError as error:
+                    explanation.without[name] = str(error)
+                else:
+                    explanation.maps.append(Explained(name, maps, examiner(maps, others)))
+                advance(1, f"{path.name}, {one.title}")
+            found.append(explanation)
+    return found
+
+
+def smoothed(about: Method, found: Float[Tensor, "i j"]) -> Float[Tensor, "i j"]:
+    """Return a map as it is shown and measured: one of single pixels is blurred a little.
+
+    Otherwise replacing its strongest pixels makes a pattern that no network has seen.
+    """
+    if not about.fine:
+        return found
+    deviation = min(found.shape) / 100
+    half = max(1, round(3 * deviation))
+    wide: Tensor = gaussian_blur(found[None, None], [2 * half + 1] * 2, [max(deviation, 0.3)] * 2)
+    return wide[0, 0]
+
+
+def expected_seconds(subject: Subject, methods: Sequence[str], pictures: int) -> float:
+    """Return about how long explaining will take: all passes, each as long as one tried here."""
+    maps = sum(METHODS[name].passes for name in methods) * (1 + NETWORKS)
+    measured = (len(methods) + RANDOM + 1) * 2 * len(metrics.GROUNDS) * (STEPS + 1)
+    images = subject.prepare(np.zeros((4, subject.size, subject.size, 3), dtype=np.uint8))
+    taken = []
+    with torch.inference_mode():
+        for _ in range(2):
+            begin = time.perf_counter()
+            subject.model(images)
+            taken.append(time.perf_counter() - begin)
+    return pictures * (maps + measured) * min(taken) / len(images)
+
+
+def begun(
+    subject: Subject,
+    path: Path,
+    pixels: UInt8[np.ndarray, "s s 3"],
+    probabilities: Float[Tensor, " k"],
+    wanted: int | None,
+) -> Explanation:
+    """Return an explanation without maps."""
+    values, classes = probabilities.topk(min(5, len(probabilities)))
+    top = [(subject.short(k), p) for k, p in zip(classes.tolist(), values.tolist(), strict=True)]
+    target = int(classes[0]) if wanted is None else wanted
+    return Explanation(path, pixels, top, target, subject.short(target))
+
+
+def scores(subject: Subject, explanations: Sequence[Explanation]) -> dict[str, Any]:
+    """Return everything that was measured, as plain JSON."""
+    return {
+        "network": subject.name,
+        "size": subject.size,
+        "pictures": [
+            {
+                "picture": str(one.path),
+                "class": one.name,
+                "target": one.target,
+                "top": [{"label": label, "probability": p} for label, p in one.top],
+                "methods": {
+                    each.method: {
+                        **each.worth.as_json(),
+                        "level": each.worth.level,
+                        "sentence": each.worth.sentence(one.name),
+                    }
+                    for each in one.maps
+                },
+                "no meaning": one.without,
+            }
+            for one in explanations
+        ],
+        "over pictures": {
+            name: {"beyond chance": mean, "interval": interval, "pictures": len(worths)}
+            for name, worths in by_method(explanations).items()
+            for mean, interval in [over_pictures(worths)]
+        },
+    }
+
+
+def by_method(explanations: Sequence[Explanation]) -> dict[str, list[Worth]]:
+    """Return what each method's maps are worth, best method first."""
+    found: dict[str, list[Worth]] = {}
+    for one in explanations:
+        for each in one.maps:
+            found.setdefault(each.method, []).append(each.worth)
+    return dict(sorted(found.items(), key=lambda item: -over_pictures(item[1])[0]))
+
+
+def file_explanations(subject: Subject, explanations: Sequence[Explanation], folder: Path) -> Path:
+    """Write the pictures, `scores.json` and `report.html` into a folder; return the report."""
+    with saying_why(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    sections: list[dict[str, Any]] = []
+    names: set[str] = set()
+    for one in explanations:
+        name = free_name(file_name(one.path.stem), names)
+        inside = folder / name
+        with saying_why(inside):
+            inside.mkdir(exist_ok=True)
+        whole = sheet(one)
+        write_bytes(inside / "all-methods.png", whole)
+        entries = []
+        for each in one.maps:
+            drawn = drawing(one, each)
+            write_bytes(inside / f"{each.method}.png", drawn)
+            entries.append(entry(one, each, drawn))
+        sections.append(
+            {
+                "title": one.path.name,
+                "says": ", ".join(f"{label} {p:.0%}" for label, p in one.top),
+                "explained": one.name,
+                "sheet": data_uri(whole, "image/png"),
+                "entries": sorted(entries, key=lambda row: -float(row["beyond"])),
+                "without": [(METHODS[key].title, why) for key, why in one.without.items()],
+            }
+        )
+    write_json(folder / "scores.json", scores(subject, explanations))
+    report = folder / "report.html"
+    many = [
+        (METHODS[name].title, *written(over_pictures(worths)))
+        for name, worths in by_method(explanations).items()
+    ]
+    write_text(
+        report,
+        page(
+            "explanation.html.j2",
+            title=f"What {subject.name} looks at",
+            sections=sections,
+            many=many if len(explanations) > 1 else [],
+            pictures=len(explanations),
+            random=RANDOM,
+            columns=COLUMNS,
+        ),
+    )
+    return report
+
+
+def free_name(wanted: str, taken: set[str]) -> str:
+    """Return a name that no other picture of this call has, and take it."""
+    name, turn = wanted, 2
+    while name in taken:
+        name, turn = f"{wanted}-{turn}", turn + 1
+    taken.add(name)
+    return name
+
+
+def written(found: tuple[float, tuple[float, float] | None]) -> tuple[str, str]:
+    """Return a mean and its interval as text."""
+    mean, interval = found
+    between = "" if interval is None else f"{interval[0]:+.2f} to {interval[1]:+.2f}"
+    return f"{mean:+.2f}", between
+
+
+def entry(one: Explanation, each: Explained, drawn: bytes) -> dict[str, Any]:
+    """Return what the page says of one map."""
+    worth, about = each.worth, METHODS[each.method]
+    alike = "" if worth.when_random is None else f"{worth.when_random:.2f}"
+    return {
+        "title": about.title,
+        "says": about.says,
+        "picture": data_uri(drawn, "image/png"),
+        "level": worth.level,
+        "sentence": worth.sentence(one.name),
+        "beyond": worth.beyond_chance,
+        "numbers": [
+            f"{np.mean([*worth.deletion.values()]):.2f}",
+            f"{np.mean([*worth.insertion.values()]):.2f}",
+            f"{worth.beyond_chance:+.2f}",
+            f"{worth.margin - worth.centre:+.2f}",
+            alike,
+        ],
+    }
+
+
+def drawing(one: Explanation, each: Explained) -> bytes:
+    """Return one map over its picture as PNG."""
+    about: Method = METHODS[each.method]
+    figure = figures.explanation(
+        one.pixels, each.found.numpy(), title=f"{about.title}: {one.name}", unit=about.unit,
+        signed=about.signed,
+    )  # fmt: skip
+    return figures.to_png(figure)
+
+
+def sheet(one: Explanation) -> bytes:
+    """Return the picture and all its maps on one sheet as PNG."""
+    shown, titles = [one.pixels], ["the picture"]
+    for each in one.maps:
+        about = METHODS[each.method]
+        shown.append(figures.over_picture(one.pixels, each.found.numpy(), signed=about.signed))
+        titles.append(about.title)
+    return figures.to_png(figures.picture_grid(np.stack(shown), titles=titles, columns=3))

@@ -1,0 +1,162 @@
+"""How far one map of one picture can be trusted: measured, then said in a sentence.
+
+A map is worth something when covering what it marks takes the class away sooner than covering at
+random, and sooner than covering the middle; and when it changes once the weights are random.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vislab import metrics
+from vislab.explain.batching import batch_within
+from vislab.explain.folding import folded
+from vislab.explain.scores import class_scores
+
+STEPS = 16  # shares of the picture that are replaced one after the other
+RANDOM = 4  # maps of chance
+NETWORKS = 2  # with random weights: of a coarse map, one may look alike by chance
+ALIKE = 0.5  # rank correlation from which on a map did not change with the weights
+FAINT = 0.1  # probability below which there is little to take away
+Level = Literal["trusted", "doubtful", "not trusted"]
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What was measured of one map.
+
+    A margin is the area under insertion less that under deletion, mean over both grounds: 1 for a
+    perfect map, about 0 for chance.
+    """
+
+    probability: float  # of the class, for the whole picture
+    deletion: dict[str, float]  # area by ground
+    insertion: dict[str, float]
+    margin: float
+    random: tuple[float, ...]  # the margins of maps of chance
+    centre: float  # the margin of a blob in the middle
+    when_random: float | None  # mean rank correlation with the maps under random weights
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain JSON."""
+        return asdict(self)
+
+    @property
+    def beyond_chance(self) -> float:
+        """How much better than the mean of chance it is."""
+        return self.margin - float(np.mean(self.random))
+
+    @property
+    def level(self) -> Level:
+        """The sentence in two words."""
+        if self.when_random is not None and self.when_random > ALIKE:
+            return "not trusted"
+        if self.margin <= max(self.random):
+            return "not trusted"
+        return "doubtful" if min(self.margin - self.centre, self.probability - FAINT) <= 0 else (
+            "trusted"
+        )  # fmt: skip
+
+    def sentence(self, name: str) -> str:
+        """Say how far a map for the class of this name can be trusted."""
+        chance = f"{len(self.random)} random maps"
+        if self.when_random is not None and self.when_random > ALIKE:
+            return (
+                f"Do not rely on it: with random weights it stays much the same (rank correlation "
+                f"{self.when_random:.2f}), so it shows the picture more than the reasons."
+            )
+        if self.margin <= max(self.random):
+            beaten = sum(self.margin > other for other in self.random)
+            return (
+                f"Do not rely on it: covering what it marks takes {name} away sooner than "
+                f"{beaten} of {chance} do, which is chance."
+            )
+        if self.probability < FAINT:
+            return (
+                f"Better than {chance}, but the network gives {name} only "
+                f"{self.probability:.0%}: there is little to take away."
+            )
+        if self.margin <= self.centre:
+            return f"Better than {chance}, but no better than a blob in the middle."
+        return (
+            f"It marks what the network needs: covering it takes {name} away sooner than any of "
+            f"{chance} and than a blob in the middle."
+        )
+
+
+class Examiner:
+    """Measures maps of one picture; what chance and the middle reach is measured once."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        image: Float[Tensor, "3 h w"],
+        target: int,
+        *,
+        seed: int = 0,
+        budget: int | None = None,
+    ) -> None:
+        self.model, self.target, self.image = folded(model, image[None]), target, image
+        self.batch = batch_within(self.model, image, budget)
+        self.grounds = {name: make(image[None])[0] for name, make in metrics.GROUNDS.items()}
+        size = image.shape[1:]
+        self.probability = float(self._probability(image[None])[0])
+        random = metrics.random_maps(RANDOM, *size, seed=seed)
+        self.random = tuple(self._areas(found)[0] for found in random)
+        self.centre = self._areas(metrics.centre_map(*size))[0]
+
+    def __call__(
+        self,
+        found: Float[Tensor, "i j"],
+        when_random: Sequence[Float[Tensor, "i j"]] = (),
+    ) -> Worth:
+        """Measure a map; `when_random` are the same method's with random weights."""
+        margin, deletion, insertion = self._areas(found)
+        alike = [rank_correlation(found, other) for other in when_random]
+        return Worth(
+            self.probability, deletion, insertion, margin, self.random, self.centre,
+            float(np.mean(alike)) if alike else None,
+        )  # fmt: skip
+
+    def _areas(self, found: Tensor) -> tuple[float, dict[str, float], dict[str, float]]:
+        deletion: dict[str, float] = {}
+        insertion: dict[str, float] = {}
+        for name, ground in self.grounds.items():
+            for areas, (begin, end) in (
+                (deletion, (self.image, ground)), (insertion, (ground, self.image)),
+            ):  # fmt: skip
+                curve = metrics.replaced_by_rank(
+                    self._probability, begin, end, found, steps=STEPS, batch=self.batch
+                )
+                areas[name] = float(metrics.area(curve))
+        margin = (sum(insertion.values()) - sum(deletion.values())) / len(self.grounds)
+        return margin, deletion, insertion
+
+    def _probability(self, images: Tensor) -> Tensor:
+        with torch.inference_mode():
+            laid = images.contiguous(memory_format=torch.channels_last)
+            return class_scores(self.model(laid)).softmax(dim=1)[:, self.target]
+
+
+def rank_correlation(one: Tensor, other: Tensor) -> float:
+    """Return Spearman's rank correlation of two maps; 0 where one of them is flat."""
+    from scipy.stats import spearmanr
+
+    flat = [found.flatten().numpy() for found in (one, other)]
+    if any(np.ptp(values) == 0 for values in flat):
+        return 0.0
+    return float(spearmanr(*flat).statistic)
+
+
+def over_pictures(worths: Sequence[Worth]) -> tuple[float, tuple[float, float] | None]:
+    """Return the mean advantage over chance and its 95 % interval over pictures, from three on."""
+    from vislab.runs import over_seeds
+
+    values = [worth.beyond_chance for worth in worths]
+    mean = float(np.mean(values))
+    return mean, over_seeds(values) if len(values) > 2 else None

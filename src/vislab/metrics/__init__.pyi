@@ -1,0 +1,9 @@
+from .faithfulness import GROUNDS as GROUNDS
+from .faithfulness import area as area
+from .faithfulness import blurred as blurred
+from .faithfulness import centre_map as centre_map
+from .faithfulness import mean_colour as mean_colour
+from .faithfulness import random_maps as random_maps
+from .faithfulness import replaced_by_rank as replaced_by_rank
+from .localisation import iou_with_mask as iou_with_mask
+from .localisation import points_at as points_at
