@@ -79,7 +79,7 @@ class SeeInside(Recipe):
     """Which; see `vislab explain --help`."""
     mapped: int = 1000
     """Test pictures on the t-SNE map."""
-    paint_steps: int = 128
+    paint_steps: int = 256
     """Of gradient ascent for each painted picture."""
 
     claims = (
@@ -94,7 +94,7 @@ class SeeInside(Recipe):
     )  # fmt: skip
     quick = {
         "data": "shapes:easy", "per_class": 60, "epochs": 10, "size": 32, "ranked": 12,
-        "mapped": 300, "paint_steps": 128, "shown": 3,
+        "mapped": 300, "shown": 3,
     }  # fmt: skip
     smoke = {
         "data": "shapes:easy", "per_class": 4, "epochs": 1, "size": 16, "batch": 16, "width": 4,
@@ -222,10 +222,11 @@ class SeeInside(Recipe):
             except ShapeError as error:
                 lab.note(f"{one.title}: no map. {error}.")
                 continue
-            rows.append((f"{one.title}: {one.says}", np.stack(drawn)))
+            rows.append((one.title, np.stack(drawn)))
         lab.show(
             "one picture through all methods", runs.figures.named_rows(rows),
-            caption="For the class that the network names. Yellow, or red, is much.",
+            caption="For the class that the network names. Yellow is most; of maps with a sign red "
+            "is for the class and blue against it.",
         )  # fmt: skip
 
     def ranking(
@@ -366,8 +367,8 @@ class SeeInside(Recipe):
         look = pictures.normalisation
         classes = list(range(min(10, len(pictures.classes))))
         done = explain.visualise_class(
-            network, classes, size=pictures.size, steps=self.paint_steps, normalisation=look,
-            quiet=quiet,
+            network, classes, size=pictures.size, steps=self.paint_steps, rate=0.05,
+            l2_weight=2.0, variation=30.0, normalisation=look, quiet=quiet,
         )  # fmt: skip
         sure = explain.class_probability(
             network, done.pictures, torch.tensor(classes, device=lab.device), normalisation=look
