@@ -20,6 +20,10 @@ NAMES = (
     "by_hand",
     "training_loops",
     "fine_tuning",
+    "explanations",
+    "attention_maps",
+    "tsne",
+    "explained_networks",
 )
 
 
@@ -99,6 +103,52 @@ def fine_tuning_table():
         )
 
 
+def explanations_table():
+    yield "| case | vislab | peer | ratio | memory, vislab | memory, peer |"
+    yield "|---|---:|---:|---:|---:|---:|"
+    for row in measured("explanations")["rows"]:
+        ours, theirs = row["seconds"]["vislab"], row["seconds"][row["peer"]]
+        sizes = row.get("bytes")
+        memory = (
+            [f"{sizes[who] / 2**20:.0f} MB" for who in ("vislab", row["peer"])]
+            if sizes
+            else ["", ""]
+        )
+        yield (
+            f"| {row['case']} | {1e3 * ours:,.0f} ms | {row['peer']}, {1e3 * theirs:,.0f} ms "
+            f"| {row['ratio']:.2f}× | {' | '.join(memory)} |"
+        )
+
+
+def attention_table():
+    yield "| case | plain forward pass | attention | rollout | both |"
+    yield "|---|---:|---:|---:|---:|"
+    for row in measured("attention_maps")["rows"]:
+        ways = ("attention", "rollout", "attention and rollout")
+        ratios = " | ".join(f"{row['ratios'][way]:.2f}×" for way in ways)
+        yield f"| {row['case']} | {row['times']['forward']['median_ms']:,.0f} ms | {ratios} |"
+
+
+def tsne_table():
+    yield "| case | vislab | scikit-learn | ratio | trustworthiness, vislab | scikit-learn |"
+    yield "|---|---:|---:|---:|---:|---:|"
+    for row in measured("tsne")["rows"]:
+        ways = ("vislab", "scikit-learn")
+        taken = " | ".join(f"{row['seconds'][way]:.1f} s" for way in ways)
+        kept = " | ".join(f"{sorted(row['trustworthiness'][way])[1]:.4f}" for way in ways)
+        yield f"| {row['case']} | {taken} | {row['ratio']:.2f}× | {kept} |"
+
+
+def networks_table():
+    names = ("grad-cam", "guided-backprop", "attention", "rollout", "gradient-rollout")
+    yield f"| network | pixels | last layer with places | {' | '.join(names)} |"
+    yield "|---|---:|---|" + "---|" * len(names)
+    for row in measured("explained_networks")["rows"]:
+        found = (row["given"][name] for name in names)
+        cells = " | ".join("–" if one.startswith("no:") else one for one in found)
+        yield f"| {row['network']} | {row['side']} | `{row['places']}` | {cells} |"
+
+
 def page():
     lines = [
         "# Benchmarks",
@@ -147,6 +197,30 @@ def page():
             "Training the head alone",
             "An epoch with the features of a frozen network computed anew, and computed once.",
             fine_tuning_table,
+        ),
+        (
+            "Explanations",
+            "The same maps for the same picture: occlusion beside captum at captum's best batch, "
+            "Grad-CAM beside pytorch-grad-cam with the layer given. Memory: tensors alive at once.",
+            explanations_table,
+        ),
+        (
+            "Attention",
+            "Every layer's attention, and its rollout, in multiples of a plain forward pass.",
+            attention_table,
+        ),
+        (
+            "t-SNE",
+            "Ours in torch, scikit-learn's Barnes-Hut, both from the same PCA; trustworthiness "
+            "among 12 neighbours.",
+            tsne_table,
+        ),
+        (
+            "Which network gives which map",
+            "With no argument but the network and two pictures; sizes of the maps, – where the "
+            "method has no meaning, which it then says in a sentence. Saliency, SmoothGrad, "
+            "integrated gradients and occlusion need nothing of a network but gradients or scores.",
+            networks_table,
         ),
     ):
         try:

@@ -229,3 +229,14 @@ def test_gradients_need_not_be_on_and_the_network_may_be_frozen(net, images):
     net.requires_grad_(False)
     with torch.no_grad():
         torch.testing.assert_close(grad_cam(net, images), expected)
+
+
+def test_hugging_faces_own_answer_is_read(rng):
+    import transformers as hf
+
+    torch.manual_seed(0)
+    model = hf.ResNetForImageClassification(hf.ResNetConfig(depths=[1, 1, 1, 1], num_labels=4))
+    images = torch.randn(2, 3, 64, 64, generator=rng)
+    found = grad_cam(model.eval(), images, 3)
+    assert found.shape == (2, 2, 2)
+    assert (found > 0).any()

@@ -109,3 +109,27 @@ def test_a_layer_that_gives_more_than_one_tensor_is_seen_too():
     with tap(model, ["1"]) as seen:
         out = model(torch.randn(2, 7, 5))
     assert torch.equal(seen["1"][0], out[0])
+
+
+class WritesOver(nn.Module):
+    """As torchvision's DenseNet: a ReLU as a function writes over what the layer gave."""
+
+    def __init__(self):
+        super().__init__()
+        self.see, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4, 2)
+
+    def forward(self, x):
+        x = nn.functional.relu(self.see(x), inplace=True)
+        return self.head(x.mean(dim=(2, 3)))
+
+
+def test_gradients_that_begin_at_a_layer_survive_what_writes_over_it():
+    torch.manual_seed(0)
+    model, images = WritesOver(), torch.randn(2, 3, 6, 5)
+    with tap(model, ["see"], begin=True) as seen:
+        answer = model(images)
+    torch.testing.assert_close(answer, model(images))
+    (slope,) = torch.autograd.grad(answer[:, 1].sum(), seen["see"])
+    expected = (seen["see"] > 0) * model.head.weight[1][:, None, None] / 12
+    torch.testing.assert_close(slope, expected)
+    assert images.grad is None

@@ -44,6 +44,7 @@ def last_places(model: nn.Module, image: Float[Tensor, "3 h w"]) -> Places:
     names = [name for name in modules if name]
     with tap(model, names) as seen, torch.enable_grad():
         answer = model(image[None].requires_grad_())
+        answer = getattr(answer, "logits", answer)  # as Hugging Face has them
         score = answer.flatten(1).max(dim=1).values.sum()
         candidates = [
             places

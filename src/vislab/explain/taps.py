@@ -30,10 +30,11 @@ def tap(
 
     def keep(_module: nn.Module, _inputs: Any, output: Any, *, name: str) -> Any:
         seen.pop(name, None)  # a layer used again counts where it was used last
-        if begin and isinstance(output, Tensor):
-            output = output.detach().requires_grad_()
-        seen[name] = output
-        return output if begin else None
+        if not begin or not isinstance(output, Tensor):
+            seen[name] = output
+            return None
+        seen[name] = output.detach().requires_grad_()
+        return seen[name].clone()  # what follows may write over it, as DenseNet's last ReLU does
 
     hooks = []
     try:

@@ -4,15 +4,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.transforms.v2.functional import gaussian_blur
 
 from vislab import metrics
+from vislab.data.augment_batch import normalise
+from vislab.data.pictures import Pictures
 from vislab.errors import OptionError, ShapeError
 from vislab.explain.methods import METHODS, Method, method
 from vislab.explain.randomised import randomised
@@ -23,6 +25,9 @@ from vislab.runs import figures
 from vislab.runs.folder import file_name
 from vislab.runs.page import data_uri, page
 from vislab.runs.writing import saying_why, write_bytes, write_json, write_text
+
+if TYPE_CHECKING:
+    import matplotlib.figure
 
 COLUMNS = ("deletion", "insertion", "beyond chance", "beyond the middle", "alike when random")
 
@@ -142,6 +147,41 @@ def begun(
     top = [(subject.short(k), p) for k, p in zip(classes.tolist(), values.tolist(), strict=True)]
     target = int(classes[0]) if wanted is None else wanted
     return Explanation(path, pixels, top, target, subject.short(target))
+
+
+def explained_sheet(
+    network: nn.Module,
+    pictures: Pictures,
+    place: int,
+    target: int,
+    methods: Sequence[str],
+    *,
+    device: torch.device,
+) -> tuple["matplotlib.figure.Figure", list[str]]:
+    """Return a test picture with its maps on one sheet, and what each map is worth in a sentence.
+
+    A method without meaning for the network says so in its sentence.
+    """
+    pixels = pictures.split("test").take(np.array([place]))
+    images = normalise(torch.tensor(pixels, device=device), *pictures.normalisation)
+    network = network.to(device)
+    chance = [randomised(network, seed=seed) for seed in range(NETWORKS)]
+    examiner = Examiner(network, images[0], target)
+    name = pictures.classes[target]
+    shown, titles, sentences = [pixels[0]], [name], []
+    for key in methods:
+        one = METHODS[key]
+        try:
+            found, *others = (
+                smoothed(one, one(model, images, target)[0]) for model in (network, *chance)
+            )
+        except ShapeError as error:
+            sentences.append(f"{one.title}: no map, {error}.")
+            continue
+        shown.append(figures.over_picture(pixels[0], found.numpy(), signed=one.signed))
+        titles.append(one.title)
+        sentences.append(f"{one.title}: {examiner(found, others).sentence(name)}")
+    return figures.picture_grid(np.stack(shown), titles=titles, columns=3), sentences
 
 
 def scores(subject: Subject, explanations: Sequence[Explanation]) -> dict[str, Any]:

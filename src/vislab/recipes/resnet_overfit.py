@@ -13,6 +13,7 @@ from vislab.tasks.optim import Optim
 if TYPE_CHECKING:
     from vislab.data.pictures import Pictures
     from vislab.lab.bench import Lab
+    from vislab.lab.testing import Outcome
     from vislab.tasks.classify import Classify
 
 COURSE = Protocol(
@@ -31,6 +32,7 @@ COURSE = Protocol(
     metric="accuracy",
 )
 MAPS_SHOWN = 8  # channels of a layer
+EXPLAINED = ("saliency", "guided-backprop", "grad-cam", "occlusion")
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,22 @@ class ResNetOverfit(Recipe):
             caption="The same network on the pictures it knows and on those it does not.",
         )
         self.look_inside(lab, task, pictures)
+        self.explain_one(lab, task, pictures, plain)
+
+    def explain_one(
+        self, lab: "Lab", task: "Classify", pictures: "Pictures", outcome: "Outcome"
+    ) -> None:
+        """Show why the surest right answer was given, and how far each map can be trusted."""
+        import numpy as np
+
+        from vislab.lab.explaining import explained_sheet
+
+        place = int(np.where(outcome.correct, outcome.probabilities.max(axis=1), 0.0).argmax())
+        figure, sentences = explained_sheet(
+            task.network, pictures, place, int(outcome.predicted[place]), EXPLAINED,
+            device=lab.device,
+        )  # fmt: skip
+        lab.show("why it says so, by several methods", figure, caption=" ".join(sentences))
 
     def look_inside(self, lab: "Lab", task: "Classify", pictures: "Pictures") -> None:
         """Show kernels, their magnitudes by depth, and what each stage answers to one picture."""
