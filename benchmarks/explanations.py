@@ -80,7 +80,7 @@ def occlusion_row():
     apart = float((ours() - other).abs().max())
     assert float(other.abs().max()) > 1e-3, "there is nothing to compare"
     assert apart <= 1e-5 * max(1.0, float(other.abs().max())), f"they differ by {apart:.1e}"
-    by_batch = {batch: min(seconds(lambda: captum(batch), 2)) for batch in BATCHES}
+    by_batch = {batch: min(seconds(lambda batch=batch: captum(batch), 2)) for batch in BATCHES}
     best = min(by_batch, key=lambda batch: by_batch[batch])
     taken = taking_turns({"vislab": ours, "captum": lambda: captum(best)}, REPEATS)
     middle = {name: statistics.median(times) for name, times in taken.items()}
