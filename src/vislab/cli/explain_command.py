@@ -63,7 +63,7 @@ def show(
     seconds = expected_seconds(asked, methods, len(paths))
     if seconds > LONG:
         print(
-            f"{len(paths)} pictures by {len(methods)} methods, each tested: about "
+            f"{len(paths)} picture(s) by {len(methods)} method(s), each tested: about "
             f"{duration(seconds)}",
             file=sys.stderr,
         )
