@@ -48,3 +48,13 @@ def test_wrong_use_gives_one_sentence(words, code, sentence, photo, capsys, tmp_
 def test_a_picture_that_is_not_there_is_named(capsys):
     assert main(["explain", "/nowhere/x.png"]) == 1
     assert "/nowhere/x.png" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_the_work(photo, capsys, tmp_path, monkeypatch):
+    def begin(*_, **__):
+        raise AssertionError("the work has begun")
+
+    monkeypatch.setattr("vislab.lab.explaining.explain_pictures", begin)
+    (tmp_path / "file").write_text("in the way")
+    assert main(["explain", str(photo), "--out", str(tmp_path / "file" / "out")]) == 1
+    assert "file" in capsys.readouterr().err

@@ -114,6 +114,17 @@ def test_the_cost_grows_with_pictures_and_methods(asked):
     assert 0 < few < many / 10
 
 
+def test_a_broken_picture_is_told_before_any_is_explained(asked, photos, tmp_path, monkeypatch):
+    def begin(*_, **__):
+        raise AssertionError("the work has begun")
+
+    monkeypatch.setattr("vislab.lab.explaining.Examiner", begin)
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"broken\.jpg"):
+        explain_pictures(asked, [*photos, broken], methods=["saliency"], quiet=True)
+
+
 def test_no_picture_and_a_broken_one_are_told(asked, tmp_path):
     with pytest.raises(OptionError, match="at least one picture"):
         explain_pictures(asked, [], methods=["saliency"])

@@ -56,10 +56,15 @@ def show(
     )
     from vislab.lab.subject import subject
     from vislab.runs.phrasing import duration
+    from vislab.runs.writing import saying_why
 
     methods = chosen_methods([word.strip() for word in method.split(",") if word.strip()])
     paths = files(pictures)
     asked = subject(model, weights)
+    if target is not None:
+        asked.class_named(target)
+    with saying_why(out):  # told before the work, not after it
+        out.mkdir(parents=True, exist_ok=True)
     seconds = expected_seconds(asked, methods, len(paths))
     if seconds > LONG:
         print(

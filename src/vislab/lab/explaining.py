@@ -80,12 +80,12 @@ def explain_pictures(
     if not paths:
         raise OptionError("name at least one picture to explain")
     wanted = None if target is None else subject.class_named(target)
+    read = [subject.read(path) for path in paths]  # a broken file is told before the work
     chance = [randomised(subject.model, seed=seed) for seed in range(NETWORKS)]
     found = []
     work = len(paths) * (len(methods) + 1)
     with track("explaining", total=work, unit="maps", quiet=quiet) as advance:
-        for path in paths:
-            pixels = subject.read(path)
+        for path, pixels in zip(paths, read, strict=True):
             images = subject.prepare(pixels[None])
             with torch.inference_mode():
                 probabilities = subject.model(images).float().softmax(dim=1)[0].cpu()

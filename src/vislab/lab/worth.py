@@ -4,6 +4,7 @@ A map is worth something when covering what it marks takes the class away sooner
 random, and sooner than covering the middle; and when it changes once the weights are random.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vislab import metrics
+from vislab.explain.agreement import agreement
 from vislab.explain.batching import batch_within
 from vislab.explain.folding import folded
 from vislab.explain.scores import class_scores
@@ -145,12 +147,8 @@ class Examiner:
 
 def rank_correlation(one: Tensor, other: Tensor) -> float:
     """Return Spearman's rank correlation of two maps; 0 where one of them is flat."""
-    from scipy.stats import spearmanr
-
-    flat = [found.flatten().numpy() for found in (one, other)]
-    if any(np.ptp(values) == 0 for values in flat):
-        return 0.0
-    return float(spearmanr(*flat).statistic)
+    found = float(agreement(one[None], other[None]).rank_correlation[0])
+    return 0.0 if math.isnan(found) else found
 
 
 def over_pictures(worths: Sequence[Worth]) -> tuple[float, tuple[float, float] | None]:
