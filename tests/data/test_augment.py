@@ -123,7 +123,7 @@ def test_enlarged_windows_agree_with_torch_on_floats_picture_by_picture():
 
 def test_resized_crops_cover_the_asked_share_and_keep_near_to_square():
     side = 40
-    boxes = augment_batch._crop_boxes(0.25, 4000, side, generator(0))
+    boxes = augment_batch.crop_boxes(0.25, 4000, side, generator(0))
     top, left, height, width = boxes.unbind(1)
     assert (top >= 0).all()
     assert (left >= 0).all()
@@ -305,6 +305,7 @@ STEPS = {
     "shift": Augment(shift=0.2),
     "resized_crop": Augment(resized_crop=0.2),
     "flip": Augment(flip=True),
+    "turn": Augment(turn=True),
     "colour": Augment(colour=0.5),
     "randaugment": Augment(randaugment=3, magnitude=17),
     "cutout": Augment(cutout=0.5),

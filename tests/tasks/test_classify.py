@@ -50,9 +50,9 @@ def test_the_loss_is_the_mean_of_minus_the_log_of_the_true_class():
     out = task_of(Told(LOGITS)).training_step(batch_of([2, 1]), 0)
     total = math.log(8 / 5) + math.log(5)  # = ln 8
     assert out["loss"].item() == pytest.approx(total / 2)
-    assert out["total"].item() == pytest.approx(total)
-    assert not out["total"].requires_grad
-    assert out["correct"].item() == 1  # the first is, the second is not
+    assert out["sums"]["loss"].item() == pytest.approx(total)
+    assert not out["sums"]["loss"].requires_grad
+    assert out["sums"]["accuracy"].item() == 1  # the first is, the second is not
 
 
 def test_the_gradient_is_shares_less_truth_over_the_batch():
@@ -74,7 +74,7 @@ def test_mixed_labels_weigh_the_logs_of_their_classes():
     out = task_of(Told(LOGITS)).training_step(batch_of([2, 1], targets), 0)
     first = 0.25 * math.log(8) + 0.75 * math.log(8 / 5)
     assert out["loss"].item() == pytest.approx((first + math.log(5)) / 2)
-    assert out["correct"].item() == 1  # counted on labels
+    assert out["sums"]["accuracy"].item() == 1  # counted on labels
 
 
 def test_the_mean_over_processes_is_the_mean_over_the_batch():
@@ -163,4 +163,4 @@ def test_a_training_step_learns():
         out["loss"].backward()
         optimiser.step()
     assert out["loss"] < 0.05
-    assert out["correct"] == 7
+    assert out["sums"]["accuracy"] == 7

@@ -1,26 +1,30 @@
-"""`vislab data`: the catalogue of pictures, and the check of a folder."""
+"""`vislab data`: the catalogue of pictures; checking and converting a folder."""
 
 import json
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from vislab.data import catalogue
 from vislab.errors import pick
 
+if TYPE_CHECKING:
+    from vislab.data.findings import Findings
+
 USAGE = """usage: vislab data list [--json]           the catalogue
        vislab data list NAME               one card
        vislab data get NAME                download, verify, unpack
-       vislab data check NAME-OR-PATH      look for what would spoil a result"""
+       vislab data check NAME-OR-PATH      look for what would spoil a result
+       vislab data convert FROM INTO --to coco|voc|yolo|masks"""
 
 Json = Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff]
 
 
 def main(words: Sequence[str]) -> int:
-    """Run one of the three."""
+    """Run one of the four."""
     if not words or words[0] in ("-h", "--help"):
         print(USAGE)
         return 0 if words else 2
@@ -28,6 +32,7 @@ def main(words: Sequence[str]) -> int:
         "list": list_sets,
         "get": get_set,
         "check": check_set,
+        "convert": convert_set,
     }
     part = pick(parts, words[0], "command of `vislab data`")
     return tyro.cli(part, args=list(words[1:]), prog=f"vislab data {words[0]}")
@@ -141,13 +146,28 @@ def check_set(
     """Look through pictures for what would spoil a result; exit code 1 when something would.
 
     Counts, class balance, sizes, unreadable files, exact and near duplicates, pictures that stand
-    in both train and test, labels without pictures and pictures without labels.
+    in both train and test, labels without pictures and pictures without labels. In annotated
+    pictures (COCO, VOC, YOLO, masks; recognised by looking) also boxes and masks.
 
     Args:
         where: A folder, a zip or a set of the catalogue.
         sheet: Where the contact sheet is written.
         as_json: Print JSON.
     """
+    from vislab.data.formats import recognise
+
+    path = Path(where).expanduser()
+    annotated = where not in catalogue.names() and path.exists() and recognise(path) is not None
+    findings = _check_annotated(path, sheet) if annotated else _check_labelled(where, sheet)
+    if as_json:
+        print(json.dumps(findings.as_json(), indent=2, ensure_ascii=False))
+    else:
+        print("\n".join(findings.lines()))
+        print(f"\ncontact sheet: {sheet}")
+    return 1 if findings.spoils else 0
+
+
+def _check_labelled(where: str, sheet: Path) -> "Findings":
     from vislab.data.check import check
     from vislab.data.contact_sheet import contact_sheet
     from vislab.data.sources import open_source
@@ -155,12 +175,54 @@ def check_set(
 
     source, _ = open_source(where)
     findings = check(source)
-    if as_json:
-        print(json.dumps(findings.as_json(), indent=2, ensure_ascii=False))
-    else:
-        print("\n".join(findings.lines()))
     with replacing(sheet) as file:
         contact_sheet(source).save(file, format="PNG")
-    if not as_json:
-        print(f"\ncontact sheet: {sheet}")
-    return 1 if findings.spoils else 0
+    return findings
+
+
+def _check_annotated(path: Path, sheet: Path) -> "Findings":
+    from vislab.data.annotation_check import check_annotated
+    from vislab.data.annotation_sheet import annotation_sheet
+    from vislab.data.formats import read_annotated
+    from vislab.runs.writing import replacing
+
+    annotated = read_annotated(path)
+    findings = check_annotated(annotated)
+    with replacing(sheet) as file:
+        annotation_sheet(annotated).save(file, format="PNG")
+    return findings
+
+
+def convert_set(
+    source: Annotated[Path, tyro.conf.arg(metavar="FROM"), tyro.conf.Positional],
+    into: Annotated[Path, tyro.conf.arg(metavar="INTO"), tyro.conf.Positional],
+    to: Literal["coco", "voc", "yolo", "masks"],
+    skip_bad: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+) -> int:
+    """Write annotated pictures anew in another form, which a folder of its own will hold.
+
+    The form they are in is recognised by looking. The pictures are copied as they are, and the
+    split goes with them. What the new form has no place for is said.
+
+    Args:
+        source: A folder or a zip of annotated pictures.
+        into: A new folder.
+        to: The form to write.
+        skip_bad: Leave out pictures with annotations that cannot be used, rather than stop.
+    """
+    from vislab.data.annotations import require_sound
+    from vislab.data.formats import read_annotated, write_annotated
+
+    annotated = require_sound(read_annotated(source.expanduser()), skip_bad=skip_bad)
+    given_up = write_annotated(annotated, into.expanduser(), to)
+    for note in annotated.notes:
+        print(f"note: {note}")
+    for text in given_up:
+        print(f"note: {text}")
+    sides = ", ".join(
+        f"{len(annotated.rows(side))} {side}"
+        for side in ("train", "val", "test")
+        if len(annotated.rows(side))
+    )
+    print(f"{len(annotated)} pictures ({sides}), {annotated.form} to {to}: {into}")
+    return 0

@@ -4,13 +4,15 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
 from vislab.data.decode import EXTENSIONS
 from vislab.errors import DataError
 from vislab.runs.folder import RunFolder
+
+DENSE = ("shares", "found", "mask", "over", "boxes", "coloured", "rebuilt")  # in place of a label
 
 
 def main(words: Sequence[str]) -> int:
@@ -28,6 +30,7 @@ def show(
     """Ask the network of a finished run about new pictures.
 
     Each gets a label and a probability; a folder gets pictures that show where the network looked.
+    A network that segments, detects or colours writes its masks, boxes or colours there.
 
     Args:
         run: The run folder.
@@ -41,11 +44,17 @@ def show(
     folder = why or (run / "predictions" if os.access(run, os.W_OK) else None)
     found = predict(RunFolder.open(run), files(pictures), why=folder)
     if as_json:
-        wanted = ("picture", "label", "probability", "why")
+        wanted = ("picture", "label", "probability", "why", *DENSE)
         rows = [{key: row[key] for key in wanted if key in row} for row in found]
         print(json.dumps(rows, indent=2, ensure_ascii=False))
         return
     width = max(len(row["picture"]) for row in found)
+    if "probability" not in found[0]:
+        for row in found:
+            print(f"{row['picture']:<{width}}  {dense(row)}")
+        if folder is not None:
+            print(f"pictures: {folder}")
+        return
     for row in found:
         others = ", ".join(f"{o['label']} {o['probability']:.0%}" for o in row["top"][1:3])
         beside = f"   then {others}" if others else ""
@@ -57,6 +66,17 @@ def show(
         print(f"where it looked{first}: {folder}")
     else:
         print("this network keeps no places, so there is no picture of where it looked")
+
+
+def dense(row: dict[str, Any]) -> str:
+    """Say in a line what masks or boxes show."""
+    if "shares" in row:
+        shares = [f"{label} {share:.0%}" for label, share in row["shares"].items() if share > 0.005]
+        return ", ".join(shares[:5])
+    if "found" in row:
+        sure = [f"{one['label']} {one['score']:.0%}" for one in row["found"] if one["score"] >= 0.5]
+        return ", ".join(sure) or "nothing it is sure of"
+    return "done"
 
 
 def files(paths: Sequence[Path]) -> list[Path]:

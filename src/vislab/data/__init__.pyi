@@ -1,3 +1,8 @@
+from .annotated_batches import AnnotatedBatch as AnnotatedBatch
+from .annotated_batches import AnnotatedBatches as AnnotatedBatches
+from .annotated_batches import annotated_in_order as annotated_in_order
+from .annotated_pictures import AnnotatedPictures as AnnotatedPictures
+from .annotated_pictures import annotated as annotated
 from .augment import Augment as Augment
 from .batches import Batch as Batch
 from .batches import Batches as Batches

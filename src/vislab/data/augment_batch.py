@@ -73,7 +73,7 @@ def geometry(
     side = source.shape[1]
     boxes = None
     if augment.resized_crop > 0:
-        boxes = _crop_boxes(augment.resized_crop, count, side, generator)[rows]
+        boxes = crop_boxes(augment.resized_crop, count, side, generator)[rows]
     mirrored = torch.zeros(len(rows), dtype=torch.bool)
     if augment.flip:
         mirrored = (torch.rand(count, generator=generator) < 0.5)[rows]
@@ -81,6 +81,8 @@ def geometry(
         pixels = resize_boxes(source, places, boxes, mirrored)
     else:
         pixels = mirror(torch.from_numpy(source[places]), mirrored)
+    if augment.turn:
+        pixels = turned(pixels, torch.randint(0, 4, (count,), generator=generator)[rows])
     for reach, mode in ((augment.crop, "constant"), (augment.shift, "replicate")):
         if reach > 0:
             pad = max(1, round(reach * side))
@@ -99,6 +101,17 @@ def mirror(pixels: UInt8[Tensor, "n s s 3"], which: Bool[Tensor, " n"]) -> UInt8
             after[..., channel] = before[:, :, ::-1, channel]
         values[chosen] = after
     return pixels
+
+
+def turned(pixels: UInt8[Tensor, "n s s c"], turns: Int[Tensor, " n"]) -> UInt8[Tensor, "n s s c"]:
+    """Turn each picture counter-clockwise by so many quarters of a circle."""
+    if not turns.any():
+        return pixels
+    out = pixels.clone()
+    for quarters in (1, 2, 3):
+        which = turns == quarters
+        out[which] = torch.rot90(pixels[which], quarters, (1, 2))
+    return out
 
 
 def cut_windows(
@@ -120,7 +133,7 @@ def cut_windows(
     return windows.index_select(0, start.view(-1)).view(n, side, side, 3)
 
 
-def _crop_boxes(smallest: float, count: int, side: int, generator: Generator) -> Int[Tensor, "n 4"]:
+def crop_boxes(smallest: float, count: int, side: int, generator: Generator) -> Int[Tensor, "n 4"]:
     """Draw windows (top, left, height, width): area uniform, aspect log-uniform in [3/4, 4/3]."""
     draws = torch.rand(count, 4, generator=generator)
     area = (smallest + (1 - smallest) * draws[:, 0]) * side**2

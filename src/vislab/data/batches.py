@@ -59,14 +59,7 @@ class Batches:
         self.rank, self.world = rank, world
         self.epoch = 0
         self.first = 0  # the batch an interrupted epoch continues with
-        if batch < 1:
-            raise OptionError(f"--batch {batch} holds no picture; use 1 or more")
-        self.steps = max(1, -(-len(self.split) // batch))
-        if len(self.split) // self.steps < world:
-            raise OptionError(
-                f"{len(self.split)} pictures in batches of {batch} cannot be shared by {world} "
-                "processes; use a larger --batch or fewer processes"
-            )
+        self.steps = steps_an_epoch(len(self.split), batch, world)
 
     def __len__(self) -> int:
         return self.steps
@@ -112,6 +105,19 @@ class Batches:
             torch.from_numpy(rows)[mine],
             whole,
         )
+
+
+def steps_an_epoch(count: int, batch: int, world: int) -> int:
+    """Return into how many batches an epoch of so many pictures is cut."""
+    if batch < 1:
+        raise OptionError(f"--batch {batch} holds no picture; use 1 or more")
+    steps = max(1, -(-count // batch))
+    if count // steps < world:
+        raise OptionError(
+            f"{count} pictures in batches of {batch} cannot be shared by {world} processes; "
+            "use a larger --batch or fewer processes"
+        )
+    return steps
 
 
 def in_order(

@@ -1,8 +1,9 @@
 """Pictures decoded once, kept as one memory-mapped array of bytes beside a fingerprint.
 
-`cache/KEY.npy` holds (N, S, S, 3) uint8; `cache/KEY.json` says what it was made from. The key
-covers the files' places, sizes and times, the size S and the version of the decoder, so a changed
-picture gives another key. A memory map is read page by page: memory does not grow with N.
+`cache/KEY.npy` holds (N, S, S, 3) uint8, or (N, S, S, 1) for masks; `cache/KEY.json` says what it
+was made from. The key covers the files' places, sizes and times, the size S and the version of the
+decoder, so a changed picture gives another key. A memory map is read page by page: memory does not
+grow with N.
 """
 
 import hashlib
@@ -77,8 +78,8 @@ def kept(
     name: str,
     about: dict[str, Any],
     shape: tuple[int, int, int, int],
-    produce: Callable[[], Iterator[UInt8[np.ndarray, "m s s 3"]]],
-) -> UInt8[np.ndarray, "n s s 3"]:
+    produce: Callable[[], Iterator[UInt8[np.ndarray, "m s s c"]]],
+) -> UInt8[np.ndarray, "n s s c"]:
     """Return the array that `about` describes, made by `produce` chunk by chunk if it is not there.
 
     It appears under its name only when it is whole. Raises DataError when the disk is too small.
@@ -103,7 +104,7 @@ def _make(
     path: Path,
     text: str,
     shape: tuple[int, int, int, int],
-    produce: Callable[[], Iterator[UInt8[np.ndarray, "m s s 3"]]],
+    produce: Callable[[], Iterator[UInt8[np.ndarray, "m s s c"]]],
     name: str,
 ) -> None:
     needed = int(np.prod(shape))
@@ -169,6 +170,12 @@ def _files_digest(listing: Listing) -> str:
             line += _stamp(source / member)
         digest.update(f"{line}\n".encode())
     return digest.hexdigest()
+
+
+def stamps(root: Path, members: Sequence[str]) -> str:
+    """Return a digest of the names, sizes and times of files in a folder."""
+    lines = (f"{member}{_stamp(root / member)}\n" for member in members)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _stamp(path: Path) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.cells import cell_len
 
+from vislab.data.annotation_page import annotated_page
 from vislab.data.listing import SPLITS
 
 SHOWN = 5  # examples under a problem, on the terminal
@@ -52,13 +53,16 @@ class Findings:
 
     def lines(self) -> list[str]:
         """Return a page for the terminal: the counts, the facts, then the problems."""
-        out = [
-            *_heading(self.name, self.facts),
-            "",
-            *_table(self.facts),
-            "",
-            *_measures(self.facts),
-        ]
+        if "form" in self.facts:
+            out = annotated_page(self.name, self.facts)
+        else:
+            out = [
+                *_heading(self.name, self.facts),
+                "",
+                *_table(self.facts),
+                "",
+                *_measures(self.facts),
+            ]
         for title, problems in (("spoils", self.spoiling), ("warning", self.doubtful)):
             for problem in problems:
                 out += ["", f"{title}: {problem.sentence}"]

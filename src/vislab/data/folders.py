@@ -38,8 +38,8 @@ def list_folder(path: Path, *, seed: int = 0) -> Listing:
     """
     if not path.exists():
         raise DataError(f"there is no folder or zip at {path}")
-    sources, files = _files(path)
-    if not any(_is_picture(member) for _, member in files):
+    sources, files = files_of(path)
+    if not any(is_picture(member) for _, member in files):
         raise DataError(f"{path} holds no pictures; {LAYOUT}")
     table, notes = _label_file(path, sources, files)
     if table is not None:
@@ -63,17 +63,18 @@ def require_whole(listing: Listing, path: Path) -> None:
         )
 
 
-def _name(path: Path) -> str:
+def name_of(path: Path) -> str:
     """Name the set: a folder may have dots in its name, and `.` is a folder too."""
     whole = path.resolve()
     return whole.stem if whole.is_file() else whole.name
 
 
-def _is_picture(member: str) -> bool:
+def is_picture(member: str) -> bool:
+    """Return whether a file is called as pictures are."""
     return PurePosixPath(member).suffix.lower() in EXTENSIONS
 
 
-def _files(path: Path) -> tuple[tuple[Path, ...], list[tuple[int, str]]]:
+def files_of(path: Path) -> tuple[tuple[Path, ...], list[tuple[int, str]]]:
     """Return the sources and every visible file as (source, path inside it), sorted."""
     if path.is_file():
         return (path,), [(0, member) for member in _members(path)]
@@ -163,7 +164,7 @@ def _from_table(
     source_of = {member: source for source, member in reversed(files)}
     named = {row["path"] for row in table}
     absent = tuple(row["path"] for row in table if row["path"] not in source_of)
-    unlabelled = tuple(m for _, m in files if _is_picture(m) and m not in named)
+    unlabelled = tuple(m for _, m in files if is_picture(m) and m not in named)
     table = [row for row in table if row["path"] in source_of]
     if not table:
         raise DataError(
@@ -188,7 +189,7 @@ def _from_table(
     else:
         splits = draw_split(labels, groups=groups, seed=seed)
     return Listing(
-        name=_name(path),
+        name=name_of(path),
         classes=classes,
         sources=sources,
         source_of=np.array([source_of[row["path"]] for row in table], dtype=np.uint8),
@@ -213,7 +214,7 @@ def _from_folders(
     # The parts of each picture's place, with the split's name in front where the zip's name is one.
     rows = []
     for source, member in files:
-        if _is_picture(member):
+        if is_picture(member):
             above = () if sources[source].is_dir() else (sources[source].stem,)
             prefix = above if len(sources) > 1 else ()
             rows.append((source, member, prefix + PurePosixPath(member).parts))
@@ -259,7 +260,7 @@ def _from_folders(
     else:
         splits = draw_split(labels, seed=seed)
     return Listing(
-        name=_name(path),
+        name=name_of(path),
         classes=classes,
         sources=sources,
         source_of=np.array([source for source, _ in kept], dtype=np.uint8),

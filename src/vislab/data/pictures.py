@@ -1,6 +1,5 @@
 """Pictures ready to learn from: decoded, split, with class names and normalisation."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,10 +9,11 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from vislab.data import cache, decode, shapes
+from vislab.data import cache, catalogue, decode, shapes
 from vislab.data.arrays import Arrays
 from vislab.data.folders import require_whole
 from vislab.data.listing import SPLITS, Listing
+from vislab.data.normalisation import Normalisation, measured
 from vislab.data.sources import open_source
 from vislab.data.splits import (
     TEST,
@@ -25,9 +25,8 @@ from vislab.data.splits import (
     drawn_anew,
     hold_out_validation,
 )
+from vislab.data.unlabelled import list_unlabelled
 from vislab.errors import DataError, OptionError
-
-Normalisation = tuple[tuple[float, ...], tuple[float, ...]]  # mean and deviation, in [0, 1]
 
 HowToSplit = Literal["given", "by picture", "by group"]
 
@@ -86,26 +85,11 @@ class Pictures:
     def normalisation(self) -> Normalisation:
         """Mean and standard deviation of each channel in [0, 1], over the training pictures.
 
-        Of many or large pictures, evenly chosen pictures and pixels: about four million. The
-        deviation is 1 where the pictures are only centred.
+        See `normalisation.measured`; or what a pre-trained network was shown.
         """
         if self.as_before is not None:
             return self.as_before
-        train = self.split("train")
-        places = np.linspace(0, len(train) - 1, min(len(train), 4_000)).astype(np.int64)
-        step = max(1, math.isqrt(len(places) * self.size**2 // 4_000_000))
-        total, squares, count = np.zeros(3), np.zeros(3), 0
-        for start in range(0, len(places), 250):
-            rows = train.rows[places[start : start + 250]]
-            values = self.pixels[rows, ::step, ::step].reshape(-1, 3) / 255.0
-            total += values.sum(axis=0)
-            squares += (values**2).sum(axis=0)
-            count += len(values)
-        mean = total / count
-        deviation = np.sqrt(np.maximum(squares / count - mean**2, 1e-6))
-        if not self.scaled:
-            deviation = np.ones(3)
-        return tuple(map(float, mean)), tuple(map(float, deviation))
+        return measured(self.pixels, self.split("train").rows, scaled=self.scaled)
 
     def centred(self) -> "Pictures":
         """Return the same pictures, normalised by taking the mean away and no more."""
@@ -143,6 +127,7 @@ def pictures(
     per_class: int | None = None,
     validation: float = 0.0,
     split: HowToSplit = "given",
+    labelled: bool = True,
 ) -> Pictures:
     """Open a data set: a name of the catalogue, or a folder or zip of the user's.
 
@@ -151,7 +136,8 @@ def pictures(
     validation; those to test on stay all.
     `validation` moves that share of the training pictures to validation when the set has none.
     `split` keeps the split that came with the pictures, or draws 80 % to train on and 20 % to test
-    on: by picture, or by group, so that no person is on two sides.
+    on: by picture, or by group, so that no person is on two sides. Where a task asks for no labels,
+    `labelled=False` takes every picture of a folder or a zip, whatever its folder is called.
     Splits and subsets never depend on the seed of a run, so that two runs are tested on the same
     pictures.
     """
@@ -166,6 +152,12 @@ def pictures(
         if split == "by group":
             raise DataError("shapes are drawn one by one: there are no groups to split by")
         return _shapes(level or "medium", size, per_class)
+    path = Path(where).expanduser()
+    if not labelled and where not in catalogue.names() and path.exists():
+        listing = list_unlabelled(path)
+        if validation > 0:
+            listing = hold_out_validation(listing, validation)
+        return _from_listing(listing, "own files", size, per_class, labelled=False)
     source, origin = open_source(where)
     if isinstance(source, Arrays):
         if split == "by group":
@@ -254,8 +246,11 @@ def _require_train(name: str, classes: tuple[str, ...], train_labels: np.ndarray
         raise DataError(f"class {classes[min(missing)]!r} of {name} has no picture to train on")
 
 
-def _from_listing(listing: Listing, origin: str, size: int, per_class: int | None) -> Pictures:
-    _require_train(listing.name, listing.classes, listing.labels[listing.splits == TRAIN])
+def _from_listing(
+    listing: Listing, origin: str, size: int, per_class: int | None, *, labelled: bool = True
+) -> Pictures:
+    if labelled:
+        _require_train(listing.name, listing.classes, listing.labels[listing.splits == TRAIN])
     per_class, fewer = _afforded(
         listing.labels[listing.splits == TRAIN], listing.classes, per_class
     )

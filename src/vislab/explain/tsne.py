@@ -2,15 +2,17 @@
 
 The repulsion of all pairs is interpolated from a grid, on which it is a convolution (Linderman et
 al. 2019, arXiv:1712.09005, section 2): the time grows with the number of points, not its square.
-Here the interpolation is by cubic polynomials of the four nearest nodes on each axis. The learning
-rate is that of Belkina et al. 2019 (doi:10.1038/s41467-019-13055-y), the start a scaled PCA. While
-attraction is exaggerated a step is a quarter of that: with whole ones the map flies apart.
+Here it is by cubic splines through the nodes, and what is interpolated is the push itself, not the
+sums that it is a difference of: one charge is laid out in place of three. The learning rate is the
+number of points, divided by the exaggeration while there is one (Belkina et al. 2019,
+doi:10.1038/s41467-019-13055-y), the start a scaled PCA.
 """
 
 import math
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Complex, Float, Int
 from scipy.sparse import csr_array
 from torch import Tensor
 
@@ -18,7 +20,7 @@ from vislab.errors import OptionError
 from vislab.explain.neighbours import nearest
 from vislab.progress import track
 
-EARLY, LATE = 250, 600  # steps with and without exaggeration
+EARLY, LATE = 250, 500  # steps with and without exaggeration
 EXAGGERATION, MOMENTUM = 12.0, 0.8
 STEP = 0.5  # between nodes of the grid, where the kernel's width is 1; finer while the map is small
 FEW = 800  # points of which all pairs are quicker than the grid
@@ -32,12 +34,12 @@ def embedded(
     count = len(features)
     attraction, repulsion = Attraction(count, *affinities(features, perplexity)), Repulsion()
     points = 1e-4 * (start - start.mean(dim=0)) / start[:, 0].std().clamp_min(1e-12)
-    rate = max(count / EXAGGERATION, 50.0)
+    early, late = max(count / EXAGGERATION, 50.0), max(float(count), 200.0)
     speed, gain = torch.zeros_like(points), torch.ones_like(points)
     with track("t-SNE", total=EARLY + LATE) as advance:
         for step in range(EARLY + LATE):
-            pull = attraction(points) * (EXAGGERATION if step < EARLY else 1.0)
-            slope = (pull - repulsion(points)) * (1.0 if step < EARLY else 4.0)
+            exaggeration, rate = (EXAGGERATION, early) if step < EARLY else (1.0, late)
+            slope = exaggeration * attraction(points) - repulsion(points)
             gain = torch.where(slope * speed < 0, gain + 0.2, 0.8 * gain).clamp_min(0.01)
             speed = MOMENTUM * speed - rate * gain * slope
             points = points + speed
@@ -84,21 +86,23 @@ class Attraction:
         strength: Float[Tensor, " e"],
     ) -> None:
         self.rows, self.columns, self.strength = rows.int(), columns.int(), strength
-        begins = torch.searchsorted(rows, torch.arange(count + 1)).int()
-        parts = (strength.clone().numpy(), self.columns.numpy(), begins.numpy())
-        self.near = csr_array(parts, (count, count))
+        begins = torch.searchsorted(rows, torch.arange(count + 1))
+        self.some = begins.diff() > 0  # reduceat knows no empty sums
+        self.begins = begins[:-1][self.some].numpy()
 
     def __call__(self, points: Float[Tensor, "n 2"]) -> Float[Tensor, "n 2"]:
         """Return it for each point."""
-        squares = torch.ones_like(self.strength)
-        for values in points.unbind(dim=1):
-            values = values.contiguous()  # rows of two are gathered at a seventh of the speed
-            apart = values.index_select(0, self.rows).sub_(values.index_select(0, self.columns))
-            squares.addcmul_(apart, apart)
-        torch.div(self.strength, squares, out=torch.from_numpy(self.near.data))
-        charged = torch.cat([points, torch.ones(len(points), 1)], dim=1)
-        sums = torch.from_numpy(self.near @ charged.numpy())
-        return points * sums[:, 2:] - sums[:, :2]
+        ways, squares = [], torch.ones_like(self.strength)
+        for values in points.T.contiguous():  # rows of two are gathered at a seventh of the speed
+            way = values.index_select(0, self.rows).sub_(values.index_select(0, self.columns))
+            squares.addcmul_(way, way)
+            ways.append(way)
+        pull = torch.div(self.strength, squares, out=squares)
+        found = torch.zeros_like(points)
+        for axis, way in enumerate(ways):
+            sums = np.add.reduceat(way.mul_(pull).numpy(), self.begins)
+            found[self.some, axis] = torch.from_numpy(sums)
+        return found
 
 
 class Repulsion:
@@ -106,7 +110,7 @@ class Repulsion:
 
     def __init__(self) -> None:
         self.nodes, self.step = 0, 0.0
-        self.kernels = torch.empty(0)
+        self.power = self.push = self.own = torch.empty(0)
 
     def __call__(self, points: Float[Tensor, "n 2"]) -> Float[Tensor, "n 2"]:
         """Return it for each point."""
@@ -117,25 +121,25 @@ class Repulsion:
         step = min(STEP, max(span, 1e-9) / FEWEST_NODES)
         nodes = smooth(math.ceil(span / step) + 4)
         if (nodes, step) != (self.nodes, self.step):
-            self.nodes, self.step, self.kernels = nodes, step, kernels(nodes, step)
+            self.nodes, self.step = nodes, step
+            self.power, self.push, self.own = kernels(nodes, step)
         where, weights = around((points - low) / step, nodes)
-        charges = torch.cat([torch.ones(len(points), 1), points], dim=1)
-        grid = torch.stack(
-            [
-                torch.bincount(where.flatten(), (weights * charge[:, None]).flatten(), nodes**2)
-                for charge in charges.unbind(dim=1)
-            ]
-        ).to(points.dtype)
-        size = (2 * nodes, 2 * nodes)  # so that nothing comes round from the other side
-        waves = torch.fft.rfft2(grid.reshape(3, nodes, nodes), s=size)
-        waves = torch.cat([waves[:1] * self.kernels[0], waves.mul_(self.kernels[1])])
-        fields = torch.fft.irfft2(waves, s=size)[:, :nodes, :nodes].reshape(4, -1)
-        met = (fields[:, where.flatten()].reshape(4, *where.shape) * weights).sum(dim=2)  # (4, N)
-        # A point feels its own charge, as the grid has it, which matters where points are sparse.
-        itself = ((weights @ own_kernel(self.step)) * weights).sum()
-        whole = (met[0].sum() - itself).clamp_min(1e-12)
-        force: Tensor = (points * met[1][:, None] - met[2:].T) / whole
-        return force
+        begins = np.arange(0, 16 * len(points) + 1, 16, dtype=np.int32)
+        parts = (weights.numpy().ravel(), where.int().numpy().ravel(), begins)
+        spread = csr_array(parts, (len(points), nodes**2))
+        charge = torch.from_numpy(np.bincount(parts[1], parts[0], nodes**2)).to(points.dtype)
+        # Twice as many nodes, so that nothing comes round from the other side.
+        waves = torch.fft.rfft(charge.view(nodes, nodes), n=2 * nodes, dim=1)
+        waves = torch.fft.fft(waves, n=2 * nodes, dim=0)
+        fields = torch.fft.ifft(waves * self.push, dim=1)[:, :nodes]
+        fields = torch.fft.irfft(fields, n=2 * nodes, dim=2)[:, :, :nodes].reshape(2, -1)
+        force = torch.from_numpy(spread @ fields.T.numpy())
+        # Σ_kl of the kernel by Parseval; a point's own part is as the grid has it. Its own push is
+        # none, the kernel being odd.
+        itself = ((weights @ self.own) * weights).sum()
+        whole = (waves.abs().square() * self.power).sum() - itself
+        found: Tensor = force / whole.clamp_min(1e-12)
+        return found
 
 
 def of_all_pairs(points: Float[Tensor, "n 2"]) -> Float[Tensor, "n 2"]:
@@ -148,38 +152,50 @@ def of_all_pairs(points: Float[Tensor, "n 2"]) -> Float[Tensor, "n 2"]:
     return moved
 
 
-def own_kernel(step: float) -> Float[Tensor, "16 16"]:
-    """Return 1 / (1 + d²) between the 16 nodes about a point."""
-    four = torch.arange(4) * step
-    where = torch.cartesian_prod(four, four)
-    kernel: Tensor = 1 / (1 + torch.cdist(where, where).square())
-    return kernel
+def kernels(
+    nodes: int, step: float
+) -> tuple[Float[Tensor, "p q"], Complex[Tensor, "2 p q"], Float[Tensor, "16 16"]]:
+    """Return what a grid's charges meet: waves of 1 / (1 + d²) and of d / (1 + d²)².
 
-
-def kernels(nodes: int, step: float) -> Float[Tensor, "2 p q"]:
-    """Return 1 / (1 + d²) and its square on a grid, as waves; real, since they are even."""
+    They are such that splines through nodes give the kernel itself between nodes. The first are
+    as Parseval's sum weighs them. Last, the first kernel between the 16 nodes about a point.
+    """
     apart = torch.arange(2 * nodes, dtype=torch.float32)
-    apart = torch.minimum(apart, 2 * nodes - apart).mul(step).square()
-    kernel = 1 / (1 + apart[:, None] + apart)
-    waves: Tensor = torch.fft.rfft2(torch.stack([kernel, kernel.square()]))
-    return waves.real.contiguous()
+    apart = torch.where(apart < nodes, apart, apart - 2 * nodes) * step
+    squares = apart[:, None].square() + apart.square()
+    push = apart * (1 + squares).square().reciprocal()
+    push[:, nodes] = 0.0  # nodes so far apart there are not, and with them it were not odd
+    waves = torch.fft.rfft2(torch.stack([1 / (1 + squares), push.T, push]))
+    # A spline's values at nodes are 1/6, 4/6, 1/6 of its coefficients: once there and once back.
+    turn = torch.linspace(0, 2 * math.pi, 2 * nodes + 1)[:-1]
+    blur = ((2 + turn.cos()) / 3).square()
+    waves /= blur[:, None] * blur[: nodes + 1]
+    four = torch.arange(4)
+    between = (four[:, None] - four) % (2 * nodes)  # (4, 4)
+    near = torch.fft.irfft2(waves[0])
+    own = near[between[:, None, :, None], between[None, :, None, :]].reshape(16, 16)
+    power = waves[0].real / (2 * nodes) ** 2
+    power[:, 1:-1] *= 2  # half of the waves stand for all
+    return power, waves[1:], own
 
 
 def around(
     where: Float[Tensor, "n 2"], nodes: int
 ) -> tuple[Int[Tensor, "n 16"], Float[Tensor, "n 16"]]:
-    """Return the 16 nodes about each point and Lagrange's weights of a cubic through them."""
+    """Return the 16 nodes about each point and what a cubic spline makes of their coefficients."""
     first = where.floor().clamp_(1, nodes - 3)
     t = where - first  # between 0 and 1, but at the edge
+    rest = 1 - t
     ways = torch.stack(
         [
-            -t * (t - 1) * (t - 2) / 6,
-            (t + 1) * (t - 1) * (t - 2) / 2,
-            -(t + 1) * t * (t - 2) / 2,
-            (t + 1) * t * (t - 1) / 6,
+            rest**3,
+            4 - 3 * t * t * (1 + rest),
+            4 - 3 * rest * rest * (1 + t),
+            t**3,
         ],
         dim=2,
     )  # (N, 2, 4)
+    ways = ways / 6
     at = first.long()[:, :, None] + torch.arange(-1, 3, device=where.device)
     both = at[:, 0, :, None] * nodes + at[:, 1, None, :]
     return both.flatten(1), (ways[:, 0, :, None] * ways[:, 1, None, :]).flatten(1)

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from vislab import data, models
+from vislab.data.annotated_pictures import AnnotatedPictures, Wanted
 from vislab.data.augment import Augment
 from vislab.data.batches import in_order
 from vislab.data.pictures import HowToSplit, Pictures
@@ -33,6 +34,7 @@ from vislab.runs.writing import write_json
 from vislab.scratch.solver import Solver
 from vislab.tasks.classify import Classify
 from vislab.tasks.engines import ByHand
+from vislab.tasks.task import Task
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -79,17 +81,47 @@ class Lab:
         per_class: int | None = None,
         validation: float = 0.0,
         split: HowToSplit = "given",
+        labelled: bool = True,
     ) -> Pictures:
         """Open pictures (see `vislab.data.pictures`) and note in the run what they are.
 
         Raises DataError when there is nothing to test on.
         """
+        options: dict[str, Any] = {
+            "size": size, "per_class": per_class, "validation": validation, "split": split,
+            "labelled": labelled,
+        }  # fmt: skip
         if processes.rank() == 0:
-            data.pictures(where, size=size, per_class=per_class, validation=validation, split=split)
+            data.pictures(where, **options)
         processes.wait()  # the others map what the first has decoded
-        opened = data.pictures(
-            where, size=size, per_class=per_class, validation=validation, split=split
-        )
+        opened = data.pictures(where, **options)
+        self._tell(opened, where)
+        return opened
+
+    def annotated(
+        self,
+        where: str,
+        *,
+        wanted: Wanted,
+        size: int,
+        limit: int | None = None,
+        validation: float = 0.0,
+        skip_bad: bool = False,
+    ) -> AnnotatedPictures:
+        """Open annotated pictures (see `vislab.data.annotated`) and note in the run what they are.
+
+        Raises DataError when there is nothing to test on, or an annotation cannot be learned from.
+        """
+        options: dict[str, Any] = {"wanted": wanted, "size": size, "limit": limit,
+                                   "validation": validation, "skip_bad": skip_bad}  # fmt: skip
+        if processes.rank() == 0:
+            data.annotated(where, **options)
+        processes.wait()  # the others map what the first has decoded
+        opened = data.annotated(where, **options)
+        self._tell(opened, where)
+        return opened
+
+    def _tell(self, opened: Pictures | AnnotatedPictures, where: str) -> None:
         if len(opened.split("test")) == 0:
             raise DataError(f"{where} has no pictures to test on; add some, or a test folder")
         self.run.result.data = opened.about()
@@ -97,11 +129,10 @@ class Lab:
         self.say(
             f"{opened.name}: {len(opened.classes)} classes, "
             + ", ".join(f"{count} {side}" for side, count in counts.items() if count)
-            + f", {size}×{size} pixels"
+            + f", {opened.size}×{opened.size} pixels"
         )
         for note in opened.notes:
             self.say(f"  note: {note}")
-        return opened
 
     def adopt(
         self, network: str, pictures: Pictures, *, pretrained: bool = True, **options: Any
@@ -149,12 +180,13 @@ class Lab:
 
     def fit(
         self,
-        task: Classify,
-        pictures: Pictures,
+        task: Task,
+        pictures: Pictures | AnnotatedPictures,
         *,
         epochs: int,
         batch: int = 64,
         augment: Augment | None = None,
+        tile: int | None = None,
         name: str = "",
         until: float | None = None,
         patience: int | None = None,
@@ -165,9 +197,10 @@ class Lab:
         the same; a strategy of `none` has nothing to train and is not trained.
 
         Give a `name` when a recipe trains more than once. The unnamed training is the one that
-        `predict` uses. With validation pictures the best epoch's weights are kept and its accuracy
-        is returned; without, the last epoch's and None. With `until`, training ends when that share
-        of the training pictures is right, and the last weights are kept.
+        `predict` uses. With validation pictures the best epoch's weights are kept and its score
+        (see `Task.score`) is returned; without, the last epoch's and None. With `until`, training
+        ends when that share of the training pictures is right, and the last weights are kept. With
+        `tile`, annotated pictures are learned from in windows of so many pixels.
         """
         if epochs < 1:
             raise OptionError(f"--epochs {epochs} trains nothing; use 1 or more")
@@ -179,14 +212,18 @@ class Lab:
             (file_name(name) if name else "training"),
         )
         work: HeadTraining | WholeTraining
-        if can_be_kept(task, augment):
+        if (
+            isinstance(task, Classify)
+            and isinstance(pictures, Pictures)
+            and can_be_kept(task, augment)
+        ):
             work = HeadTraining(
                 task, pictures, batch, seed=seed, augment=augment, device=self.device,
                 quiet=self.quiet or self.run.silent,
             )  # fmt: skip
         else:
             work = WholeTraining(
-                task, pictures, batch, seed=seed, augment=augment, device=self.device
+                task, pictures, batch, seed=seed, augment=augment, device=self.device, tile=tile
             )
         known = load_checkpoint(self.run.path / "checkpoints" / fit_name)
         if known is None or not known["finished"]:
@@ -201,9 +238,11 @@ class Lab:
             until=until,
             patience=patience,
             save_every=self.save_every,
+            score=task.score,
         )
         has_validation = len(pictures.split("val")) > 0
-        if task.strategy is not None and task.strategy.kind == "none":
+        strategy = task.strategy if isinstance(task, Classify) else None
+        if strategy is not None and strategy.kind == "none":
             state: dict[str, Any] = dict(UNTRAINED)
         else:
             state = train(
@@ -227,8 +266,8 @@ class Lab:
             self.keep(task, pictures)
         if not state["best"]:
             return None
-        best = float(state["best"]["accuracy"])
-        self._record_validation(best, pictures, name)
+        best = float(state["best"]["score"])
+        self._record_validation(best, pictures, name, task.score)
         return best
 
     def solve(
@@ -276,10 +315,16 @@ class Lab:
             self._record_validation(solver.best_val_acc, pictures, name)
         return solver
 
-    def _record_validation(self, accuracy: float, pictures: Pictures, name: str) -> None:
+    def _record_validation(
+        self,
+        score: float,
+        pictures: Pictures | AnnotatedPictures,
+        name: str,
+        metric: str = "accuracy",
+    ) -> None:
         # No interval: the best of several epochs is no fair draw.
-        metric = f"{name}/val/accuracy" if name else "val/accuracy"
-        self.record(metric, accuracy, chance=1 / len(pictures.classes))
+        chance = 1 / len(pictures.classes) if metric == "accuracy" else None
+        self.record(f"{name}/val/{metric}" if name else f"val/{metric}", score, chance=chance)
 
     def _seconds_for_next(self) -> float | None:
         if self.minutes is None:
@@ -291,8 +336,8 @@ class Lab:
 
     def _note_protocol(
         self,
-        task: Classify | ByHand,
-        pictures: Pictures,
+        task: Task | ByHand,
+        pictures: Pictures | AnnotatedPictures,
         augmentation: str,
         optimiser: str,
         schedule: str,
@@ -325,7 +370,7 @@ class Lab:
                 schedule=schedule,
                 batch=batch,
                 epochs=epochs,
-                metric="accuracy",
+                metric=getattr(task, "score", "accuracy"),
             )
         )
         self._protocols[id(task)] = protocol
@@ -340,7 +385,13 @@ class Lab:
         self.run.result.costs.append(entry)
         return entry
 
-    def keep(self, task: Classify | ByHand, pictures: Pictures, *, crop: str | None = None) -> None:
+    def keep(
+        self,
+        task: Task | ByHand,
+        pictures: Pictures | AnnotatedPictures,
+        *,
+        crop: str | None = None,
+    ) -> None:
         """Make this network the run's own: the one that `predict` uses.
 
         With `crop="face"` it is shown the largest face of a photo.
@@ -354,6 +405,7 @@ class Lab:
             "mean": mean,
             "deviation": deviation,
             "crop": crop,
+            "answers": getattr(task, "answers", "classes"),
         }
         if not self.run.silent:
             write_json(self.run.path / "model.json", about)

@@ -7,7 +7,7 @@ from torch import nn
 
 from vislab import explain
 from vislab.data.augment_batch import normalise
-from vislab.data.pictures import Normalisation
+from vislab.data.normalisation import Normalisation
 
 
 def evidence(

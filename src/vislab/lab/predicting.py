@@ -18,6 +18,7 @@ from vislab.data.faces import largest_face
 from vislab.errors import DataError, RunError, ShapeError
 from vislab.lab import processes
 from vislab.lab.checkpoints import load_weights
+from vislab.lab.dense_predicting import predict_dense
 from vislab.lab.evidence import evidence
 from vislab.runs import figures
 from vislab.runs.folder import RunFolder, file_name, read_json
@@ -59,9 +60,12 @@ def predict(
 
     With `why`, a folder, a picture of where the network looked is written there for each of the
     first `DRAWN`, and named under "why"; a network without places, of linear layers alone, has
-    none. Raises DataError naming the first picture that cannot be read.
+    none. Where the network answers with masks, boxes or pictures, these are what is written.
+    Raises DataError naming the first picture that cannot be read.
     """
     model, about = network_of(run)
+    if about.get("answers", "classes") != "classes":
+        return predict_dense(model, about, paths, why)
     size, classes = int(about["size"]), about["classes"]
     device = processes.device()
     found: list[dict[str, Any]] = []

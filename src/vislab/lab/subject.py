@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vislab import models
 from vislab.data.augment_batch import normalise
-from vislab.data.pictures import Normalisation
+from vislab.data.normalisation import Normalisation
 from vislab.errors import OptionError, pick
 from vislab.lab import processes
 from vislab.lab.predicting import network_of, read_picture

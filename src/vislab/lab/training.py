@@ -19,7 +19,6 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from vislab.data.batches import Batch
 from vislab.errors import NonFiniteLoss
 from vislab.lab import processes
 from vislab.lab.checkpoints import load_checkpoint, save_checkpoint
@@ -28,11 +27,11 @@ from vislab.ops.seeding import seed_of
 from vislab.progress import Advance, track
 from vislab.runs.folder import RunFolder
 from vislab.runs.writing import write_bytes
-from vislab.tasks.classify import Classify
+from vislab.tasks.task import Task
 
 SAVING_SHARE = 0.05  # at most this share of the time goes into checkpoints
 
-# Told a training's name, the epoch that ended and the accuracy on validation.
+# Told a training's name, the epoch that ended and the score on validation.
 Watch = Callable[[str, int, float], None]
 
 
@@ -51,6 +50,27 @@ class Plan:
     until: float | None  # stop once this share of the training pictures is right
     patience: int | None  # stop after so many epochs without a better validation accuracy
     save_every: float  # seconds between checkpoints
+    score: str = "accuracy"  # what is best where it is largest
+
+
+@runtime_checkable
+class Batch(Protocol):
+    """N pictures, this process's part of a batch of `whole`, and what is known of them."""
+
+    @property
+    def images(self) -> Tensor:
+        """What the network is shown."""
+        ...
+
+    @property
+    def rows(self) -> Tensor:
+        """Places in the split."""
+        ...
+
+    @property
+    def whole(self) -> int:
+        """Pictures in the whole batch."""
+        ...
 
 
 @runtime_checkable
@@ -101,16 +121,16 @@ class Conductor(lightning.Callback):
         self.folder = run.path / "checkpoints" / plan.name
         self.epoch, self.step = 0, 0  # the step about to be taken
         self.trained_before = 0.0  # seconds, before this process
-        self.counts: dict[str, float] = {"total": 0.0, "correct": 0.0, "pictures": 0.0}
+        self.counts: dict[str, float] = {"pictures": 0.0}
         self.best: dict[str, Any] = {}
         self.writer: Any = None
         self.batch: Batch | None = None
         self.begun = self.saved = time.monotonic()
         self.pictures_seen = 0
         self.stopped_by = "epochs"
-        self.last_accuracy: float | None = None
+        self.last_score: float | None = None
         self.optimiser_state: dict[str, Any] | None = None
-        self._device_counts: Tensor | None = None
+        self._device_counts: dict[str, Tensor] = {}
 
     def continue_from(self, state: dict[str, Any]) -> None:
         """Take up place and counts of a checkpoint."""
@@ -166,9 +186,10 @@ class Conductor(lightning.Callback):
     ) -> None:
         """Count; at the end of an epoch log and validate; save when it is time."""
         task.after_step()
-        sums = torch.stack([outputs["total"].double(), outputs["correct"].double()])
-        self._device_counts = sums if self._device_counts is None else self._device_counts + sums
-        self.counts["pictures"] += len(batch.labels)
+        known = self._device_counts
+        for key, value in outputs["sums"].items():
+            known[key] = known[key] + value.double() if key in known else value.double()
+        self.counts["pictures"] += len(batch.rows)
         self.pictures_seen += batch.whole
         self.step += 1
         stop = False
@@ -187,61 +208,67 @@ class Conductor(lightning.Callback):
 
     def _drain(self) -> None:
         """Bring the counts over from the device; once an epoch, for it waits for the device."""
-        if self._device_counts is not None:
-            total, correct = self._device_counts.tolist()
-            self.counts["total"] += total
-            self.counts["correct"] += correct
-            self._device_counts = None
+        if self._device_counts:
+            sums = torch.stack(list(self._device_counts.values())).tolist()
+            for key, value in zip(self._device_counts, sums, strict=True):
+                self.counts[key] = self.counts.get(key, 0.0) + value
+            self._device_counts = {}
 
     def _note(self) -> None:
         note = f"epoch {min(self.epoch + 1, self.plan.epochs)} of {self.plan.epochs}"
-        if self.last_accuracy is not None:
-            note += f", accuracy {self.last_accuracy:.1%}"
+        if self.last_score is not None:
+            shown = (
+                f"{self.last_score:.1%}"
+                if self.plan.score == "accuracy"
+                else (f"{self.last_score:.3g}")
+            )
+            note += f", {self.plan.score} {shown}"
         self.advance(1, note)
 
     def _epoch_end(self, trainer: Any, task: Any) -> bool:
         self._drain()
         parts = processes.gather(self.counts)
         sums = {key: sum(part[key] for part in parts) for key in self.counts}
-        accuracy = sums["correct"] / sums["pictures"]
+        pictures = sums.pop("pictures")
+        means = {f"train/{key}": value / pictures for key, value in sums.items()}
         line: dict[str, Any] = {
             "fit": self.plan.name,
             "epoch": self.epoch,
             "step": self.global_step,
-            "train/loss": sums["total"] / sums["pictures"],
-            "train/accuracy": accuracy,
+            **means,
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
         }
         self.counts = dict.fromkeys(self.counts, 0.0)
         stop = False
-        if self.plan.until is not None and accuracy >= self.plan.until:
+        if self.plan.until is not None and means.get("train/accuracy", 0.0) >= self.plan.until:
             # Batch normalisation answers otherwise once its averages stand still: ask again.
             stop = self.known() >= self.plan.until
             self.stopped_by = "until" if stop else self.stopped_by
         if self.validate is not None:
             line |= self.validate()
-            stop |= self._keep_best(task, line["val/accuracy"])
-        self.last_accuracy = line.get("val/accuracy", accuracy)
+            stop |= self._keep_best(task, line[f"val/{self.plan.score}"])
+        score = self.plan.score
+        self.last_score = line.get(f"val/{score}", line.get(f"train/{score}"))
         self.run.log(line)
         if self.writer is not None:
             for name, value in line.items():
                 if name not in ("fit", "epoch", "step"):
                     self.writer.add_scalar(f"{self.plan.name}/{name}", value, self.global_step)
-        if self.watch is not None and "val/accuracy" in line:
-            self.watch(self.plan.name, self.epoch, line["val/accuracy"])
+        if self.watch is not None and f"val/{score}" in line:
+            self.watch(self.plan.name, self.epoch, line[f"val/{score}"])
         return stop
 
-    def _keep_best(self, task: Classify, accuracy: float) -> bool:
+    def _keep_best(self, task: Task, score: float) -> bool:
         """Keep the weights when they are better; return whether patience is at its end."""
-        if not self.best or accuracy > self.best["accuracy"]:
+        if not self.best or score > self.best["score"]:
             weights = {k: v.detach().cpu().clone() for k, v in task.network.state_dict().items()}
-            self.best = {"accuracy": accuracy, "epoch": self.epoch, "weights": weights}
+            self.best = {"score": score, "epoch": self.epoch, "weights": weights}
         if self.plan.patience is not None and self.epoch - self.best["epoch"] >= self.plan.patience:
             self.stopped_by = "patience"
             return True
         return False
 
-    def save(self, trainer: Any, task: Classify, *, last: bool) -> None:
+    def save(self, trainer: Any, task: Task, *, last: bool) -> None:
         """Write a checkpoint, after making sure that it is worth continuing from."""
         bad = [name for name, p in task.named_parameters() if not torch.isfinite(p).all()]
         if bad:
@@ -274,7 +301,7 @@ class Conductor(lightning.Callback):
 
 
 def train(
-    task: Classify,
+    task: Task,
     batches: Source,
     run: RunFolder,
     plan: Plan,
@@ -286,7 +313,7 @@ def train(
 ) -> dict[str, Any]:
     """Train to the end, from the last checkpoint if there is one, and return the final state.
 
-    `validate` returns losses and accuracy on the validation pictures, `known` the share of the
+    `validate` returns losses and scores on the validation pictures, `known` the share of the
     training pictures, as they are, that the network has right.
     The task holds the final weights afterwards: the best on validation where there was one; the
     last otherwise, and where `until` asks for the training pictures to be known. Raises
@@ -318,7 +345,7 @@ def train(
     return state
 
 
-def _go(task: Classify, conductor: Conductor, state: dict[str, Any] | None) -> dict[str, Any]:
+def _go(task: Task, conductor: Conductor, state: dict[str, Any] | None) -> dict[str, Any]:
     stream = Stream(
         conductor.batches, conductor.plan.epochs, epoch=conductor.epoch, step=conductor.step
     )
@@ -344,7 +371,7 @@ def _go(task: Classify, conductor: Conductor, state: dict[str, Any] | None) -> d
     }
 
 
-def make_trainer(task: Classify, conductor: Conductor) -> lightning.Trainer:
+def make_trainer(task: Task, conductor: Conductor) -> lightning.Trainer:
     """Return Lightning's Trainer with everything that we decide ourselves switched off."""
     for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -380,14 +407,18 @@ def _local_world_size() -> int:
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
+def vars_of(batch: Batch) -> dict[str, Tensor]:
+    """Return what tensors a batch holds, by name."""
+    fields = {name: getattr(batch, name) for name in dir(batch) if not name.startswith("_")}
+    return {name: value for name, value in fields.items() if isinstance(value, Tensor)}
+
+
 def _report_bad_batch(conductor: Conductor, error: NonFiniteLoss) -> str:
     """Save the batch and say where, what is kept and what to try."""
     path: Path = conductor.folder / "bad-batch.safetensors"
     if conductor.batch is not None and not conductor.run.silent:
         tensors = {
-            "images": conductor.batch.images.cpu().contiguous(),
-            "labels": conductor.batch.labels.cpu(),
-            "rows": conductor.batch.rows.cpu(),
+            name: value.cpu().contiguous() for name, value in vars_of(conductor.batch).items()
         }
         conductor.folder.mkdir(parents=True, exist_ok=True)
         write_bytes(path, save(tensors))

@@ -17,4 +17,5 @@ from .resnet import resnet18 as resnet18
 from .resnet9 import ResNet9 as ResNet9
 from .vgg import VGG as VGG
 from .weights import take_body as take_body
+from .weights import take_part as take_part
 from .wide_resnet import WideResNet as WideResNet

@@ -23,16 +23,24 @@ from vislab.models import (
 )
 from vislab.models.all_cnn import AllCNN
 from vislab.models.anatomy import anatomy
+from vislab.models.autoencoder import ConvAutoencoder, DenseAutoencoder
+from vislab.models.colorizer import Colorizer
 from vislab.models.compact import Compact
 from vislab.models.convnet import ConvNet
 from vislab.models.densenet import DenseNet
+from vislab.models.encoder_unet import EncoderUNet
+from vislab.models.faster_rcnn import FasterRCNN
 from vislab.models.preact_resnet import PreActResNet
 from vislab.models.preprocessing import Preprocessing, three
 from vislab.models.resnet import resnet18
 from vislab.models.resnet9 import ResNet9
+from vislab.models.segnet import SegNet
+from vislab.models.torchvision_detector import TorchvisionFasterRCNN
+from vislab.models.unet import UNet
 from vislab.models.vgg import VGG
 from vislab.models.weights import fit_weights, read_weights
 from vislab.models.wide_resnet import WideResNet
+from vislab.models.yolo import Yolo
 from vislab.runs.folder import read_json
 
 Build = Callable[..., nn.Module]
@@ -50,7 +58,26 @@ NETWORKS: dict[str, Build] = {
     "wide-resnet": WideResNet,
     **course_networks.NETWORKS,
 }
-MADE_OF_OTHERS = ("bilinear",)  # whose parts have pre-trained weights
+DENSE: dict[str, Build] = {  # that answer with pictures, masks or boxes, not with class scores
+    "conv-autoencoder": ConvAutoencoder,
+    "dense-autoencoder": DenseAutoencoder,
+    "colorizer": Colorizer,
+    "encoder-unet": EncoderUNet,
+    "faster-rcnn": FasterRCNN,
+    "segnet": SegNet,
+    "torchvision-faster-rcnn": TorchvisionFasterRCNN,
+    "unet": UNet,
+    "yolo": Yolo,
+}
+# Whose parts have pre-trained weights.
+MADE_OF_OTHERS = (
+    "bilinear",
+    "colorizer",
+    "encoder-unet",
+    "faster-rcnn",
+    "torchvision-faster-rcnn",
+    "yolo",
+)
 SIZE_OPTIONS = ("img_size", "image_size", "size", "side")  # that say what pictures are taken
 LITE = {f"efficientnet-lite{version}": version for version in efficientnet_lite.SIZES}
 LIBRARIES: dict[str, Any] = {
@@ -72,7 +99,10 @@ def register(name: str) -> Callable[[Build], Build]:
 
 
 def names() -> list[str]:
-    """Return every name that can be built without a connection: ours, torchvision's, timm's."""
+    """Return every name that can be built without a connection: ours, torchvision's, timm's.
+
+    Those of `DENSE`, which give no class scores, are not among them.
+    """
     ours = sorted({*NETWORKS, *LITE})
     return [
         *ours,
@@ -191,7 +221,7 @@ def head_of(model: nn.Module, size: int) -> tuple[str, ...]:
 
 def _ours(name: str, classes: int | None, options: dict[str, Any]) -> nn.Module:
     try:
-        build = pick(NETWORKS, name, "network")
+        build = pick({**NETWORKS, **DENSE}, name, "network")
     except UnknownName as error:
         raise UnknownName(
             f"{error}; or torchvision:NAME, timm:NAME, hf:NAME, or the folder of a run"

@@ -82,6 +82,20 @@ def fit_weights(
     return whole
 
 
+def take_part(model: nn.Module, folder: Path, part: str) -> int:
+    """Load the layers under `part` from a run's network; return how many tensors fitted.
+
+    None is loaded unless all of the part fit.
+    """
+    given = read_weights(folder / "model.safetensors")
+    wanted = {k: v for k, v in model.state_dict().items() if k.startswith(f"{part}.")}
+    fits = {k: v for k, v in given.items() if k in wanted and wanted[k].shape == v.shape}
+    if fits.keys() != wanted.keys():
+        return 0
+    model.load_state_dict(fits, strict=False)
+    return len(fits)
+
+
 def take_body(model: nn.Module, trained: nn.Module, head: tuple[str, ...]) -> None:
     """Load all but the head, whose parameters are named, from a network of the same kind."""
     body = {name: tensor for name, tensor in trained.state_dict().items() if name not in head}

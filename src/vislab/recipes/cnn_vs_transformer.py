@@ -26,6 +26,7 @@ PUBLISHED = {  # on Flowers-102 and Stanford Cars, by a word in the name
     "efficientnet": "B7: 98.8 / 94.7", "vit_": "DeiT-B: 98.4 / 92.1", "deit": "DeiT-B: 98.4 / 92.1",
 }  # fmt: skip
 SCHEDULES = ("constant", "cosine", "one-cycle")
+PICTURES_SHOWN = 4
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class CnnVsTransformer(Recipe):
     Look at: The small multiples: which knob moves which network most? One left at its default is
     part of the comparison.
     Look at: The table: is the winner in accuracy the winner for its cost?
+    Look at: Attention beside Grad-CAM: do both look at the thing, and does each need what it marks?
     Exercise: Four networks, three rates, two batches, three schedules and two amounts of freezing,
     each varied alone from one common setting. How many short trainings, counting that one once for
     each network?
@@ -81,6 +83,8 @@ class CnnVsTransformer(Recipe):
     """Of the full one."""
     augment: Augment = field(default_factory=lambda: Augment(resized_crop=0.5, flip=True))
     """What training pictures go through."""
+    examined: int = 40
+    """Test pictures on which the maps of both kinds are compared."""
 
     references = (
         literature("test/accuracy", 0.988, f"EfficientNet-B7; {TABLE}", protocol=FLOWERS),
@@ -93,10 +97,10 @@ class CnnVsTransformer(Recipe):
     quick = {
         "data": "shapes:easy", "per_class": 30, "size": 32, "pretrained": False, "epochs": 4,
         "tune_epochs": 1, "lr": 1e-3,
-        "networks": ("convnet", "timm:mobilevit_xxs"),
+        "networks": ("convnet", "timm:mobilevit_xxs"), "examined": 16,
     }  # fmt: skip
     smoke = {
-        **quick, "data": "digits", "per_class": 2, "epochs": 1, "batch": 10,
+        **quick, "data": "digits", "per_class": 2, "epochs": 1, "batch": 10, "examined": 3,
         "networks": ("convnet", "timm:mobilevit_xxs"),
     }  # fmt: skip
 
@@ -291,6 +295,30 @@ class CnnVsTransformer(Recipe):
                 outcomes[kinds[False]].correct, outcomes[kinds[True]].correct
             )
             lab.record("transformer: gain in accuracy over convolution", gain, interval=interval)
+            self.look(lab, kinds, trained, outcomes)
+
+    def look(
+        self,
+        lab: "Lab",
+        kinds: Mapping[bool, str],
+        trained: "dict[str, tuple[float, Classify, Pictures]]",
+        outcomes: "dict[str, Outcome]",
+    ) -> None:
+        """Compare where the best of either kind looks, on pictures that both have right."""
+        from vislab.lab import attending
+
+        convolution, transformer = (
+            attending.Seen(name, trained[name][1].network, trained[name][2])
+            for name in (kinds[False], kinds[True])
+        )
+        places = attending.right_ones(
+            outcomes[convolution.name].correct & outcomes[transformer.name].correct, self.examined
+        )
+        labels = outcomes[convolution.name].labels
+        attending.compare_kinds(
+            lab, convolution, transformer, places, [int(labels[k]) for k in places],
+            shown=PICTURES_SHOWN,
+        )  # fmt: skip
 
 
 def attends(network: str) -> bool:

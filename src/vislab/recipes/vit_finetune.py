@@ -14,7 +14,7 @@ from vislab.tasks.optim import Optim
 from vislab.tasks.strategy import Strategy
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from vislab.data.pictures import Pictures
     from vislab.lab.bench import Lab
@@ -30,7 +30,7 @@ COURSE = Protocol(
 SOURCE = "GNR-650, assignment 2"
 STRATEGIES = ("head", "last-blocks:4", "all", "none")
 CLOSE = 0.95  # of its own best: what counts as having learned
-PICTURES_SHOWN = 3
+PICTURES_SHOWN = 4
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class VitFinetune(Recipe):
     Question: Which of the four reaches its best in the fewest epochs, and which the best?
     Look at: The curves of all four: where do head and all cross?
     Look at: The attention of `head` and of `none`: why must they be the same to the last digit?
+    Look at: Attention by layer, scored: which layers beat a blob in the middle? Does the rollout?
     Exercise: A ViT cuts a picture of 224 pixels into patches of 16. How many tokens, with the
     class token?
     Answer: 197
@@ -83,6 +84,8 @@ class VitFinetune(Recipe):
     """Pictures in a step."""
     augment: Augment = field(default_factory=lambda: Augment(flip=True))
     """What training pictures go through."""
+    examined: int = 40
+    """Test pictures on which maps of attention are scored and compared."""
 
     references = tuple(
         course(f"{name}/{side}/accuracy", value, SOURCE, protocol=COURSE)
@@ -101,18 +104,20 @@ class VitFinetune(Recipe):
               at_least=1.0),
         claim("head-only and none have identical attention maps",
               "head and none: largest difference of attention", at_most=0.0),
+        claim("early layers give better maps than late ones",
+              "early layers: gain in insertion less deletion over late ones", at_least=1e-4),
     )  # fmt: skip
     quick = {
         "data": "shapes:easy", "per_class": 50, "network": "timm:vit_tiny_patch16_224",
         "options": ("patch_size=4", "embed_dim=96", "depth=6", "num_heads=3"), "size": 32,
         "pretrain_on": "shapes:easy", "pretrain_per_class": 400, "pretrain_epochs": 10,
-        "epochs": 4, "tune_epochs": 1,
+        "epochs": 4, "tune_epochs": 1, "examined": 16,
     }  # fmt: skip
     smoke = {
         **quick, "data": "digits", "per_class": 2, "pretrain_on": "shapes", "pretrain_per_class": 2,
         "pretrain_epochs": 1, "epochs": 1,
         "options": ("patch_size=8", "embed_dim=24", "depth=5", "num_heads=3"),
-        "factors": (1.0,), "size": 16, "batch": 5,
+        "factors": (1.0,), "size": 16, "batch": 5, "examined": 3,
     }  # fmt: skip
 
     def run(self, lab: "Lab") -> None:
@@ -151,7 +156,7 @@ class VitFinetune(Recipe):
 
         compare(lab, outcomes, what="strategies")
         self.learning(lab, pictures)
-        self.attention(lab, trained, pictures)
+        self.attention(lab, trained, outcomes[best], best, pictures)
 
     def pretrained(self, lab: "Lab", options: dict[str, Any]) -> "nn.Module":
         """Return the network trained on other pictures."""
@@ -261,45 +266,45 @@ class VitFinetune(Recipe):
                 interval=None if learned else (-float(self.epochs), float(self.epochs)),
             )
 
-    def attention(self, lab: "Lab", trained: "dict[str, Classify]", pictures: "Pictures") -> None:
-        """Show what each strategy's network attends to, and how far and how widely by layer."""
-        import numpy as np
-        import torch
+    def attention(
+        self,
+        lab: "Lab",
+        trained: "dict[str, Classify]",
+        outcome: "Outcome",
+        best: str,
+        pictures: "Pictures",
+    ) -> None:
+        """Show what each network attends to, and test whether the best one's maps are right."""
+        from vislab.lab import attending
 
-        side = pictures.split("test")
-        images = torch.stack([lab.example(pictures, place=k) for k in range(PICTURES_SHOWN)])
+        places = attending.right_ones(outcome.correct, self.examined)
+        images = attending.shown_to(lab, pictures, places)
         try:
-            maps = {name: explain.attention(task.network, images) for name, task in trained.items()}
-            of_class = {
-                name: [explain.class_attention(layer) for layer in of_layers]
-                for name, of_layers in maps.items()
+            found = {
+                name: attending.attended(task.network, images) for name, task in trained.items()
             }
         except ShapeError as error:
             lab.note(f"No pictures of attention: {error}.")
             return
-        depth = len(next(iter(maps.values())))
-        layers = sorted({0, depth // 2, depth - 1})
-        shown, titles = [], []
-        pixels = side.take(slice(0, PICTURES_SHOWN))
-        for k, picture in enumerate(pixels):
-            for name, of_layers in of_class.items():
-                shown.append(picture)
-                titles.append(name)
-                for layer in layers:
-                    found = of_layers[layer][k].numpy()
-                    shown.append(runs.figures.overlaid(picture, found - found.min()))
-                    titles.append(f"layer {layer + 1}")
-        lab.show(
-            "what the class token attends to",
-            runs.figures.picture_grid(np.stack(shown), titles=titles, columns=1 + len(layers)),
-            caption="A row for each strategy and picture; mean over heads, each map in its range.",
-        )
+        shown = attending.spread(range(len(places)), PICTURES_SHOWN)
+        attending.show_layers(lab, found, pictures, places, shown)
+        attending.tell_agreement(lab, found)
+        attending.score_layers(
+            lab, trained[best].network, found[best], pictures, places,
+            [int(outcome.predicted[k]) for k in places],
+        )  # fmt: skip
+        self.heads(lab, trained, images[shown])
+
+    def heads(self, lab: "Lab", trained: "dict[str, Classify]", images: "Tensor") -> None:
+        """Show how far and how widely single heads look by layer."""
+        maps = {name: explain.attention(task.network, images) for name, task in trained.items()}
         if {"head", "none"} <= maps.keys():
             apart = max(
                 float((one.maps - other.maps).abs().max())
                 for one, other in zip(maps["head"], maps["none"], strict=True)
             )
             lab.record("head and none: largest difference of attention", apart)
+        depth = len(next(iter(maps.values())))
         for what, measure in (
             ("entropy of attention, nats", explain.entropy),
             ("distance of attention, patches", explain.distance),
@@ -313,7 +318,7 @@ class VitFinetune(Recipe):
                     },
                     x="layer", y=what,
                 ),
-                caption=f"Mean over {PICTURES_SHOWN} pictures, all heads and tokens.",
+                caption=f"Mean over {len(images)} pictures, all heads and tokens.",
             )  # fmt: skip
 
 

@@ -54,6 +54,13 @@ def paired_bootstrap(
     return (float(difference.mean()), (float(low), float(high)))
 
 
+def bootstrap(
+    values: Float[np.ndarray, " n"], *, draws: int = 10_000, level: float = 0.95, seed: int = 0
+) -> tuple[float, Interval]:
+    """Return the mean of scores of pictures and its percentile interval over drawing them again."""
+    return paired_bootstrap(np.zeros(len(values)), values, draws=draws, level=level, seed=seed)
+
+
 def over_seeds(values: list[float], *, level: float = 0.95) -> Interval | None:
     """Return Student's interval of the mean of a few runs; None for fewer than two."""
     if len(values) < 2:

@@ -1,2 +1,9 @@
 from .classify import Classify as Classify
+from .colorize import Colorize as Colorize
+from .detect_faster_rcnn import DetectFasterRCNN as DetectFasterRCNN
+from .detect_torchvision import DetectTorchvision as DetectTorchvision
+from .detect_yolo import DetectYolo as DetectYolo
 from .optim import Optim as Optim
+from .reconstruct import Reconstruct as Reconstruct
+from .segment import Segment as Segment
+from .task import Task as Task

@@ -1,22 +1,23 @@
 """Classification: one label a picture, softmax and cross-entropy."""
 
-import lightning.pytorch as lightning
+from collections.abc import Iterable
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vislab.data.batches import Batch
-from vislab.errors import NonFiniteLoss
+from vislab.explain.taps import tap
 from vislab.models.anatomy import Anatomy
-from vislab.tasks.narrow_convolutions import guard_narrow_convolutions
 from vislab.tasks.optim import Optim
 from vislab.tasks.strategy import Strategy, hold_still
+from vislab.tasks.task import Task
 
 
-class Classify(lightning.LightningModule):
+class Classify(Task):
     """A network that gives logits (N, K), the loss it is trained on and how it is updated."""
 
     def __init__(
@@ -29,42 +30,29 @@ class Classify(lightning.LightningModule):
         anatomy: Anatomy | None = None,
     ) -> None:
         """Take a network; with a `strategy` its `anatomy` too, which says what can be frozen."""
-        super().__init__()
+        super().__init__(model, optim)
         assert (strategy is None) == (anatomy is None), "a strategy needs the network's anatomy"
-        guard_narrow_convolutions(model)
-        self.model = model
         self.strategy, self.anatomy = strategy, anatomy
         self._frozen: set[str] | None = None  # not known before the first step
-        self.optim = optim or Optim()
         self.label_smoothing = label_smoothing
-        self.averaged: AveragedModel | None = None
-        if self.optim.ema > 0:
-            decay = get_ema_multi_avg_fn(self.optim.ema)  # type: ignore[no-untyped-call]
-            self.averaged = AveragedModel(model, multi_avg_fn=decay, use_buffers=True)
-            self.averaged.requires_grad_(False)
 
-    @property
-    def network(self) -> nn.Module:
-        """The network to test and to keep: the averaged one where there is one."""
-        return self.model if self.averaged is None else self.averaged.module
-
-    def training_step(self, batch: Batch, _step: int) -> dict[str, Tensor]:
-        """Return the loss, mean over the whole batch, and what the journal counts.
-
-        A process that holds n of the batch's N pictures returns its sum times W / N, so that the
-        mean over W processes, which is what is differentiated, is the mean over the batch.
-        Raises NonFiniteLoss before the weights are touched.
-        """
+    def training_step(self, batch: Batch, _step: int) -> dict[str, Any]:
+        """Return the cross-entropy and how many pictures are right."""
         logits = self.model(batch.images)
-        world = self.trainer.world_size
-        total = F.cross_entropy(
-            logits, batch.targets, label_smoothing=self.label_smoothing, reduction="sum"
-        )
-        loss = total * (world / batch.whole)
-        if not torch.isfinite(loss):
-            raise NonFiniteLoss(f"the loss became {loss.item()}")
+        loss = F.cross_entropy(logits, batch.targets, label_smoothing=self.label_smoothing)
         correct = (logits.detach().argmax(dim=1) == batch.labels).sum()
-        return {"loss": loss, "total": total.detach(), "correct": correct}
+        return self.step(loss, len(batch.images), batch.whole, accuracy=correct)
+
+    def scores(self, batches: Iterable[Batch]) -> dict[str, float]:
+        """Return the cross-entropy, without label smoothing, and the share that is right."""
+        loss, right, count = 0.0, 0, 0
+        with tap(self.network, []), torch.inference_mode():
+            for batch in batches:
+                logits = self.network(batch.images).float()
+                loss += self.losses(logits, batch).sum().item()
+                right += int((logits.argmax(dim=1) == batch.labels).sum())
+                count += len(batch.labels)
+        return {"loss": loss / max(count, 1), "accuracy": right / max(count, 1)}
 
     def before_step(self, progress: float) -> None:
         """Freeze what the strategy freezes at this share of the training."""
@@ -85,11 +73,6 @@ class Classify(lightning.LightningModule):
                 for name in self.anatomy.head.modules:
                     self.model.get_submodule(name).train(mode)
         return self
-
-    def after_step(self) -> None:
-        """Move the averaged weights; called after each step, before anything is saved."""
-        if self.averaged is not None:
-            self.averaged.update_parameters(self.model)
 
     def configure_optimizers(self) -> Optimizer:
         """Build the optimiser over what is trained, now or later in the training."""

@@ -1,5 +1,8 @@
 from .agreement import rounding as rounding
 from .agreement import rounding_dots as rounding_dots
+from .attention_grids import attention_grid as attention_grid
+from .boxes import Drawn as Drawn
+from .boxes import boxes_over_pictures as boxes_over_pictures
 from .charts import bars as bars
 from .charts import confusion_matrix as confusion_matrix
 from .charts import curves as curves
@@ -10,6 +13,10 @@ from .explanations import explanation as explanation
 from .explanations import over_picture as over_picture
 from .heat_maps import heat_map as heat_map
 from .histograms import histograms as histograms
+from .masks import VOID as VOID
+from .masks import class_colours as class_colours
+from .masks import coloured as coloured
+from .masks import mask_cases as mask_cases
 from .multiples import small_multiples as small_multiples
 from .overlays import evidence_over_pictures as evidence_over_pictures
 from .overlays import overlaid as overlaid

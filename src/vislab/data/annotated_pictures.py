@@ -1,0 +1,354 @@
+"""Annotated pictures ready to learn from: decoded to one size, their boxes and masks with them.
+
+A picture is shown whole: its longer side is made `size` pixels and the rest of the square is
+filled, so that nothing that was annotated is cut off. Where that square lies is kept, to bring
+boxes back to the pixels of the file.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+from PIL import Image
+
+from vislab.data import cache, catalogue, decode, shapes
+from vislab.data.annotations import VOID, Annotated, require_sound
+from vislab.data.formats import read_annotated
+from vislab.data.get import get
+from vislab.data.listing import SPLITS
+from vislab.data.mask_rendering import mask_of
+from vislab.data.normalisation import Normalisation, measured
+from vislab.data.pictures import SHAPES_COUNTS
+from vislab.errors import DataError, OptionError
+
+Wanted = Literal["boxes", "masks"]
+FILL = (124, 116, 104)  # around a picture that is not square: the mean of ImageNet's
+HIDDEN = 0.5  # squared radii; of a thing of which fewer pixels are seen a box tells too little
+
+
+@dataclass(frozen=True, eq=False)
+class AnnotatedSplit:
+    """One side of the split: N pictures by their rows."""
+
+    name: str
+    rows: Int[np.ndarray, " n"]
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True, eq=False)
+class AnnotatedPictures:
+    """N pictures of S×S pixels, the boxes of R things in them, and a class for each pixel.
+
+    Things of picture i are those from `starts[i]` up to `starts[i + 1]`. `masks` are there when
+    asked for; their class 0 is the background and `VOID` counts nowhere. `classes` are the things'
+    for boxes, and begin with the background for masks.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    size: int
+    pixels: UInt8[np.ndarray, "n s s 3"]
+    splits: UInt8[np.ndarray, " n"]
+    names: tuple[str, ...]
+    scales: Float[np.ndarray, " n"]  # pixels here for a pixel of the file
+    sizes: Int[np.ndarray, "n 2"]  # width and height of the file
+    starts: Int[np.ndarray, " m"]  # m = n + 1
+    corners: Float[np.ndarray, "r 4"]  # xyxy, pixels here
+    kinds: Int[np.ndarray, " r"]
+    crowd: Bool[np.ndarray, " r"]  # a group under one box; neither learned from nor scored,
+    difficult: Bool[np.ndarray, " r"]  # as what can hardly be told or seen
+    masks: UInt8[np.ndarray, "n s s 1"] | None
+    origin: str
+    official: bool
+    subset: str = "all"
+    notes: tuple[str, ...] = ()
+    as_before: Normalisation | None = None  # of the pictures a network was trained on before
+
+    def split(self, name: str) -> AnnotatedSplit:
+        """Return one side: train, val or test. A side may be empty."""
+        rows = np.flatnonzero(self.splits == SPLITS.index(name))
+        return AnnotatedSplit(name, rows, tuple(self.names[row] for row in rows))
+
+    @cached_property
+    def normalisation(self) -> Normalisation:
+        """What the pictures are normalised by: what a network was shown before, or measured."""
+        return self.as_before or measured(self.pixels, self.split("train").rows)
+
+    def normalised_by(
+        self, mean: tuple[float, ...], deviation: tuple[float, ...]
+    ) -> "AnnotatedPictures":
+        """Return the same pictures, normalised as a pre-trained network expects them."""
+        return replace(self, as_before=(mean, deviation))
+
+    def merged(self) -> "AnnotatedPictures":
+        """Return the same pictures with all things as one class, against the background."""
+        assert self.masks is not None, "pictures are opened with masks to be merged"
+        masks = np.asarray(self.masks)
+        masks = np.where(masks == VOID, masks, (masks > 0).astype(np.uint8))
+        return replace(self, classes=("background", "things"), masks=masks)
+
+    def things(self, row: int) -> slice:
+        """Return where the things of a picture stand in the columns."""
+        return slice(int(self.starts[row]), int(self.starts[row + 1]))
+
+    def corner(self, row: int) -> tuple[int, int]:
+        """Return left and top, in pixels, of the picture in its square."""
+        width, height = within(tuple(self.sizes[row]), self.size)
+        return (self.size - width) // 2, (self.size - height) // 2
+
+    def about(self) -> dict[str, Any]:
+        """Return what a report says of the data."""
+        sides = {side: self.split(side).rows for side in SPLITS}
+        return {
+            "name": self.name,
+            "classes": list(self.classes),
+            "size": self.size,
+            "counts": {side: len(rows) for side, rows in sides.items()},
+            "things": {
+                side: int((self.starts[rows + 1] - self.starts[rows]).sum())
+                for side, rows in sides.items()
+            },
+            "origin": self.origin,
+            "subset": self.subset,
+            "split": "came with the pictures" if self.official else "drawn, seed 0",
+            "notes": list(self.notes),
+        }
+
+
+def annotated(
+    where: str,
+    *,
+    wanted: Wanted,
+    size: int = 128,
+    limit: int | None = None,
+    validation: float = 0.0,
+    skip_bad: bool = False,
+) -> AnnotatedPictures:
+    """Open annotated pictures: a name of the catalogue, or a folder or zip of the user's.
+
+    `limit` takes the first so many training pictures, and as many of the others at most.
+    `validation` moves that share of the training pictures to validation when the set has none.
+    Raises DataError, with the files named, for annotations that cannot be learned from; with
+    `skip_bad` their pictures are left out instead.
+    """
+    if not 16 <= size <= 2048:
+        raise OptionError(f"--size {size} is out of range; pictures may be 16 to 2048 pixels wide")
+    if limit is not None and limit < 1:
+        raise OptionError(f"--limit {limit} leaves nothing to train on; use 1 or more")
+    name, _, level = where.partition(":")
+    if name == "shapes":
+        return _shapes(level or "medium", size, wanted, limit)
+    path, origin = Path(where).expanduser(), "own files"
+    if where in catalogue.names():
+        path, origin = get(where), "official files"
+    read = read_annotated(path, validation=validation)
+    read = require_sound(read, skip_bad=skip_bad)
+    if wanted == "boxes" and not len(read.things):
+        raise DataError(
+            f"{path} has masks and no boxes; `vislab data convert` draws boxes around masks, or "
+            "take a recipe that segments"
+        )
+    return _decoded(_first(read, limit), origin, size, wanted, limit)
+
+
+def within(size: tuple[int, ...], side: int) -> tuple[int, int]:
+    """Return width and height of a picture whose longer side is made `side`."""
+    width, height = int(size[0]), int(size[1])
+    longer = max(width, height)
+    return max(1, round(width * side / longer)), max(1, round(height * side / longer))
+
+
+def fit_whole(picture: Image.Image, side: int) -> UInt8[np.ndarray, "s s 3"]:
+    """Make the longer side `side` pixels, bicubic, and put the picture in the middle of a square.
+
+    What is left of the square is filled with one colour, the mean of ImageNet's pictures.
+    """
+    width, height = within(picture.size, side)
+    square = Image.new("RGB", (side, side), FILL)
+    small = picture.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0)
+    square.paste(small, ((side - width) // 2, (side - height) // 2))
+    return np.asarray(square)
+
+
+def fit_mask(mask: UInt8[np.ndarray, "h w"], side: int) -> UInt8[np.ndarray, "s s 1"]:
+    """Do the same with a mask: nearest neighbours, and `VOID` around."""
+    width, height = within((mask.shape[1], mask.shape[0]), side)
+    small = np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
+    square = np.full((side, side, 1), VOID, dtype=np.uint8)
+    left, top = (side - width) // 2, (side - height) // 2
+    square[top : top + height, left : left + width, 0] = small
+    return square
+
+
+def _first(read: Annotated, limit: int | None) -> Annotated:
+    if limit is None:
+        return read
+    return read.take(np.sort(np.concatenate([read.rows(side)[:limit] for side in SPLITS])))
+
+
+def _decoded(
+    read: Annotated, origin: str, size: int, wanted: Wanted, limit: int | None
+) -> AnnotatedPictures:
+    damaged: list[str] = []
+
+    def pictures() -> Iterator[UInt8[np.ndarray, "1 s s 3"]]:
+        for member in read.members:
+            try:
+                content = (read.root / member).read_bytes()
+                yield fit_whole(decode.decode(content, member, at_least=size), size)[None]
+            except (DataError, OSError) as error:
+                damaged.append(str(error))
+                yield np.zeros((1, size, size, 3), dtype=np.uint8)
+        if damaged:
+            raise DataError(
+                f"{len(damaged)} of {len(read)} pictures cannot be used (first: {damaged[0]}); "
+                f"`vislab data check {read.root}` lists all of them"
+            )
+
+    def masks() -> Iterator[UInt8[np.ndarray, "1 s s 1"]]:
+        for row in range(len(read)):
+            yield fit_mask(mask_of(read, row), size)[None]
+
+    about = {"decoder": decode.VERSION, "fit": "whole", "root": str(read.root.resolve()),
+             "files": cache.stamps(read.root, read.members)}  # fmt: skip
+    shape = (len(read), size, size)
+    scales = size / read.sizes.max(axis=1)
+    shifts = np.array(
+        [(size - np.array(within(tuple(one), size))) // 2 for one in read.sizes]
+    ).reshape(len(read), 2)
+    things = read.things
+    corners = things.corners * scales[things.picture, None]
+    corners = corners + np.tile(shifts[things.picture], (1, 2))
+    classes = read.classes
+    kept_masks = None
+    if wanted == "masks":
+        truth = {**about, "things": cache.digest(things.corners), "kinds": list(classes)}
+        if read.masks is not None:
+            truth["masks"] = cache.stamps(read.root, [m for m in read.masks if m is not None])
+        else:
+            classes = ("background", *classes)
+        kept_masks = cache.kept(f"{read.name}-masks", truth, (*shape, 1), masks)
+    return AnnotatedPictures(
+        name=read.name,
+        classes=classes,
+        size=size,
+        pixels=cache.kept(read.name, about, (*shape, 3), pictures),
+        splits=read.splits,
+        names=read.members,
+        scales=scales,
+        sizes=read.sizes,
+        starts=np.searchsorted(things.picture, np.arange(len(read) + 1)),
+        corners=np.clip(corners, 0, size).astype(np.float32),
+        kinds=things.kind,
+        crowd=things.crowd,
+        difficult=things.difficult,
+        masks=kept_masks,
+        origin=origin,
+        official=read.official,
+        subset="all" if limit is None else f"the first {limit}",
+        notes=read.notes,
+    )
+
+
+def _shapes(difficulty: str, size: int, wanted: Wanted, limit: int | None) -> AnnotatedPictures:
+    """Draw the offline world with its boxes, and its masks if they are wanted."""
+    starts = np.cumsum([0, *SHAPES_COUNTS.values()])
+    numbers = np.concatenate(
+        [
+            np.arange(first, first + min(limit or count, count))
+            for first, count in zip(starts, SHAPES_COUNTS.values(), strict=False)
+        ]
+    )
+    splits = (np.searchsorted(starts, numbers, side="right") - 1).astype(np.uint8)
+
+    def scenes() -> Iterator[shapes.Scenes]:
+        for begin in range(0, len(numbers), 250):
+            yield shapes.draw_scenes(numbers[begin : begin + 250], difficulty=difficulty)
+
+    about = {
+        "generator": shapes.GENERATOR_VERSION,
+        "difficulty": difficulty,
+        "rows": cache.digest(numbers),
+    }
+    shape = (len(numbers), size, size)
+    owners = cache.kept(
+        "shapes-owners",
+        {**about, "owners": 1},
+        (*shape, 1),
+        lambda: ((shapes.owners(part, size) + 1).astype(np.uint8)[..., None] for part in scenes()),
+    )
+    pixels = cache.kept(
+        "shapes", about, (*shape, 3), lambda: (shapes.render(part, size=size) for part in scenes())
+    )
+    tables = [_boxes_of(part, owners, begin * 250) for begin, part in enumerate(scenes())]
+    picture, corners, kinds, hidden = (
+        np.concatenate(column) for column in zip(*tables, strict=True)
+    )
+    masks = None
+    if wanted == "masks":
+        masks = cache.kept(
+            "shapes-masks",
+            {**about, "masks": 1},
+            (*shape, 1),
+            lambda: (_kinds_of(part, owners, n * 250) for n, part in enumerate(scenes())),
+        )
+    return AnnotatedPictures(
+        name="shapes" if difficulty == "medium" else f"shapes:{difficulty}",
+        classes=(("background",) if wanted == "masks" else ()) + tuple(shapes.CLASSES),
+        size=size,
+        pixels=pixels,
+        splits=splits,
+        names=tuple(map(str, numbers)),
+        scales=np.ones(len(numbers)),
+        sizes=np.full((len(numbers), 2), size),
+        starts=np.searchsorted(picture, np.arange(len(numbers) + 1)),
+        corners=corners.astype(np.float32),
+        kinds=kinds,
+        crowd=np.zeros(len(kinds), dtype=bool),
+        difficult=hidden,
+        masks=masks,
+        origin="generated",
+        official=True,
+        subset="all" if limit is None else f"the first {limit}",
+    )
+
+
+def _boxes_of(
+    scenes: shapes.Scenes, owners: UInt8[np.ndarray, "n s s 1"], begin: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return picture, corners, kind and whether it is mostly hidden, of each thing in sight."""
+    mine = owners[begin : begin + len(scenes), :, :, 0]
+    size = mine.shape[1]
+    slots = np.arange(1, scenes.kind.shape[1] + 1, dtype=np.uint8)
+    seen = mine[:, None] == slots[:, None, None]  # (n, M, S, S)
+    columns, rows = seen.any(axis=2), seen.any(axis=3)
+    scene, slot = np.nonzero(rows.any(axis=2))
+    columns, rows = columns[scene, slot], rows[scene, slot]
+    corners = np.stack(
+        [
+            columns.argmax(axis=1),
+            rows.argmax(axis=1),
+            size - columns[:, ::-1].argmax(axis=1),
+            size - rows[:, ::-1].argmax(axis=1),
+        ],
+        axis=1,
+    )
+    visible = seen.sum(axis=(2, 3))[scene, slot]
+    hidden = visible < HIDDEN * (scenes.radius[scene, slot] * size) ** 2
+    return scene + begin, corners, scenes.kind[scene, slot], hidden
+
+
+def _kinds_of(
+    scenes: shapes.Scenes, owners: UInt8[np.ndarray, "n s s 1"], begin: int
+) -> UInt8[np.ndarray, "m s s 1"]:
+    """Return the class of each pixel: 0 where no thing is seen, else its kind and one."""
+    mine = owners[begin : begin + len(scenes)].astype(np.int64)
+    kinds = np.pad(scenes.kind + 1, ((0, 0), (1, 0)))  # slot 0 is nobody
+    return kinds[np.arange(len(scenes))[:, None, None, None], mine].astype(np.uint8)

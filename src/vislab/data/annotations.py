@@ -1,0 +1,192 @@
+"""Annotated pictures: what things each shows, where they are, and which pixels are theirs.
+
+What was read from COCO, VOC, YOLO or a folder of masks comes to this one form. Nothing is decoded
+here. What is wrong with single annotations does not stop the reading: it is gathered, so that all
+of it can be told at once, before anything is trained.
+"""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+
+from vislab.data.listing import SPLITS
+from vislab.errors import DataError
+
+VOID = 255  # in a mask: belongs to no class, is neither learned from nor scored
+SHOWN = 3  # files that an error names
+
+
+class RunLengths(TypedDict):
+    """COCO's run-length code of one thing's pixels, column by column."""
+
+    size: list[int]  # height, width
+    counts: list[int] | str
+
+
+# Polygons of x and y in pixels, flat as COCO has them; a run-length code; or a box alone.
+Outline = tuple[tuple[float, ...], ...] | RunLengths | None
+
+
+@dataclass(frozen=True)
+class Flaw:
+    """One annotation, or one picture's annotations, that cannot be learned from."""
+
+    where: str  # the file and the place in it, as a person would look it up
+    what: str  # "its box lies outside the picture"
+    row: int | None  # the picture; None when it is not known
+
+
+@dataclass(frozen=True, eq=False)
+class Things:
+    """R things in N pictures, in columns, ordered by picture."""
+
+    picture: Int[np.ndarray, " r"]  # the row of the picture
+    corners: Float[np.ndarray, "r 4"]  # xyxy, pixels of the file; right and lower edge lie outside
+    kind: Int[np.ndarray, " r"]  # a place in the classes
+    crowd: Bool[np.ndarray, " r"]  # a group under one box: finding it is neither right nor wrong
+    difficult: Bool[np.ndarray, " r"]  # VOC's mark; treated as a crowd when scoring
+    outlines: tuple[Outline, ...]
+    where: tuple[str, ...]  # file and place in it
+
+    def __len__(self) -> int:
+        return len(self.picture)
+
+    def take(self, chosen: Int[np.ndarray, " m"] | Bool[np.ndarray, " r"]) -> "Things":
+        """Return these things only, in this order."""
+        rows = np.arange(len(self))[chosen]
+        return Things(
+            self.picture[rows],
+            self.corners[rows],
+            self.kind[rows],
+            self.crowd[rows],
+            self.difficult[rows],
+            tuple(self.outlines[row] for row in rows),
+            tuple(self.where[row] for row in rows),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Annotated:
+    """N pictures in a folder and what is in them.
+
+    `masks` are files with a class for each pixel, in place of things or beside them; where given,
+    `classes` counts from the background, 0. `binary_masks` says that 255 in them is the foreground
+    and not VOID. `official` says whether the split came with them.
+    """
+
+    name: str
+    form: str  # "coco", "voc", "yolo" or "masks"
+    root: Path
+    classes: tuple[str, ...]
+    members: tuple[str, ...]  # paths inside the root, with forward slashes
+    sizes: Int[np.ndarray, "n 2"]  # width, height: as the annotations count pixels
+    splits: UInt8[np.ndarray, " n"]  # places in SPLITS
+    things: Things
+    masks: tuple[str | None, ...] | None = None
+    binary_masks: bool = False
+    official: bool = False
+    flaws: tuple[Flaw, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def rows(self, split: str) -> Int[np.ndarray, " m"]:
+        """Return the row numbers of one side of the split, ascending."""
+        return np.flatnonzero(self.splits == SPLITS.index(split))
+
+    def take(self, rows: Int[np.ndarray, " m"]) -> "Annotated":
+        """Return these pictures, in this order, with their things."""
+        new_row = np.full(len(self), -1)
+        new_row[rows] = np.arange(len(rows))
+        kept = np.flatnonzero(new_row[self.things.picture] >= 0)
+        kept = kept[np.argsort(new_row[self.things.picture[kept]], kind="stable")]
+        things = self.things.take(kept)
+        return replace(
+            self,
+            members=tuple(self.members[row] for row in rows),
+            sizes=self.sizes[rows],
+            splits=self.splits[rows],
+            things=replace(things, picture=new_row[things.picture]),
+            masks=None if self.masks is None else tuple(self.masks[row] for row in rows),
+            flaws=(),
+        )
+
+
+def require_sound(annotated: Annotated, *, skip_bad: bool) -> Annotated:
+    """Return the annotations if none is flawed; with `skip_bad` less the pictures that are.
+
+    A picture one of whose things is flawed is left out whole: what it shows there would be learned
+    as background. Raises DataError naming the first files otherwise.
+    """
+    if not annotated.flaws:
+        return annotated
+    if not skip_bad:
+        first = "; ".join(f"{flaw.where}: {flaw.what}" for flaw in annotated.flaws[:SHOWN])
+        more = len(annotated.flaws) - SHOWN
+        raise DataError(
+            f"{len(annotated.flaws)} annotations of {annotated.root} cannot be used: {first}"
+            + (f"; and {more} more" if more > 0 else "")
+            + f". See all with `vislab data check {annotated.root}`, or leave these pictures out "
+            "with --skip-bad"
+        )
+    bad = {flaw.row for flaw in annotated.flaws}
+    kept = np.array([row for row in range(len(annotated)) if row not in bad], dtype=np.int64)
+    if not len(kept):
+        raise DataError(
+            f"every picture of {annotated.root} has an annotation that cannot be used; "
+            f"`vislab data check {annotated.root}` lists them"
+        )
+    left = annotated.take(kept)
+    note = f"{len(annotated) - len(kept)} pictures with flawed annotations were left out"
+    return replace(left, notes=(*annotated.notes, note))
+
+
+def no_things() -> Things:
+    """Return an empty table of things."""
+    nothing = np.zeros(0, dtype=np.int64)
+    return Things(
+        nothing, np.zeros((0, 4)), nothing, nothing.astype(bool), nothing.astype(bool), (), ()
+    )
+
+
+@dataclass
+class ThingsTable:
+    """Things while they are read, a row at a time."""
+
+    rows: list[tuple[int, tuple[float, float, float, float], int, bool, bool, Outline, str]] = (
+        field(default_factory=list)
+    )
+
+    def add(
+        self,
+        picture: int,
+        corners: tuple[float, float, float, float],
+        kind: int,
+        *,
+        where: str,
+        crowd: bool = False,
+        difficult: bool = False,
+        outline: Outline = None,
+    ) -> None:
+        """Add one thing."""
+        self.rows.append((picture, corners, kind, crowd, difficult, outline, where))
+
+    def finished(self) -> Things:
+        """Return the columns, ordered by picture."""
+        if not self.rows:
+            return no_things()
+        self.rows.sort(key=lambda row: row[0])
+        picture, corners, kind, crowd, difficult, outlines, where = zip(*self.rows, strict=True)
+        return Things(
+            np.array(picture, dtype=np.int64),
+            np.array(corners, dtype=np.float64),
+            np.array(kind, dtype=np.int64),
+            np.array(crowd, dtype=bool),
+            np.array(difficult, dtype=bool),
+            tuple(outlines),
+            tuple(where),
+        )

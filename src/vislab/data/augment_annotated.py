@@ -1,0 +1,124 @@
+"""Augmentation of whole batches that moves boxes and masks with the pictures.
+
+One window of each picture is cut, enlarged to the full side, mirrored and turned: pictures by
+bilinear interpolation, masks by the nearest pixel, boxes by arithmetic. As in augment_batch.py,
+all draws come from one generator for the whole batch, and no step loops over pictures.
+"""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Generator, Tensor
+
+from vislab.data.augment import Augment
+from vislab.data.augment_batch import crop_boxes, resize_boxes, turned
+from vislab.errors import OptionError
+
+MOVED = ("resized_crop", "flip", "turn", "colour", "cutout")  # what boxes and masks can follow
+IGNORED = -2  # less its kind: a thing that is neither learned from nor scored
+KEPT = 0.4  # a thing of whose box less than this share is left is neither learned nor scored
+
+
+@dataclass(frozen=True, eq=False)
+class Views:
+    """How each of N pictures is looked at."""
+
+    windows: Int[Tensor, "n 4"]  # top, left, height, width, in pixels
+    mirrored: Bool[Tensor, " n"]  # left to right, after cutting
+    turns: Int[Tensor, " n"]  # quarters of a circle, counter-clockwise, after mirroring
+
+
+def require_movable(augment: Augment) -> None:
+    """Raise OptionError for a step that boxes and masks cannot follow."""
+    for field in fields(augment):
+        if getattr(augment, field.name) and field.name not in (*MOVED, "magnitude"):
+            flag = field.name.replace("_", "-")
+            raise OptionError(
+                f"--augment.{flag} does not move boxes and masks; take one of "
+                + ", ".join(f"--augment.{name.replace('_', '-')}" for name in MOVED)
+            )
+
+
+def draw_views(
+    augment: Augment, count: int, side: int, generator: Generator, tile: int | None = None
+) -> Views:
+    """Draw how each of a batch is looked at; with `tile` as a window of so many pixels, its size.
+
+    A whole picture where neither `tile` nor `resized_crop` asks for less.
+    """
+    windows = torch.tensor([0, 0, side, side]).repeat(count, 1)
+    if tile is not None:
+        corner = torch.randint(0, side - tile + 1, (count, 2), generator=generator)
+        windows = torch.cat([corner, torch.full((count, 2), tile)], dim=1)
+    elif augment.resized_crop > 0:
+        windows = crop_boxes(augment.resized_crop, count, side, generator)
+    mirrored = torch.zeros(count, dtype=torch.bool)
+    if augment.flip:
+        mirrored = torch.rand(count, generator=generator) < 0.5
+    turns = torch.zeros(count, dtype=torch.int64)
+    if augment.turn:
+        turns = torch.randint(0, 4, (count,), generator=generator)
+    return Views(windows, mirrored, turns)
+
+
+def see_pictures(
+    source: UInt8[np.ndarray, "all s s 3"],
+    places: Int[np.ndarray, " n"],
+    views: Views,
+    side: int,
+) -> UInt8[Tensor, "n t t 3"]:
+    """Return the pictures as they are seen, T = `side` pixels wide."""
+    if bool((views.windows[:, 2:] == side).all()):
+        return see_masks(source, places, views, side)  # nothing to enlarge: pixels are copied
+    pixels = resize_boxes(source, places, views.windows, views.mirrored)
+    return turned(pixels, views.turns)
+
+
+def see_masks(
+    source: UInt8[np.ndarray, "all s s c"],
+    places: Int[np.ndarray, " n"],
+    views: Views,
+    side: int,
+) -> UInt8[Tensor, "n t t c"]:
+    """Return the masks as they are seen, T = `side` pixels wide: each the nearest pixel's."""
+    top, left, height, width = (column[:, None] for column in views.windows.numpy().T)
+    steps = np.arange(side) + 0.5
+    rows = top + (steps * height / side).astype(np.int64)  # (N, T)
+    columns = left + (steps * width / side).astype(np.int64)
+    mirrored = views.mirrored.numpy()
+    columns[mirrored] = columns[mirrored, ::-1]
+    seen = source[places[:, None, None], rows[:, :, None], columns[:, None, :]]
+    return turned(torch.from_numpy(np.ascontiguousarray(seen)), views.turns)
+
+
+def see_boxes(
+    corners: Float[Tensor, "n m 4"],
+    kinds: Int[Tensor, "n m"],
+    views: Views,
+    side: int,
+) -> tuple[Float[Tensor, "n m 4"], Int[Tensor, "n m"]]:
+    """Return boxes as they are seen, cut off at the borders, and their kinds.
+
+    A thing of which less than `KEPT` is left is ignored from then on.
+    """
+    top, left, height, width = views.windows.to(corners.dtype).T[:, :, None]
+    x1, y1, x2, y2 = corners.unbind(-1)  # (N, M) each
+    before = ((x2 - x1) * (y2 - y1) * (side / width) * (side / height)).clamp(min=1e-6)
+    x1, x2 = (x1 - left) * (side / width), (x2 - left) * (side / width)
+    y1, y2 = (y1 - top) * (side / height), (y2 - top) * (side / height)
+    mirrored = views.mirrored[:, None]
+    x1, x2 = torch.where(mirrored, side - x2, x1), torch.where(mirrored, side - x1, x2)
+    for quarters in (1, 2, 3):  # a quarter takes (x, y) to (y, side − x)
+        more = views.turns[:, None] >= quarters
+        x1, y1, x2, y2 = (
+            torch.where(more, y1, x1),
+            torch.where(more, side - x2, y1),
+            torch.where(more, y2, x2),
+            torch.where(more, side - x1, y2),
+        )
+    seen = torch.stack([x1, y1, x2, y2], dim=-1).clamp(0, side)
+    left_over = (seen[..., 2] - seen[..., 0]) * (seen[..., 3] - seen[..., 1])
+    cut = (kinds >= 0) & (left_over < KEPT * before)
+    return seen, torch.where(cut, IGNORED - kinds, kinds)

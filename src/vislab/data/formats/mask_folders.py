@@ -1,0 +1,274 @@
+"""Masks: a picture file whose pixels are the classes of another's.
+
+    images/1.jpg, masks/1.png                   other words for both, and train/, val/, test/ above
+    images/train/1.jpg, masks/train/1.png       or below
+    train/1.png, trainannot/1.png               or as one word, train_labels, train_masks
+    1.jpg, 1_mask.png                           or side by side, also with both
+
+In an indexed mask 0 is the background, 255 is void; in a binary one 0 is the background and 255, or
+1, the foreground. Which it is, the masks of the whole set decide. Class names come from
+`classes.txt` or a `*.names`, where a first name like "background" stands for 0.
+"""
+
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from jaxtyping import Int, UInt8
+from PIL import Image
+
+from vislab.data.annotations import VOID, Annotated
+from vislab.data.decode import hushed
+from vislab.data.formats.class_names import names_listed
+from vislab.data.formats.copies import Copies
+from vislab.data.formats.reading import Reading
+from vislab.data.formats.sizes import disagreement
+from vislab.data.formats.tree import Tree, side_of
+from vislab.data.listing import SPLITS
+from vislab.errors import DataError
+from vislab.progress import track
+from vislab.runs.writing import replacing, write_text
+
+BINARY = ("background", "foreground")
+NOTHING = ("background", "_background_", "void", "unlabeled", "unlabelled", "none", "other")
+SAMPLE = 50  # masks that decide whether a set is binary
+SMEARED = 0.1  # the share of pixels between black and white that smoothing may leave
+
+PICTURE_WORDS = ("images", "image", "imgs", "img", "pictures", "picture", "photos", "input")
+MASK_WORDS = (
+    "masks", "mask", "labels", "label", "annotations", "annotation", "annot", "gt", "groundtruth",
+    "ground_truth", "segmentations", "segmentation", "manual",
+)  # fmt: skip
+SUFFIX = re.compile(r"[_-](masks?|segmentation|seg|labels?|gt|groundtruth|annotation|manual)$")
+MASK_FILES = (".png", ".bmp", ".gif", ".tif", ".tiff")  # what keeps every pixel as it was
+
+Place = tuple[str, ...]  # where a picture and its mask would both be, were it not for the words
+
+
+def recognises(root: Path) -> bool:
+    """Say whether most of what looks like a mask under the folder, or in the zip, has a picture."""
+    pairs, lone = _paired(Tree(root))
+    return len(pairs) > len(lone)
+
+
+def read(root: Path, *, seed: int = 0) -> Annotated:
+    """Read pictures and masks; every mask is looked through once.
+
+    Raises DataError when no picture has one, or the class names are unreadable.
+    """
+    tree = Tree(root)
+    reading = Reading(tree)
+    pairs, lone = _paired(tree)
+    if not pairs:
+        raise DataError(f"{root} has no picture with a mask of the same name")
+    for mask in lone:
+        reading.flaw(mask, "its picture is missing", None)
+    all_masks = {*pairs.values(), *lone}
+    folders = {PurePosixPath(picture).parent for picture in pairs}
+    masks: list[str | None] = []
+    for picture in tree.pictures:
+        if PurePosixPath(picture).parent not in folders or picture in all_masks:
+            continue
+        row = reading.picture(picture, side_of(picture), picture)
+        masks.append(pairs.get(picture))
+        if masks[-1] is None:
+            reading.flaw(picture, "its mask is missing", row)
+    reading.measure()
+    names = names_listed(tree)
+    if names and names[0].lower() not in NOTHING:
+        names = (BINARY[0], *names)
+    several = names is not None and len(names) > 2
+    binary = not several and is_binary([root / mask for mask in pairs.values()])
+    known = 2 if binary else len(names) if names else VOID
+    highest = _look_through(reading, masks, known, binary)
+    if binary and (not names or len(names) != 2):
+        names = BINARY
+    elif not names:
+        names = (BINARY[0], *(f"class {kind}" for kind in range(1, highest + 1)))
+        reading.notes.append("no file names the classes; they are called by their numbers")
+    return reading.finished("masks", names, seed=seed, masks=tuple(masks), binary_masks=binary)
+
+
+def read_mask(path: Path, *, binary: bool | None = None) -> UInt8[np.ndarray, "h w"]:
+    """Return the class of every pixel, and VOID where there is none.
+
+    `binary` says that 255 is the foreground and becomes 1 (`Annotated.binary_masks`); without it
+    the other masks in the file's folder are looked at, which takes a while. Raises DataError for a
+    file that cannot be read, and for colours that are no indexes.
+    """
+    if binary is None:
+        found = [p for p in path.parent.iterdir() if p.suffix.lower() in MASK_FILES]
+        binary = is_binary(sorted(found))
+    values = _values(path)
+    return np.where(values == VOID, np.uint8(1), values) if binary else values
+
+
+def is_binary(masks: list[Path]) -> bool:
+    """Say whether 255 is the foreground in these masks: of 50 of them, evenly spaced.
+
+    It is when, next to nothing else, they hold 0 and 255. A few values between, left by smoothing,
+    do not make classes of them.
+    """
+    places = np.linspace(0, len(masks) - 1, min(len(masks), SAMPLE)).round().astype(int)
+    counts = np.zeros(256, dtype=np.int64)
+    for place in places:
+        try:
+            counts += np.bincount(_values(masks[place]).reshape(-1), minlength=256)
+        except DataError:
+            continue  # told as a flaw of that file
+    between = counts[1:VOID]
+    if not counts[VOID]:
+        return False  # 0 and 1 are indexes
+    if not between.any():
+        return True
+    smooth = np.count_nonzero(between) > 20
+    return bool(smooth and between.sum() < SMEARED * counts.sum())
+
+
+def _values(path: Path) -> UInt8[np.ndarray, "h w"]:
+    """Return what the file holds for each pixel. Raises DataError, with the reason alone."""
+    try:
+        with hushed(), Image.open(path) as picture:
+            picture.load()
+            mode = picture.mode
+            values = np.asarray(picture.convert("L") if mode == "1" else picture)
+    except Exception as error:  # Pillow raises nearly anything for a damaged file
+        raise DataError(f"the mask cannot be read: {path.name}: {error}") from error
+    if values.ndim == 3:
+        colours = values[..., : 1 if mode in ("LA", "PA", "La") else 3]
+        if (colours != colours[..., :1]).any():
+            raise DataError(f"the mask holds colours, not the numbers of classes: {path.name}")
+        values = colours[..., 0]
+    if not np.isfinite(values).all() or values.min() < 0 or values.max() > VOID:
+        raise DataError(f"the mask holds numbers beyond 0 to 255: {path.name}")
+    if (values != values.astype(np.uint8)).any():
+        raise DataError(f"the mask holds fractions: {path.name}")
+    return values.astype(np.uint8)
+
+
+def _look_through(reading: Reading, masks: list[str | None], known: int, binary: bool) -> int:
+    """Gather what is wrong with the masks and return the highest class."""
+    rows = [row for row, mask in enumerate(masks) if mask is not None]
+    root = reading.tree.root
+
+    def look(row: int) -> tuple[tuple[int, int], Int[np.ndarray, " v"]] | str:
+        try:
+            values = read_mask(root / str(masks[row]), binary=binary)
+        except DataError as error:
+            return str(error)
+        return (values.shape[1], values.shape[0]), np.flatnonzero(
+            np.bincount(values.reshape(-1), minlength=256)
+        )
+
+    highest = 0
+    with (
+        track(f"reading {reading.name}", total=len(rows), unit="masks") as advance,
+        ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool,
+    ):
+        for row, seen in zip(rows, pool.map(look, rows), strict=True):
+            advance(1)
+            where = str(masks[row])
+            if isinstance(seen, str):
+                reading.flaw(where, seen, row)
+                continue
+            size, values = seen
+            if row in reading.seen and (what := disagreement(reading.seen[row], size, "the mask")):
+                reading.flaw(where, what, row)
+            beyond = values[(values >= known) & (values != VOID)]
+            if len(beyond):
+                some = ", ".join(str(value) for value in beyond[:5])
+                more = ", ..." if len(beyond) > 5 else ""
+                what = f"the mask holds a class beyond the {known} that are known: {some}{more}"
+                reading.flaw(where, what, row)
+            highest = max(highest, *values[values != VOID].tolist(), 0)
+    return highest
+
+
+def _paired(tree: Tree) -> tuple[dict[str, str], list[str]]:
+    """Return the mask of each picture that has one, and what lies among masks without a picture."""
+    masks: dict[Place, str] = {}
+    for member in tree.pictures:
+        if member.lower().endswith(MASK_FILES):
+            for place in _mask_places(member):
+                masks.setdefault(place, member)
+    pairs: dict[str, str] = {}
+    used: set[str] = set()
+    for member in tree.pictures:
+        for place in _picture_places(member):
+            mask = masks.get(place)
+            if mask is not None and mask != member and mask not in used:
+                pairs[member] = mask
+                used.add(mask)
+                break
+    for mask in used & set(pairs):  # what is a mask is no picture of its own
+        used.discard(pairs.pop(mask))
+    among = {PurePosixPath(mask).parent for mask in used}
+    lone = [
+        member
+        for member in tree.pictures
+        if PurePosixPath(member).parent in among
+        and member not in used
+        and member not in pairs
+        and member.lower().endswith(MASK_FILES)
+        and any(len(place) == 4 or SUFFIX.search(place[-1]) for place in _mask_places(member))
+    ]
+    return pairs, lone
+
+
+def _mask_places(member: str) -> list[Place]:
+    path = PurePosixPath(member)
+    stem = path.stem.lower()
+    short = SUFFIX.sub("", stem)
+    folders = [folder.lower() for folder in path.parts[:-1]]
+    places: list[Place] = []
+    for index in range(len(folders) - 1, -1, -1):
+        word = _word(folders[index], MASK_WORDS)
+        if word is not None:
+            above, below = "/".join(folders[:index]), "/".join(folders[index + 1 :])
+            places += [(above, word, below, name) for name in dict.fromkeys((stem, short))]
+    if short != stem:
+        places.append(("/".join(folders), short))
+    return places
+
+
+def _picture_places(member: str) -> list[Place]:
+    path = PurePosixPath(member)
+    stem = path.stem.lower()
+    folders = [folder.lower() for folder in path.parts[:-1]]
+    places: list[Place] = []
+    for index in range(len(folders) - 1, -1, -1):
+        above, below = "/".join(folders[:index]), "/".join(folders[index + 1 :])
+        word = _word(folders[index], PICTURE_WORDS)
+        if word is not None:
+            places.append((above, word, below, stem))
+        places.append((above, folders[index], below, stem))
+    places.append(("/".join(folders), stem))
+    return places
+
+
+def _word(folder: str, words: tuple[str, ...]) -> str | None:
+    """Return what stands before one of the words in a folder's name: "train" of "train_masks"."""
+    for word in sorted(words, key=len, reverse=True):
+        if folder == word:
+            return ""
+        if folder.endswith(word) and (folder[-len(word) - 1] in "_- " or word == "annot"):
+            return folder[: -len(word)].rstrip("_- ")
+    return None
+
+
+def write(annotated: Annotated, into: Path) -> None:
+    """Write `images/SIDE`, `masks/SIDE` and `classes.txt`, which begins with the background."""
+    from vislab.data.mask_rendering import classes_of_masks, mask_of
+
+    copies = Copies(annotated)
+    for row in range(len(annotated)):
+        side = SPLITS[annotated.splits[row]]
+        copies.copy(row, into / "images" / side)
+        folder = into / "masks" / side
+        folder.mkdir(parents=True, exist_ok=True)
+        with replacing(folder / f"{copies.stem(row)}.png") as file:
+            Image.fromarray(mask_of(annotated, row)).save(file, format="PNG", optimize=True)
+    names = classes_of_masks(annotated)
+    write_text(into / "classes.txt", "".join(f"{name}\n" for name in names))

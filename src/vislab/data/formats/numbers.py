@@ -1,0 +1,84 @@
+"""Numbers and names out of files that anybody may have written."""
+
+import math
+import reprlib
+from collections.abc import Sequence
+
+_brief = reprlib.Repr()
+_brief.maxstring = 80
+FAR = 1e7  # pixels; nothing in a picture lies as far, and squares of it stay exact
+
+
+def whole(value: object) -> int | None:
+    """Return a whole number from JSON, or None; `true` is none, `3.0` is one."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if isinstance(value, float) and not value.is_integer():
+        return None
+    return int(value) if abs(value) < 2**53 else None
+
+
+def finite(values: object, count: int | None = None) -> tuple[float, ...] | None:
+    """Return a list of (so many) finite numbers from JSON as floats, or None."""
+    if not isinstance(values, list | tuple) or (count is not None and len(values) != count):
+        return None
+    out = []
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        if not -FAR < value < FAR:  # also NaN, infinity and what no float holds
+            return None
+        out.append(float(value))
+    return tuple(out)
+
+
+def number(text: str) -> float | None:
+    """Return a finite number from text as people write it, or None."""
+    if "_" in text:  # Python would read 1_0 as ten
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and abs(value) < FAR else None
+
+
+def class_name(text: str) -> str:
+    """Return a class's name on one line, with a mark for what cannot be printed."""
+    words = " ".join(text.split())
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in words)
+
+
+def shown(value: object) -> str:
+    """Return a value as an error shows it: short, whatever it is."""
+    short = _brief.repr(value)
+    return short if len(short) <= 90 else short[:87] + "..."
+
+
+def sound_box(
+    corners: Sequence[float], size: tuple[int, int]
+) -> tuple[tuple[float, float, float, float] | None, str]:
+    """Return a box, xyxy in pixels, and what is wrong with it; None where something is.
+
+    What sticks out by at most one pixel is cut off: annotators count from 0 and from 1. A size of
+    0 is one that is not known.
+    """
+    left, top, right, bottom = corners
+    told = f"({left:.6g}, {top:.6g}) to ({right:.6g}, {bottom:.6g})"
+    if not all(-FAR < value < FAR for value in corners):
+        return None, f"its box holds what is no number of pixels: {told}"
+    if right <= left or bottom <= top:
+        return None, f"its box is empty or inverted: {told}"
+    width, height = size
+    if not width or not height:
+        return (left, top, right, bottom), ""
+    told = f"{told} of {width}×{height} pixels"
+    if right <= 0 or bottom <= 0 or left >= width or top >= height:
+        return None, f"its box lies outside the picture: {told}"
+    if left < -1 or top < -1 or right > width + 1 or bottom > height + 1:
+        return None, f"its box sticks out of the picture: {told}"
+    # + 0.0 makes 0.0 of -0.0
+    return (
+        max(left, 0.0) + 0.0, max(top, 0.0) + 0.0, min(right, float(width)),
+        min(bottom, float(height)),
+    ), ""  # fmt: skip

@@ -1,0 +1,194 @@
+"""One annotated set while it is read: first its pictures, then their sizes, then the things.
+
+What is wrong is gathered here; nothing of it is raised.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from jaxtyping import UInt8
+
+from vislab.data.annotations import Annotated, Flaw, Outline, Things, ThingsTable
+from vislab.data.formats.numbers import shown, sound_box
+from vislab.data.formats.sizes import Size, disagreement, size_of
+from vislab.data.formats.tree import Tree
+from vislab.data.splits import TEST, TRAIN, VAL, draw_split
+from vislab.errors import DataError
+from vislab.progress import track
+
+
+class Reading:
+    """Rows of pictures, the things in them, and what is wrong."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
+        self.members: list[str] = []
+        self.sides: list[int | None] = []
+        self.sizes: list[tuple[int, int]] = []
+        self.seen: dict[int, Size] = {}
+        self.table = ThingsTable()
+        self.flaws: list[Flaw] = []
+        self.notes: list[str] = []
+        self._row_of: dict[str, int] = {}
+        self._stated: dict[int, tuple[str, tuple[int, int]]] = {}
+
+    def flaw(self, where: str, what: str, row: int | None) -> None:
+        """Take note of something wrong."""
+        self.flaws.append(Flaw(where, what, row))
+
+    def row_of(self, member: str) -> int | None:
+        """Return the row of a picture that was added, or None."""
+        return self._row_of.get(member)
+
+    def picture(
+        self, member: str, side: int | None, where: str, stated: tuple[int, int] | None = None
+    ) -> int:
+        """Add a picture and return its row; `stated` is the size that the annotation gives.
+
+        One that is not there, and one that was added before, get a row and a flaw.
+        """
+        row = len(self.members)
+        self.members.append(member)
+        self.sides.append(side)
+        self.sizes.append(stated or (0, 0))
+        if stated is not None:
+            self._stated[row] = (where, stated)
+        if member not in self.tree:
+            self.flaw(where, f"its picture is missing: {shown(member)}", row)
+        elif member in self._row_of:
+            self.flaw(where, f"its picture is named twice: {shown(member)}", row)
+            self.flaw(where, f"its picture is named twice: {shown(member)}", self._row_of[member])
+        else:
+            self._row_of[member] = row
+        return row
+
+    def measure(self) -> None:
+        """Read the size of every picture and hold what the annotations state against it."""
+        rows = [row for row, member in enumerate(self.members) if member in self.tree]
+
+        def look(row: int) -> Size | str:
+            try:
+                return size_of(self.tree.root / self.members[row])
+            except DataError as error:
+                return str(error)
+
+        with (
+            track(f"measuring {self.name}", total=len(rows), unit="pictures") as advance,
+            ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool,
+        ):
+            for row, size in zip(rows, pool.map(look, rows, chunksize=32), strict=True):
+                advance(1)
+                if isinstance(size, str):
+                    self.flaw(self.members[row], f"the picture cannot be read: {size}", row)
+                    continue
+                self.seen[row] = size
+                if row not in self._stated:
+                    self.sizes[row] = size.seen
+                    continue
+                where, stated = self._stated[row]
+                if what := disagreement(size, stated):
+                    self.flaw(where, what, row)
+        turned = sum(size.turned for size in self.seen.values())
+        if turned:
+            self.notes.append(
+                f"{turned} pictures are turned by their EXIF note; their annotations are taken to "
+                "count the turned picture"
+            )
+
+    @property
+    def name(self) -> str:
+        """The name of the set: its folder's."""
+        return self.tree.root.resolve().name
+
+    def thing(
+        self,
+        row: int,
+        corners: tuple[float, float, float, float],
+        kind: int,
+        where: str,
+        *,
+        crowd: bool = False,
+        difficult: bool = False,
+        outline: Outline = None,
+    ) -> None:
+        """Add a thing, its box in xyxy and pixels, or take note of what is wrong with the box."""
+        box, what = sound_box(corners, self.sizes[row])
+        if box is None:
+            self.flaw(where, what, row)
+            return
+        self.table.add(
+            row, box, kind, where=where, crowd=crowd, difficult=difficult, outline=outline
+        )
+
+    def finished(
+        self,
+        form: str,
+        classes: tuple[str, ...],
+        *,
+        seed: int,
+        masks: tuple[str | None, ...] | None = None,
+        binary_masks: bool = False,
+    ) -> Annotated:
+        """Return what was read, with the split that came or one that is drawn."""
+        if not self.members:
+            raise DataError(f"{self.tree.root} has no picture with annotations in the form {form}")
+        things = self._once(self.table.finished())
+        splits, official = self._split(seed)
+        return Annotated(
+            name=self.name,
+            form=form,
+            root=self.tree.root,
+            classes=classes,
+            members=tuple(self.members),
+            sizes=np.array(self.sizes, dtype=np.int64),
+            splits=splits,
+            things=things,
+            masks=masks,
+            binary_masks=binary_masks,
+            official=official,
+            flaws=tuple(self.flaws),
+            notes=tuple(self.notes),
+        )
+
+    def _once(self, things: Things) -> Things:
+        """Return the things less those that stand there twice, each of which is a flaw."""
+        if not len(things):
+            return things
+        keys = np.column_stack([things.picture, things.kind, things.corners])
+        _, first, which = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+        which = which.reshape(-1)  # numpy 2.0 alone gives it a second axis
+        again = np.flatnonzero(first[which] != np.arange(len(things)))
+        for row in again:
+            self.flaw(
+                things.where[row],
+                f"it stands there twice: {things.where[first[which[row]]]}",
+                int(things.picture[row]),
+            )
+        kept = np.ones(len(things), dtype=bool)
+        kept[again] = False
+        return things.take(kept) if len(again) else things
+
+    def _split(self, seed: int) -> tuple[UInt8[np.ndarray, " n"], bool]:
+        known = {side for side in self.sides if side is not None}
+        whole = len(known) > 1 and None not in self.sides
+        if whole:
+            sides = np.array(self.sides, dtype=np.uint8)
+            if known == {TRAIN, VAL}:
+                sides[sides == VAL] = TEST
+                self.notes.append("no test side came with the set; its val side is used to test on")
+            return sides, True
+        if len(known) > 1:
+            loose = self.sides.count(None)
+            self.notes.append(
+                f"{loose} pictures belong to no side of the split that came with the set, so that "
+                "one was drawn instead: 20 % to test on"
+            )
+        else:
+            self.notes.append("no split came with the set; one was drawn: 20 % to test on")
+        # In the order of the names, which does not depend on the order in an annotation file.
+        order = np.array(sorted(range(len(self.members)), key=self.members.__getitem__))
+        drawn = np.zeros(len(order), dtype=np.uint8)
+        labels = np.zeros(len(order), dtype=np.int64)
+        drawn[order] = draw_split(labels, shares=(0.8, 0.0, 0.2), seed=seed)
+        return drawn, False

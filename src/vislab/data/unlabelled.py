@@ -1,0 +1,53 @@
+"""Pictures for tasks that ask for no labels: all of a folder or a zip, wherever they lie."""
+
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from vislab.data.folders import files_of, is_picture, name_of
+from vislab.data.listing import Listing
+from vislab.data.splits import draw_split, side_called
+from vislab.errors import DataError
+
+
+def list_unlabelled(path: Path, *, seed: int = 0) -> Listing:
+    """List all pictures as of one class.
+
+    Folders called train, val and test split them, and then what lies beside those is left out and
+    said; otherwise a split is drawn. Raises DataError when there are no pictures.
+    """
+    if not path.exists():
+        raise DataError(f"there is no folder or zip at {path}")
+    sources, files = files_of(path)
+    rows = [(source, member) for source, member in files if is_picture(member)]
+    if not rows:
+        raise DataError(f"{path} holds no pictures")
+    sides = [_side(sources[source], member) for source, member in rows]
+    notes: tuple[str, ...] = ()
+    official = {0, 2} <= set(sides)
+    if official:
+        kept = [place for place, side in enumerate(sides) if side is not None]
+        if len(kept) < len(rows):
+            notes = (f"{len(rows) - len(kept)} pictures lie outside train, val and test",)
+        rows, splits = [rows[p] for p in kept], np.array([sides[p] for p in kept], dtype=np.uint8)
+    else:
+        splits = draw_split(np.zeros(len(rows), dtype=np.int64), seed=seed)
+    return Listing(
+        name=name_of(path),
+        classes=("picture",),
+        sources=sources,
+        source_of=np.array([source for source, _ in rows], dtype=np.uint8),
+        members=tuple(member for _, member in rows),
+        labels=np.zeros(len(rows), dtype=np.int64),
+        splits=splits,
+        official=official,
+        notes=notes,
+    )
+
+
+def _side(source: Path, member: str) -> int | None:
+    """Return the side that the first folder, or the archive, is named after."""
+    parts = PurePosixPath(member).parts
+    names = [*([source.stem] if source.is_file() else []), *parts[:-1]]
+    found = (side_called(name) for name in names)
+    return next((side for side in found if side is not None), None)

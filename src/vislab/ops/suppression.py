@@ -1,0 +1,62 @@
+"""Non-maximum suppression over a whole batch: of boxes that overlap, the best one stays."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torchvision.ops import batched_nms
+
+
+class Found(NamedTuple):
+    """What was found in a batch: R boxes, by picture and then from the best score down."""
+
+    picture: Int[Tensor, " r"]
+    boxes: Float[Tensor, "r 4"]  # xyxy, pixels
+    kinds: Int[Tensor, " r"]
+    scores: Float[Tensor, " r"]
+
+    def of(self, picture: int) -> "Found":
+        """Return what was found in one picture."""
+        mine = self.picture == picture
+        return Found(self.picture[mine], self.boxes[mine], self.kinds[mine], self.scores[mine])
+
+
+def suppress(
+    boxes: Float[Tensor, "n p 4"],
+    scores: Float[Tensor, "n p"],
+    kinds: Int[Tensor, "n p"],
+    *,
+    least: float,
+    overlap: float,
+    most: int,
+) -> Found:
+    """Return each picture's boxes with a score of `least` or more that none of its kind covers.
+
+    A box goes when one of its kind and picture with a higher score overlaps it by more than
+    `overlap` (intersection over union); of the others the best `most` of a picture stay.
+    """
+    n = len(scores)
+    row, place = torch.nonzero((scores >= least) & scores.isfinite(), as_tuple=True)
+    boxes, scores, kinds = boxes[row, place], scores[row, place], kinds[row, place]
+    groups = row * (int(kinds.max()) + 1 if len(kinds) else 1) + kinds
+    kept = batched_nms(boxes.float(), scores.float(), groups, overlap)  # best first
+    kept = kept[row[kept].argsort(stable=True)]
+    row = row[kept]
+    first = torch.searchsorted(row, torch.arange(n, device=row.device))
+    rank = torch.arange(len(row), device=row.device) - first[row]
+    kept, row = kept[rank < most], row[rank < most]
+    return Found(row, boxes[kept], kinds[kept], scores[kept])
+
+
+def padded(found: Found, pictures: int) -> tuple[Float[Tensor, "n m 4"], Float[Tensor, "n m"]]:
+    """Return boxes and scores by picture; rows beyond a picture's last have the score −∞."""
+    counts = torch.bincount(found.picture, minlength=pictures)
+    most = max(1, int(counts.max()) if len(counts) else 1)
+    first = counts.cumsum(0) - counts
+    place = torch.arange(len(found.picture), device=counts.device) - first[found.picture]
+    boxes = found.boxes.new_zeros(pictures, most, 4)
+    scores = found.scores.new_full((pictures, most), -torch.inf)
+    boxes[found.picture, place] = found.boxes
+    scores[found.picture, place] = found.scores
+    return boxes, scores

@@ -1,0 +1,118 @@
+"""The single-stage detector: a grid of cells, nine anchors in each."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from vislab import models, tasks
+from vislab.data.augment import Augment
+from vislab.lab.recipe import Recipe
+from vislab.runs.claims import claim
+from vislab.runs.references import Protocol, course
+from vislab.tasks.optim import Optim
+
+if TYPE_CHECKING:
+    from vislab.lab.bench import Lab
+
+COURSE = Protocol(
+    data="voc2007", train=2501, test=2510, size=224, network="mobilenet_v2", augmentation="none",
+    optimiser="sgd 0.05", batch=10, epochs=50, metric="map50",
+)  # fmt: skip
+SOURCE = "EECS 498/598, A5; boxes of score 0.8 and more"
+
+
+@dataclass(frozen=True)
+class DetectYolo(Recipe):
+    """Find and name things with a single-stage detector, and see step by step how it does.
+
+    A backbone by name makes a grid of cells; each says what is in it, and for nine anchors whether
+    a thing is there and how its box differs. The data is a folder with boxes (VOC, COCO or YOLO
+    annotations, see `vislab data check FOLDER`) or the offline world. Average precision is given as
+    VOC 2007, VOC 2010 and COCO count it, and as the course did.
+
+    Source: EECS 498/598, assignment 5.
+
+    Question: The course keeps only boxes with a score of 0.8 and more, and then computes average
+    precision. Can that raise it, lower it, or neither?
+    Look at: Step by step: how many boxes see the same thing before suppression?
+    Look at: Errors by type: does it miss things, misplace them, or misname them?
+    Exercise: A grid of 7×7 cells has nine anchors each. How many boxes are scored in a picture?
+    Answer: 441
+    Exercise: With 20 classes that belong to the cell, how many channels has the head's last layer?
+    Answer: 65
+    """
+
+    group = "Dense prediction and detection"
+
+    data: str = "shapes"
+    """A folder with boxes, a set of the catalogue, or the offline world."""
+    limit: int | None = 2000
+    """Training pictures, the first so many; None takes all."""
+    size: int = 112
+    """Pixels that the longer side of a picture is made; a multiple of the stride."""
+    stride: int = 16
+    """Pixels of a cell."""
+    backbone: str = "efficientnet-lite0"
+    """A network by name; see `vislab models`."""
+    pretrained: bool = True
+    """Begin the backbone from ImageNet's weights, with its batch normalisation frozen."""
+    hidden: int = 256
+    """Channels of the head."""
+    dropout: float = 0.1
+    """In the head."""
+    optim: Optim = field(
+        default_factory=lambda: Optim(
+            "adamw", lr=2e-3, weight_decay=1e-2, schedule="one-cycle", clip=10.0
+        )
+    )
+    batch: int = 16
+    """Pictures in a step."""
+    epochs: int = 20
+    """Times through the training pictures."""
+    augment: Augment = field(default_factory=lambda: Augment(flip=True, colour=0.2))
+    """What training pictures go through; boxes follow."""
+    skip_bad: bool = False
+    """Leave out pictures whose annotations cannot be used, in place of refusing them all."""
+
+    references = (course("test/map50 above 0.8", 0.131, SOURCE, protocol=COURSE),)
+    claims = (
+        claim("cutting at a score of 0.8 lowers average precision",
+              "points lost by the cut at 0.8", at_least=1e-4),
+    )  # fmt: skip
+    quick = {"limit": 300, "epochs": 8, "size": 96, "data": "shapes:easy"}
+    course_protocol = {
+        "data": "voc2007", "limit": None, "size": 224, "stride": 32, "epochs": 50, "batch": 10,
+        "backbone": "torchvision:mobilenet_v2", "augment": Augment(), "dropout": 0.3,
+        "hidden": 128, "optim": Optim("sgd", lr=5e-2),
+    }  # fmt: skip
+    smoke = {
+        "limit": 6, "epochs": 1, "size": 32, "batch": 3, "backbone": "convnet",
+        "pretrained": False, "hidden": 8, "stride": 8,
+    }  # fmt: skip
+
+    def run(self, lab: "Lab") -> None:
+        """Train, test, and show the steps."""
+        from vislab.lab.detecting import judge_detection
+        from vislab.lab.detection_steps import show_steps
+
+        pictures = lab.annotated(
+            self.data, wanted="boxes", size=self.size, limit=self.limit, validation=0.1,
+            skip_bad=self.skip_bad,
+        )  # fmt: skip
+        network: Any = models.create(
+            "yolo", classes=len(pictures.classes), backbone=self.backbone,
+            pretrained=self.pretrained, stride=self.stride, hidden=self.hidden,
+            dropout=self.dropout,
+        )  # fmt: skip
+        shown = network.preprocessing
+        if shown is not None:
+            pictures = pictures.normalised_by(shown.mean, shown.deviation)
+        task = tasks.DetectYolo(network, self.optim, frozen_norm=self.pretrained)
+        lab.fit(task, pictures, epochs=self.epochs, batch=self.batch, augment=self.augment)
+        judge_detection(lab, task, pictures, split="train", examine=False)
+        judge_detection(lab, task, pictures)
+        found = lab.run.result.metrics
+        lab.record(
+            "points lost by the cut at 0.8",
+            100 * (found["test/map50, suppression 0.3"] - found["test/map50 above 0.8"]),
+        )
+        show_steps(lab, task.network, pictures)

@@ -1,0 +1,160 @@
+"""Detection in two stages, trained together."""
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from vislab.data.annotated_batches import AnnotatedBatch
+from vislab.data.augment_annotated import IGNORED
+from vislab.errors import OptionError
+from vislab.explain.taps import tap
+from vislab.losses.faster_rcnn import box_loss, proposal_loss
+from vislab.models.faster_rcnn import WEIGHTS, FasterRCNN, Proposals
+from vislab.ops.box_codings import encode_rcnn
+from vislab.ops.boxes import pairwise_iou
+from vislab.ops.matching import IGNORED as NOT_LEARNED
+from vislab.ops.matching import NEGATIVE, match, sample_balanced
+from vislab.tasks.detecting import average_precision_of, still_norms
+from vislab.tasks.optim import Optim
+from vislab.tasks.task import Task
+
+ANCHORS_DRAWN, ANCHORS_SHARE = 256, 0.5  # of a picture, and how many at most have a thing
+BOXES_DRAWN, BOXES_SHARE = 64, 0.25
+
+
+class DetectFasterRCNN(Task):
+    """A `models.FasterRCNN` and the losses of its two stages.
+
+    `scales` are sizes that batches are resized to, one drawn for each batch, as a share of theirs.
+    """
+
+    score: ClassVar[str] = "map50"
+    answers: ClassVar[str] = "boxes"
+
+    def __init__(
+        self,
+        model: FasterRCNN,
+        optim: Optim | None = None,
+        *,
+        frozen_norm: bool = False,
+        scales: tuple[float, ...] = (1.0,),
+    ) -> None:
+        super().__init__(model, optim)
+        if not scales or min(scales) <= 0:
+            raise OptionError(f"--scales {' '.join(map(str, scales))} must be above 0")
+        self.classes = model.classes
+        self.frozen_norm, self.scales = frozen_norm, scales
+
+    def train(self, mode: bool = True) -> "DetectFasterRCNN":
+        """Set training mode; frozen normalisation stays in eval mode."""
+        super().train(mode)
+        if self.frozen_norm and isinstance(self.model, FasterRCNN):
+            still_norms(self.model.backbone)
+        return self
+
+    def training_step(self, batch: AnnotatedBatch, _step: int) -> dict[str, Any]:
+        """Return the loss and its four parts.
+
+        What is drawn comes from torch's own generator, which the bench seeds for each step.
+        """
+        model = self.model
+        assert isinstance(model, FasterRCNN)
+        images, boxes = self.rescaled(batch)
+        size = (images.shape[2], images.shape[3])
+        generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
+        maps = model.backbone(images)
+        proposals = model.propose(maps)
+        has, drawn, target = learn_anchors(proposals, boxes, batch.kinds, generator)
+        first = proposal_loss(
+            proposals.objectness.float(), proposals.offsets.float(),
+            drawn=drawn, has=has, target=target,
+        )  # fmt: skip
+        chosen, scores = model.selected(proposals, size)
+        picture, learned, truth, wanted = learn_boxes(
+            chosen, scores, boxes, batch.kinds, model.classes, generator
+        )
+        kinds, offsets = model.judge(maps, learned, picture)
+        second = box_loss(
+            kinds.float(), None if offsets is None else offsets.float(), truth=truth, target=wanted
+        )
+        count = len(images)
+        parts = {
+            "proposal kind": first.kind, "proposal place": first.place,
+            "box kind": second.kind, "box place": second.place,
+        }  # fmt: skip
+        sums = {f"{name} loss": part.detach() * count for name, part in parts.items()}
+        return self.step(torch.stack(list(parts.values())).sum(), count, batch.whole, **sums)
+
+    def rescaled(self, batch: AnnotatedBatch) -> tuple[Tensor, Tensor]:
+        """Return pictures and boxes at a scale that is drawn for the batch."""
+        scale = self.scales[int(torch.randint(len(self.scales), ()))]
+        if scale == 1:
+            return batch.images, batch.boxes
+        side = max(32, round(batch.images.shape[2] * scale / 32) * 32)
+        images = F.interpolate(batch.images, size=(side, side), mode="bilinear", antialias=True)
+        return images, batch.boxes * (side / batch.images.shape[2])
+
+    def scores(self, batches: Iterable[AnnotatedBatch]) -> dict[str, float]:
+        """Return the mean average precision at an overlap of one half."""
+        with tap(self.network, []), torch.inference_mode():
+            return {"map50": average_precision_of(self.network, batches, self.classes)}
+
+
+def learn_anchors(
+    proposals: Proposals,
+    boxes: Float[Tensor, "n r 4"],
+    kinds: Int[Tensor, "n r"],
+    generator: torch.Generator,
+) -> tuple[Bool[Tensor, "n a"], Bool[Tensor, "n a"], Float[Tensor, "m 4"]]:
+    """Return which anchors have a thing, which are learned from, and the offsets of both.
+
+    Section 3.1.2 and 3.1.3: overlaps of 0.7 and 0.3. Anchors on ignored things are not learned.
+    """
+    matched = match(
+        pairwise_iou(proposals.anchors, boxes),
+        positive=0.7,
+        negative=0.3,
+        allow_low_quality=True,
+        real=kinds >= 0,
+    )
+    ignored = kinds <= IGNORED
+    if ignored.any():
+        unsure = ((pairwise_iou(proposals.anchors, boxes) > 0.3) & ignored[:, None]).any(dim=2)
+        matched = torch.where(unsure & (matched == NEGATIVE), NOT_LEARNED, matched)
+    drawn = sample_balanced(matched, ANCHORS_DRAWN, ANCHORS_SHARE, generator)
+    has = matched >= 0
+    picture, anchor = torch.nonzero(drawn & has, as_tuple=True)
+    target = encode_rcnn(boxes[picture, matched[picture, anchor]], proposals.anchors[anchor])
+    return has, drawn, target
+
+
+def learn_boxes(
+    chosen: Float[Tensor, "n p 4"],
+    scores: Float[Tensor, "n p"],
+    boxes: Float[Tensor, "n r 4"],
+    kinds: Int[Tensor, "n r"],
+    classes: int,
+    generator: torch.Generator,
+) -> tuple[Int[Tensor, " m"], Float[Tensor, "m 4"], Int[Tensor, " m"], Float[Tensor, "m 4"]]:
+    """Return the boxes to learn from: picture, corners, class (or `classes`), and offsets.
+
+    The true boxes stand among the proposals, so that there is something to learn at the start.
+    """
+    real = kinds >= 0
+    offered = torch.cat([chosen, boxes], dim=1)
+    there = torch.cat([scores > -torch.inf, real], dim=1)
+    overlap = pairwise_iou(offered, boxes)
+    matched = match(overlap, positive=0.5, negative=0.5, allow_low_quality=False, real=real)
+    ignored = ((overlap > 0.5) & (kinds <= IGNORED)[:, None]).any(dim=2) & (matched == NEGATIVE)
+    matched = torch.where(there & ~ignored, matched, NOT_LEARNED)
+    drawn = sample_balanced(matched, BOXES_DRAWN, BOXES_SHARE, generator)
+    picture, place = torch.nonzero(drawn, as_tuple=True)
+    thing = matched[picture, place]
+    learned, mine = offered[picture, place], thing.clamp(min=0)
+    truth = torch.where(thing >= 0, kinds[picture, mine], classes)
+    target = encode_rcnn(boxes[picture, mine], learned, weights=WEIGHTS)
+    return picture, learned, truth, target

@@ -1,0 +1,82 @@
+"""Detection in one stage: the cells' answers are learned where the things' centres lie."""
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from vislab.data.annotated_batches import AnnotatedBatch
+from vislab.data.augment_annotated import IGNORED
+from vislab.explain.taps import tap
+from vislab.losses.yolo import yolo_loss
+from vislab.models.yolo import Yolo
+from vislab.ops.boxes import pairwise_iou
+from vislab.ops.matching import IGNORED as NOT_LEARNED
+from vislab.ops.matching import NEGATIVE, yolo_assignment
+from vislab.tasks.detecting import average_precision_of, still_norms
+from vislab.tasks.optim import Optim
+from vislab.tasks.task import Task
+
+
+class DetectYolo(Task):
+    """A `models.Yolo` and the loss of its three parts.
+
+    With `frozen_norm`, batch normalisation of the backbone keeps the averages it came with, as is
+    usual for pre-trained backbones and small batches.
+    """
+
+    score: ClassVar[str] = "map50"
+    answers: ClassVar[str] = "boxes"
+
+    def __init__(
+        self, model: Yolo, optim: Optim | None = None, *, frozen_norm: bool = False
+    ) -> None:
+        super().__init__(model, optim)
+        self.classes = model.classes
+        self.frozen_norm = frozen_norm
+
+    def train(self, mode: bool = True) -> "DetectYolo":
+        """Set training mode; frozen normalisation stays in eval mode."""
+        super().train(mode)
+        if self.frozen_norm and isinstance(self.model, Yolo):
+            still_norms(self.model.backbone)
+        return self
+
+    def training_step(self, batch: AnnotatedBatch, _step: int) -> dict[str, Any]:
+        """Return the loss and its parts."""
+        model: nn.Module = self.model
+        assert isinstance(model, Yolo)
+        answer = model(batch.images)
+        anchors = model.anchors(answer)
+        assigned = assign(batch, anchors, model.stride)
+        parts = yolo_loss(
+            answer.confidence.float(),
+            answer.offsets.float(),
+            answer.kinds.float(),
+            assigned=assigned,
+            boxes=batch.boxes,
+            truth=batch.kinds.clamp(min=0),
+            anchors=anchors,
+            stride=model.stride,
+        )
+        count = len(batch.images)
+        sums = {f"{name} loss": part.detach() * count for name, part in parts._asdict().items()}
+        loss = parts.confidence + parts.place + parts.kind
+        return self.step(loss, count, batch.whole, **sums)
+
+    def scores(self, batches: Iterable[AnnotatedBatch]) -> dict[str, float]:
+        """Return the mean average precision at an overlap of one half."""
+        with tap(self.network, []), torch.inference_mode():
+            return {"map50": average_precision_of(self.network, batches, self.classes)}
+
+
+def assign(batch: AnnotatedBatch, anchors: Tensor, stride: int) -> Tensor:
+    """Return for each anchor its thing; those that see an ignored thing are not learned."""
+    assigned = yolo_assignment(batch.boxes, batch.kinds >= 0, anchors, stride=stride)
+    ignored = batch.kinds <= IGNORED
+    if ignored.any():
+        overlap = pairwise_iou(anchors.flatten(0, 2), batch.boxes)  # (N, A, R)
+        unsure = ((overlap > 0.2) & ignored[:, None]).any(dim=2).view(assigned.shape)
+        assigned = torch.where(unsure & (assigned == NEGATIVE), NOT_LEARNED, assigned)
+    return assigned

@@ -1,0 +1,128 @@
+"""Annotated sets written by hand for the tests, in each form, of small pictures."""
+
+import json
+
+import numpy as np
+from PIL import Image
+
+from vislab.data.annotations import Annotated, ThingsTable
+
+SIZE = (40, 30)  # width, height
+
+
+def picture(path, size=SIZE, seed=0, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng([seed, *path.name.encode()]).integers(
+        0, 256, (size[1], size[0], 3), dtype=np.uint8
+    )
+    Image.fromarray(pixels).save(path, **options)
+    return path
+
+
+def turned(orientation=6):
+    note = Image.Exif()
+    note[0x0112] = orientation
+    return note
+
+
+def coco(root, annotations, images=None, categories=("cat", "dog"), file="annotations.json"):
+    """Write a COCO file; without `images`, of one picture, `1.png`, which is drawn too."""
+    if images is None:
+        picture(root / "images" / "1.png")
+        images = [{"id": 1, "file_name": "1.png", "width": 40, "height": 30}]
+    if categories and isinstance(categories[0], str):
+        categories = [{"id": 10 * n, "name": name} for n, name in enumerate(categories, 1)]
+    told = {"images": images, "annotations": annotations, "categories": categories}
+    (root / file).parent.mkdir(parents=True, exist_ok=True)
+    (root / file).write_text(json.dumps(told))
+    return root
+
+
+def thing(box=(1, 2, 10, 12), category=10, image=1, **more):
+    return {"id": 7, "image_id": image, "category_id": category, "bbox": list(box), **more}
+
+
+def voc_object(name="cat", box=(1, 1, 10, 10), more=""):
+    edges = "".join(
+        f"<{edge}>{value}</{edge}>"
+        for edge, value in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True)
+    )
+    return f"<object><name>{name}</name>{more}<bndbox>{edges}</bndbox></object>"
+
+
+def voc(root, stem="1", things="", size=SIZE, filename=None, draw=True):
+    if draw:
+        picture(root / "JPEGImages" / f"{stem}.png")
+    width, height = size
+    file = root / "Annotations" / f"{stem}.xml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(
+        f"<annotation><filename>{filename or stem + '.png'}</filename><size><width>{width}</width>"
+        f"<height>{height}</height><depth>3</depth></size>{things}</annotation>"
+    )
+    return root
+
+
+def yolo(root, lines, stem="1", side="", draw=True):
+    if draw:
+        picture(root / "images" / side / f"{stem}.png")
+    file = root / "labels" / side / f"{stem}.txt"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(f"{line}\n" for line in lines))
+    return root
+
+
+def mask(path, values, mode="L"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(np.asarray(values, dtype=np.uint8))
+    if mode == "P":
+        image.putpalette([value for value in range(256) for _ in range(3)])
+    image.save(path)
+    return path
+
+
+def whats(annotated):
+    return [flaw.what for flaw in annotated.flaws]
+
+
+def table(annotated):
+    """Return the things by picture's name, class, flags and box, sorted: what a form keeps."""
+    things = annotated.things
+    return sorted(
+        (
+            annotated.members[row].rsplit("/", 1)[-1].rsplit(".", 1)[0],
+            annotated.classes[kind],
+            bool(crowd),
+            bool(difficult),
+            tuple(corners),
+        )
+        for row, kind, crowd, difficult, corners in zip(
+            things.picture.tolist(),
+            things.kind.tolist(),
+            things.crowd,
+            things.difficult,
+            things.corners.round(6).tolist(),
+            strict=True,
+        )
+    )
+
+
+def made(root, things, *, pictures=3, classes=("cat", "dog"), splits=None, form="coco", **more):
+    """Return a set in memory; its pictures are drawn. Things are (row, corners, kind, options)."""
+    for row in range(pictures):
+        picture(root / f"{row}.png", (SIZE[0] + row, SIZE[1]))
+    rows = ThingsTable()
+    for number, (row, corners, kind, options) in enumerate(things):
+        rows.add(row, tuple(map(float, corners)), kind, where=f"thing {number}", **options)
+    return Annotated(
+        name="made",
+        form=form,
+        root=root,
+        classes=classes,
+        members=tuple(f"{row}.png" for row in range(pictures)),
+        sizes=np.array([[SIZE[0] + row, SIZE[1]] for row in range(pictures)]),
+        splits=np.array(splits or [0] * (pictures - 1) + [2], dtype=np.uint8),
+        things=rows.finished(),
+        official=True,
+        **more,
+    )
