@@ -41,10 +41,8 @@ def lab(tmp_path):
 
 def transformer(seed):
     torch.manual_seed(seed)
-    made = models.create(
-        "timm:vit_tiny_patch16_224", classes=10, pretrained=False, size=SIZE, **VIT
-    )
-    return made.eval()
+    name = "timm:vit_tiny_patch16_224"
+    return models.create(name, classes=10, pretrained=False, size=SIZE, **VIT).eval()
 
 
 class Windows(nn.Module):
@@ -252,13 +250,11 @@ def test_attention_stands_beside_the_grad_cam_of_a_convolutional_network(lab, pi
     assert rows[0][1].startswith(f"{result.metrics[name]:z.2f} (")
     assert result.chance[name] == 0.0
     assert -1 <= result.metrics[name] <= 1
-    for network, maps in (("cnn", ["Grad-CAM"]), ("timm:looks", ["rollout", "Grad-CAM"])):
-        table = next(
-            t["title"] for t in result.tables if t["title"] == f"maps of {network}, scored"
-        )
-        assert table
-        with next((lab.run.path / "tables").glob(f"*{network[-5:]}*scored*")).open() as file:
-            assert [row[0] for row in csv.reader(file)][1:] == [*maps, *attending.CHANCE]
+    for table, maps in (
+        ("maps-of-cnn-scored", ["Grad-CAM"]),
+        ("maps-of-timm-looks-scored", ["rollout", "Grad-CAM"]),
+    ):
+        assert [row[0] for row in read(lab, table)[1:]] == [*maps, *attending.CHANCE]
     assert not any("stands for" in note for note in result.notes)
 
 

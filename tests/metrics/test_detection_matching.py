@@ -76,6 +76,13 @@ def test_the_rules_part_where_the_best_thing_is_taken():
     assert judge_by_coco(detections, truth, 0.5).thing.tolist() == [0, 1]
 
 
+def test_of_two_things_overlapped_alike_voc_takes_the_first_and_coco_the_last():
+    """The detection reaches over half of each: 5 of 15."""
+    truth, detections = there((0, (0, 10)), (0, (10, 20))), found((0, (5, 15), 0.9))
+    assert judge_by_voc(detections, truth, 0.3).thing.tolist() == [0]
+    assert judge_by_coco(detections, truth, 0.3).thing.tolist() == [1]
+
+
 @BOTH
 def test_what_lies_in_a_crowd_is_neither_right_nor_wrong_and_any_number_may(judge):
     """A crowd over 100: by IoU no detection would reach it. A real thing in it is still found."""

@@ -100,7 +100,7 @@ class AnnotatedPictures:
 
     def corner(self, row: int) -> tuple[int, int]:
         """Return left and top, in pixels, of the picture in its square."""
-        width, height = within(tuple(self.sizes[row]), self.size)
+        width, height = within(tuple(self.sizes[row].tolist()), self.size)
         return (self.size - width) // 2, (self.size - height) // 2
 
     def about(self) -> dict[str, Any]:
@@ -221,7 +221,7 @@ def _decoded(
     shape = (len(read), size, size)
     scales = size / read.sizes.max(axis=1)
     shifts = np.array(
-        [(size - np.array(within(tuple(one), size))) // 2 for one in read.sizes]
+        [(size - np.array(within(tuple(one.tolist()), size))) // 2 for one in read.sizes]
     ).reshape(len(read), 2)
     things = read.things
     corners = things.corners * scales[things.picture, None]

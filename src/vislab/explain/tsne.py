@@ -123,7 +123,7 @@ class Repulsion:
         if (nodes, step) != (self.nodes, self.step):
             self.nodes, self.step = nodes, step
             self.power, self.push, self.own = kernels(nodes, step)
-        where, weights = around((points - low) / step, nodes)
+        where, weights = around((points - low) / step + 1, nodes)
         begins = np.arange(0, 16 * len(points) + 1, 16, dtype=np.int32)
         parts = (weights.numpy().ravel(), where.int().numpy().ravel(), begins)
         spread = csr_array(parts, (len(points), nodes**2))
@@ -184,7 +184,7 @@ def around(
 ) -> tuple[Int[Tensor, "n 16"], Float[Tensor, "n 16"]]:
     """Return the 16 nodes about each point and what a cubic spline makes of their coefficients."""
     first = where.floor().clamp_(1, nodes - 3)
-    t = where - first  # between 0 and 1, but at the edge
+    t = where - first  # between 0 and 1
     rest = 1 - t
     ways = torch.stack(
         [

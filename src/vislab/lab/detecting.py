@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from jaxtyping import Int
 from torch import nn
 
 from vislab.data.annotated_batches import annotated_in_order
@@ -15,6 +14,7 @@ from vislab.explain.taps import tap
 from vislab.metrics.coco_map import coco_map
 from vislab.metrics.detection import AveragePrecision, average_precision
 from vislab.metrics.detection_errors import LABELS, MISSED, errors_of
+from vislab.metrics.detection_interval import mean_interval
 from vislab.metrics.detection_matching import Detections, Truth
 from vislab.progress import track
 from vislab.runs import figures
@@ -29,7 +29,6 @@ COURSE_CUT = 0.8  # the course keeps boxes with this score or more, and only the
 COURSE_OVERLAP = 0.3  # of its suppression
 SURE = 0.5  # boxes that are drawn, and whose errors are counted
 SHOWN = 6  # pictures of boxes
-DRAWS = 200  # of the bootstrap
 COLOURS = {
     "right": GREEN, "localisation": ORANGE, "class": PURPLE, "duplicate": FAINT, "both": VERMILLION,
     "background": VERMILLION, "missed": BLUE,
@@ -49,30 +48,9 @@ class Detected:
         """Return it over the whole split; see `metrics.average_precision`."""
         return average_precision(self.found, self.truth, len(self.classes), **options)
 
-    def interval(self, *, draws: int = DRAWS, seed: int = 0) -> tuple[float, float]:
+    def interval(self) -> tuple[float, float]:
         """Return the 95 % interval of the mean average precision over drawing pictures again."""
-        rng = np.random.default_rng(seed)
-        means = []
-        for _ in range(draws):
-            drawn = rng.integers(0, self.pictures, self.pictures)
-            found, truth = _repeated(self.found, drawn), _repeated(self.truth, drawn)
-            means.append(average_precision(found, truth, len(self.classes)).mean)
-        low, high = np.nanquantile(means, (0.025, 0.975))
-        return float(low), float(high)
-
-
-def _repeated(columns: Any, drawn: Int[np.ndarray, " n"]) -> Any:
-    """Return the rows of pictures as they were drawn, each draw as a picture of its own."""
-    order = np.argsort(columns.picture, kind="stable")
-    picture = columns.picture[order]
-    starts, stops = (np.searchsorted(picture, drawn, side=side) for side in ("left", "right"))
-    counts = stops - starts
-    offsets = np.arange(counts.sum()) - np.repeat(counts.cumsum() - counts, counts)
-    rows = order[np.repeat(starts, counts) + offsets]
-    taken = {
-        name: value[rows] for name, value in vars(columns).items() if isinstance(value, np.ndarray)
-    }
-    return type(columns)(**{**taken, "picture": np.repeat(np.arange(len(drawn)), counts)})
+        return mean_interval(self.found, self.truth, len(self.classes), self.pictures)
 
 
 def detected(
@@ -230,7 +208,9 @@ def _mixed(one: Detected, errors: Any) -> list[int]:
     np.add.at(wrong, one.truth.picture[errors.missed], 1)
     order = np.argsort(-wrong, kind="stable")
     half = SHOWN // 2
-    return [*order[:half], *order[::-1][: max(0, min(SHOWN, one.pictures) - half)][::-1]]
+    best = order[::-1][: max(0, min(SHOWN, one.pictures) - half)]
+    chosen: list[int] = [*order[:half].tolist(), *best[::-1].tolist()]
+    return chosen
 
 
 def boxes_figure(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 LEAST = 0.1  # of the scores that are shown before suppression
 CROWDED = 80  # boxes that are drawn before suppression, at most
+SURE, FEW = 0.3, 20  # scores of the last step, and how many at most
 
 
 def show_steps(lab: "Lab", network: Any, pictures: AnnotatedPictures, *, place: int = 0) -> None:
@@ -91,7 +92,7 @@ def _yolo_steps(network: Yolo, one: AnnotatedBatch, pictures: AnnotatedPictures)
     assigned = assign(one, anchors, network.stride)[0]
     size = (one.images.shape[2], one.images.shape[3])
     crowd = network.found(answer, size, least=LEAST, overlap=1.0, most=CROWDED)
-    final = network.found(answer, size, least=LEAST)
+    final = network.found(answer, size, least=SURE, most=FEW)
     mine = anchors[assigned >= 0]
     crowded = _found(crowd, pictures, VERMILLION, named=False)
     return [
@@ -112,7 +113,7 @@ def _rcnn_steps(network: FasterRCNN, one: AnnotatedBatch, pictures: AnnotatedPic
     has, _, _ = learn_anchors(proposals, one.boxes, one.kinds, torch.Generator().manual_seed(0))
     best = network.selected(proposals, size, overlap=1.0)[0][0, :CROWDED]
     kept, scores = network.selected(proposals, size)
-    final = network.decided(maps, kept, scores, size, least=LEAST)
+    final = network.decided(maps, kept, scores, size, least=SURE, most=FEW)
     few = kept[0, : CROWDED // 4]
     mine = proposals.anchors[has[0]]
     return [

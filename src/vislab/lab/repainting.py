@@ -142,6 +142,16 @@ def compare_repainted(lab: "Lab", found: Mapping[str, Repainted]) -> None:
             )
         )  # fmt: skip
     first = next(iter(found.values()))
+    lab.show(
+        "networks compared",
+        figures.bars(
+            list(found),
+            [float(one.psnr.mean()) for one in found.values()],
+            intervals=[bootstrap(one.psnr)[1] for one in found.values()],
+            unit="dB",
+        ),
+        caption="Peak signal-to-noise ratio of test pictures, with 95 % intervals.",
+    )
     lab.table(
         "networks compared",
         ("network", "PSNR, dB", "95 % interval", "behind", "95 % interval of that",

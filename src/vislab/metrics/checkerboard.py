@@ -1,9 +1,9 @@
 """How much of a checkerboard a map has: what upsampling by transposed convolutions may leave.
 
 Odena et al. 2016, doi:10.23915/distill.00003, show the pattern and give no number. Here is one. Of
-each row x of N pixels (the last left out if N is odd), with its mean m and a Hann window h, let
+each row x of N pixels (the last left out if N is odd), with a Hann window h, let
 
-    P(k) = |Σ_n h_n (x_n − m) exp(−2πi k n / N)|² / (Σ_n h_n)²
+    P(k) = |Σ_n h_n x_n exp(−2πi k n / N)|² / (Σ_n h_n)²
 
 be averaged over the rows. A pattern that changes with every pixel lies at k = N/2 and has there the
 square of its amplitude; the window spreads it to N/2 − 1. Noise has as much at k as at its
@@ -50,7 +50,7 @@ def _power(maps: Tensor) -> tuple[Tensor, Tensor]:
     even = maps.shape[2] // 2 * 2
     rows = maps[:, :, :even]
     window = torch.hann_window(even, dtype=maps.dtype, device=maps.device)
-    waves = torch.fft.rfft((rows - rows.mean(dim=2, keepdim=True)) * window)
+    waves = torch.fft.rfft(rows * window)
     power = (waves.abs() / window.sum()).square().mean(dim=1)  # (N, even/2 + 1)
     farthest = max(2, even // 8)
     last = even // 2

@@ -31,12 +31,13 @@ class DenseAutoencoder(nn.Module):
         )
         self.decode = nn.Sequential(nn.Linear(code, hidden), nn.ReLU(), nn.Linear(hidden, pixels))
 
-    def forward(self, images: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n 3 s s"]:
+    def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
         """Return the pictures again. Raises OptionError for another size."""
-        if images.shape[2] != self.side:
+        height, width = images.shape[2:]
+        if not height == width == self.side:
             raise OptionError(
-                f"this autoencoder was built for pictures of {self.side} pixels, got "
-                f"{images.shape[2]}; build it with side={images.shape[2]}"
+                f"this autoencoder was built for pictures of {self.side}×{self.side} pixels, got "
+                f"{height}×{width}; build it with side=, or resize them"
             )
         flat: Tensor = self.decode(self.encode(images))
         return flat.view(len(images), self.channels, self.side, self.side)

@@ -44,11 +44,12 @@ class Backbone(nn.Module):
         self.network = create(name, classes=2, pretrained=pretrained)
         self.preprocessing = getattr(self.network, "preprocessing", None)
         last, self.channels, later = _look(self.network, name, stride)
-        for path, module in list(self.network.named_modules()):
-            if module in later:
-                parent, _, child = path.rpartition(".")
-                setattr(self.network.get_submodule(parent), child, nn.Identity())
+        for parent in list(self.network.modules()):
+            for child, module in list(parent.named_children()):
+                if module in later:
+                    setattr(parent, child, nn.Identity())
         last.register_forward_hook(_stop)
+        _require_all_used(self, name, CELLS * stride)
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c i j"]:
         """Return the maps."""
@@ -57,6 +58,24 @@ class Backbone(nn.Module):
         except Reached as reached:
             return reached.maps
         raise AssertionError("the network ended before its maps were reached")
+
+
+def _require_all_used(backbone: Backbone, name: str, side: int) -> None:
+    """Raise OptionError where the maps do not depend on all of what is left.
+
+    A vision transformer has maps once, before they become tokens: its patches, and nothing learned.
+    """
+    mode = backbone.training
+    maps = backbone.eval()(torch.zeros(1, 3, side, side))
+    backbone.train(mode)
+    weights = dict(backbone.named_parameters())
+    slopes = torch.autograd.grad(maps.sum(), list(weights.values()), allow_unused=True)
+    unused = [path for path, slope in zip(weights, slopes, strict=True) if slope is None]
+    if unused:
+        raise OptionError(
+            f"{name} has maps only where {unused[0].removeprefix('network.')} is not used yet; "
+            "take a network that keeps places to its end, such as efficientnet-lite0"
+        )
 
 
 def _look(network: nn.Module, name: str, stride: int) -> tuple[nn.Module, int, set[nn.Module]]:

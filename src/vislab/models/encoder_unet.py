@@ -9,37 +9,46 @@ from typing import Any
 import timm
 import torch
 from jaxtyping import Float
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vislab.errors import OptionError
+from vislab.errors import DataError, OptionError
+from vislab.models import from_timm
+from vislab.models.hub import reaching_the_hub
+from vislab.models.preprocessing import Preprocessing
 from vislab.models.unet import two_convolutions
 
 WIDTHS = (16, 32, 64, 128, 256)  # of the decoder, from full size down
+TRIED = 64  # pixels: the side of the picture that an encoder is tried with
 
 
 class EncoderUNet(nn.Module):
-    """(N, 3, H, W) to class scores (N, K, H, W) over `encoder`, a name of timm's."""
+    """(N, 3, H, W) to class scores (N, K, H, W) over `encoder`, a name of timm's.
+
+    `preprocessing` says what pre-trained weights were shown. Raises OptionError for a network that
+    does not give its maps, or takes pictures of one size only; DataError where weights cannot be
+    fetched.
+    """
+
+    preprocessing: Preprocessing | None
 
     def __init__(
         self, *, classes: int, encoder: str = "resnet18", pretrained: bool = False
     ) -> None:
         super().__init__()
-        options: dict[str, Any] = {"features_only": True, "pretrained": pretrained}
-        try:
-            self.encoder = timm.create_model(encoder, **options)
-        except (RuntimeError, ValueError, AttributeError) as error:
-            raise OptionError(
-                f"timm has no network {encoder!r} that gives its maps ({error}); "
-                "resnet18 and efficientnet_b0 do"
-            ) from error
-        channels: list[int] = list(self.encoder.feature_info.channels())  # type: ignore[union-attr, operator]
-        widths = WIDTHS[1 : len(channels)]
-        deep = [channels[-1], *reversed(widths)]
+        self.encoder, channels = _encoder(encoder)
+        self.preprocessing = None
+        if pretrained:
+            self.encoder = _trained(encoder)
+            self.preprocessing = from_timm.preprocessing(encoder)
+        deepest = len(WIDTHS) - 1
+        widths = [WIDTHS[min(level, deepest)] for level in range(1, len(channels))]
+        befores = [channels[-1], *reversed(widths[1:])]
         self.up = nn.ModuleList(
             two_convolutions(below + skip, outer)
             for below, skip, outer in zip(
-                deep, reversed(channels[:-1]), reversed(widths), strict=False
+                befores, reversed(channels[:-1]), reversed(widths), strict=True
             )
         )
         self.last = two_convolutions(widths[0], WIDTHS[0])
@@ -54,3 +63,33 @@ class EncoderUNet(nn.Module):
         maps = self.last(F.interpolate(maps, size=images.shape[2:], mode="nearest"))
         scores: Tensor = self.head(maps)
         return scores
+
+
+def _encoder(name: str) -> tuple[nn.Module, list[int]]:
+    """Return a network with fresh weights that gives its maps, and how many channels they have."""
+    try:
+        encoder: Any = timm.create_model(name, features_only=True, pretrained=False)
+        channels = [int(count) for count in encoder.feature_info.channels()]
+        with torch.no_grad():
+            maps = encoder.eval()(torch.zeros(1, 3, TRIED, TRIED))
+    except (RuntimeError, ValueError, AttributeError, AssertionError, TypeError) as error:
+        raise OptionError(
+            f"timm has no network {name!r} that gives maps of pictures of any size ({error}); "
+            "resnet18 and efficientnet_b0 do"
+        ) from error
+    if len(channels) < 2 or [one.shape[1] for one in maps] != channels:
+        raise OptionError(
+            f"timm's {name!r} does not give maps (N, C, H, W) of several sizes; resnet18 and "
+            "efficientnet_b0 do"
+        )
+    found: nn.Module = encoder.train()
+    return found, channels
+
+
+def _trained(name: str) -> nn.Module:
+    try:
+        with reaching_the_hub():
+            found: nn.Module = timm.create_model(name, features_only=True, pretrained=True)
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise DataError(f"the weights of timm:{name} cannot be fetched ({error})") from error
+    return found

@@ -17,6 +17,7 @@ from torchvision.ops import roi_align
 from vislab.models.backbone import Backbone
 from vislab.ops.anchors import anchor_grid, shapes_of
 from vislab.ops.box_codings import decode_rcnn
+from vislab.ops.boxes import pairwise_iou
 from vislab.ops.suppression import Found, padded, suppress
 
 WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # of the second stage's offsets: about one over their deviation
@@ -162,13 +163,40 @@ class FasterRCNN(nn.Module):
         logits, offsets = self.judge(maps, boxes.reshape(-1, 4), picture)
         shares = logits.float().softmax(dim=1)[:, :-1].view(n, p, self.classes)
         shares = shares.masked_fill((scores == -torch.inf)[..., None], 0.0)
-        wide = boxes[:, :, None].expand(n, p, self.classes, 4)
-        if offsets is not None:
-            wide = decode_rcnn(offsets.float().view(wide.shape), wide, weights=WEIGHTS)
-            limits = wide.new_tensor([size[1], size[0], size[1], size[0]])
-            wide = torch.minimum(wide.clamp(min=0), limits)
+        wide = self._moved(boxes, offsets, size)
         kinds = torch.arange(self.classes, device=boxes.device).expand(shares.shape)
         return suppress(
             wide.flatten(1, 2), shares.flatten(1), kinds.flatten(1),
             least=least, overlap=overlap, most=most,
         )  # fmt: skip
+
+    def origin_of(
+        self, image: Float[Tensor, "1 3 h w"], box: Float[Tensor, " 4"], kind: int
+    ) -> Float[Tensor, " 4"]:
+        """Return the proposal that became this box of this class, or the one most like it."""
+        maps = self.backbone(image)
+        size = (image.shape[2], image.shape[3])
+        boxes, scores = self.selected(self.propose(maps), size)
+        picture = torch.zeros(boxes.shape[1], dtype=torch.int64, device=boxes.device)
+        _, offsets = self.judge(maps, boxes[0], picture)
+        moved = self._moved(boxes, offsets, size)[0, :, kind]
+        overlap = pairwise_iou(moved, box[None].to(moved))[:, 0]
+        return boxes[0, overlap.masked_fill(scores[0] == -torch.inf, -1.0).argmax()]
+
+    def scores_from(
+        self, images: Float[Tensor, "n 3 h w"], origin: Float[Tensor, " 4"]
+    ) -> Float[Tensor, "n l"]:
+        """Return the logits that the second stage gives one proposal, the last for "nothing"."""
+        picture = torch.arange(len(images), device=images.device)
+        return self.judge(self.backbone(images), origin.expand(len(images), 4), picture)[0]
+
+    def _moved(
+        self, boxes: Float[Tensor, "n p 4"], offsets: Tensor | None, size: tuple[int, int]
+    ) -> Float[Tensor, "n p k 4"]:
+        """Return where each class would have the proposals."""
+        wide = boxes[:, :, None].expand(*boxes.shape[:2], self.classes, 4)
+        if offsets is None:
+            return wide
+        wide = decode_rcnn(offsets.float().view(wide.shape), wide, weights=WEIGHTS)
+        limits = wide.new_tensor([size[1], size[0], size[1], size[0]])
+        return torch.minimum(wide.clamp(min=0), limits)

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vislab.errors import pick
+from vislab.errors import OptionError, pick
 
 WIDENING = (1, 2, 4, 8, 8)
 Size = tuple[int, int]
@@ -78,6 +78,11 @@ class SegNet(nn.Module):
         convolutions: Sequence[int] = (2, 2, 2),
     ) -> None:
         super().__init__()
+        if not 1 <= len(convolutions) <= len(WIDENING):
+            raise OptionError(
+                f"SegNet with {len(convolutions)} stages of convolutions is not known; take 1 to "
+                f"{len(WIDENING)}"
+            )
         widths = [width * wider for wider in WIDENING[: len(convolutions)]]
         befores = [3, *widths]
         self.down = nn.ModuleList(
@@ -124,7 +129,7 @@ def convolved(inner: int, outer: int, count: int) -> nn.Sequential:
 
 
 def first_growth(network: SegNet) -> Callable[[Tensor], Tensor]:
-    """Return the first thing a network grows with, as a function of maps alone.
+    """Return how a network grows maps to full size, as a function of maps alone.
 
     Maxima are taken to lie in the upper left, so that the ways can be looked at side by side.
     """

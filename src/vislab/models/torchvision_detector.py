@@ -36,7 +36,6 @@ class TorchvisionFasterRCNN(nn.Module):
         body: Any = Backbone(backbone, stride=stride, pretrained=pretrained)
         self.preprocessing = body.preprocessing
         body.out_channels = body.channels
-        self.backbone = body
         sides = tuple(scale * stride for scale in scales)
         self.detector = Detector(
             body,
@@ -49,6 +48,12 @@ class TorchvisionFasterRCNN(nn.Module):
             box_roi_pool=MultiScaleRoIAlign(["0"], output_size=7, sampling_ratio=2),
             **options,
         )
+
+    @property
+    def backbone(self) -> nn.Module:
+        """What gives the maps; it has one place, so that its weights are kept once."""
+        found: nn.Module = self.detector.backbone
+        return found
 
     def losses(
         self, images: Float[Tensor, "n 3 s s"], boxes: list[Tensor], kinds: list[Tensor]

@@ -9,13 +9,14 @@ the cell, whichever anchor is chosen.
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vislab.models.backbone import Backbone
 from vislab.ops.anchors import anchor_grid
 from vislab.ops.box_codings import decode_yolo
+from vislab.ops.boxes import pairwise_iou
 from vislab.ops.suppression import Found, suppress
 
 # Widths and heights in cells.
@@ -95,13 +96,36 @@ class Yolo(nn.Module):
         most: int = 100,
     ) -> Found:
         """Return the boxes that an answer means, in pictures of this height and width."""
-        boxes = decode_yolo(answer.offsets.float(), self.anchors(answer), stride=self.stride)
+        boxes = self._boxes(answer, size)
         probability, kinds = F.softmax(answer.kinds.float(), dim=-1).max(dim=-1)  # (N, I, J)
         scores = answer.confidence.float().sigmoid() * probability[..., None]
-        limits = boxes.new_tensor([size[1], size[0], size[1], size[0]])
-        boxes = torch.minimum(boxes.clamp(min=0), limits)
         kinds = kinds[..., None].expand(scores.shape)
         return suppress(
             boxes.flatten(1, 3), scores.flatten(1), kinds.flatten(1),
             least=least, overlap=overlap, most=most,
         )  # fmt: skip
+
+    def origin_of(
+        self, image: Float[Tensor, "1 3 h w"], box: Float[Tensor, " 4"], _kind: int
+    ) -> Int[Tensor, " 3"]:
+        """Return the row, the column and the anchor that say this box, or the one most like it."""
+        boxes = self._boxes(self(image), (image.shape[2], image.shape[3]))[0]
+        best = int(pairwise_iou(boxes.flatten(0, 2), box[None].to(boxes)).argmax())
+        row, column, anchor = torch.unravel_index(torch.tensor(best), boxes.shape[:3])
+        return torch.stack([row, column, anchor])
+
+    def scores_from(
+        self, images: Float[Tensor, "n 3 h w"], origin: Int[Tensor, " 3"]
+    ) -> Float[Tensor, "n l"]:
+        """Return the logarithms of an anchor's score of each class and, last, of "nothing"."""
+        answer = self(images)
+        row, column, anchor = origin.tolist()
+        sure = answer.confidence[:, row, column, anchor].float()
+        shares = F.log_softmax(answer.kinds[:, row, column].float(), dim=1)
+        something, nothing = F.logsigmoid(sure), F.logsigmoid(-sure)
+        return torch.cat([something[:, None] + shares, nothing[:, None]], dim=1)
+
+    def _boxes(self, answer: YoloAnswer, size: tuple[int, int]) -> Float[Tensor, "n i j a 4"]:
+        boxes = decode_yolo(answer.offsets.float(), self.anchors(answer), stride=self.stride)
+        limits = boxes.new_tensor([size[1], size[0], size[1], size[0]])
+        return torch.minimum(boxes.clamp(min=0), limits)

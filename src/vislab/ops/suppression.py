@@ -40,7 +40,9 @@ def suppress(
     row, place = torch.nonzero((scores >= least) & scores.isfinite(), as_tuple=True)
     boxes, scores, kinds = boxes[row, place], scores[row, place], kinds[row, place]
     groups = row * (int(kinds.max()) + 1 if len(kinds) else 1) + kinds
-    kept = batched_nms(boxes.float(), scores.float(), groups, overlap)  # best first
+    # Groups are told apart by moving them far from each other: from zero up, and exactly.
+    placed = boxes.double() - (boxes.min() if len(boxes) else 0)
+    kept = batched_nms(placed, scores.double(), groups, overlap)  # best first
     kept = kept[row[kept].argsort(stable=True)]
     row = row[kept]
     first = torch.searchsorted(row, torch.arange(n, device=row.device))

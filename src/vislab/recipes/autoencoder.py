@@ -110,17 +110,13 @@ class Autoencoder(Recipe):
         lab.note(f"Kept for `vislab predict` and for `segment-unet --start`: {kept}.")
         compare_repainted(lab, found)
         if {"convolutional", "skips"} <= found.keys():
-            gain, interval = runs.paired_bootstrap(
-                found["convolutional"].psnr, found["skips"].psnr
-            )
+            gain, interval = runs.paired_bootstrap(found["convolutional"].psnr, found["skips"].psnr)
             lab.record("skips: decibels gained", gain, interval=interval)
         if "denoising" in found:
             gain, interval = runs.paired_bootstrap(
                 found["denoising"].psnr_before, found["denoising"].psnr
             )
-            lab.record(
-                "denoising: decibels gained over the noisy picture", gain, interval=interval
-            )
+            lab.record("denoising: decibels gained over the noisy picture", gain, interval=interval)
 
     def built(self, name: str, pictures: "Pictures") -> "nn.Module":
         """Build one of the networks, the convolutional ones with about as narrow a place."""

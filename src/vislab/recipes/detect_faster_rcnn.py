@@ -78,9 +78,7 @@ class DetectFasterRcnn(Recipe):
     skip_bad: bool = False
     """Leave out pictures whose annotations cannot be used, in place of refusing them all."""
 
-    references = (
-        course("classes-only/test/map50 above 0.8", 0.217, SOURCE, protocol=COURSE),
-    )
+    references = (course("classes-only/test/map50 above 0.8", 0.217, SOURCE, protocol=COURSE),)
     claims = (
         claim("moving the box a second time pays",
               "refining: points of mAP50 gained", at_least=1e-4),

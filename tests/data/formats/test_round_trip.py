@@ -124,6 +124,12 @@ def test_voc_rounds_a_box_to_whole_pixels_and_leaves_none_empty(tmp_path_factory
         assert np.abs(back.things.corners - corners).max(axis=1).min() <= 1
 
 
+def test_voc_keeps_a_pixel_of_what_is_thinner_than_one(tmp_path):
+    thin = [(0, (10.25, 3, 10.5, 9), 0, {}), (0, (39.75, 29.75, 40, 30), 1, {})]
+    back = there_and_back(made(tmp_path / "a", thin), tmp_path / "b", "voc")
+    assert sorted(back.things.corners.tolist()) == [[10, 3, 11, 9], [39, 29, 40, 30]]
+
+
 @often
 @given(things=things_of_yolo)
 def test_yolo_keeps_boxes_classes_and_sides(tmp_path_factory, things):

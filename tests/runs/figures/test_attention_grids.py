@@ -1,5 +1,7 @@
 """Pictures in the first row, below them each name's maps of the same pictures."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -57,7 +59,7 @@ def test_pictures_stay_within_the_sheet_and_apart(count):
     assert all(0 < left < right < width for left, right, _, _ in edges)
     assert all(0 < top < bottom < height for _, _, bottom, top in edges)
     first = edges[:count]
-    assert all(one[1] < other[0] for one, other in zip(first, first[1:], strict=False))
+    assert all(one[1] < other[0] for one, other in itertools.pairwise(first))
 
 
 def test_nothing_to_draw_is_said():

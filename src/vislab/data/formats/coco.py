@@ -278,10 +278,8 @@ def _outline(told: object, size: tuple[int, int]) -> Outline:
         points = finite(entry)
         if points is None or len(points) < 6 or len(points) % 2:
             raise DataError(f"a polygon is not three points or more: {shown(entry)}")
-        if width and not (
-            all(-1 <= x <= width + 1 for x in points[::2])
-            and all(-1 <= y <= height + 1 for y in points[1::2])
-        ):
+        xs, ys = points[::2], points[1::2]
+        if width and (min(xs) < -1 or max(xs) > width + 1 or min(ys) < -1 or max(ys) > height + 1):
             raise DataError(f"a polygon leaves the picture of {width}×{height} pixels")
         polygons.append(points)
     return tuple(polygons)

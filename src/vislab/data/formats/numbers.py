@@ -7,6 +7,7 @@ from collections.abc import Sequence
 _brief = reprlib.Repr()
 _brief.maxstring = 80
 FAR = 1e7  # pixels; nothing in a picture lies as far, and squares of it stay exact
+PLAIN = frozenset({int, float})
 
 
 def whole(value: object) -> int | None:
@@ -22,14 +23,15 @@ def finite(values: object, count: int | None = None) -> tuple[float, ...] | None
     """Return a list of (so many) finite numbers from JSON as floats, or None."""
     if not isinstance(values, list | tuple) or (count is not None and len(values) != count):
         return None
-    out = []
-    for value in values:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return None
-        if not -FAR < value < FAR:  # also NaN, infinity and what no float holds
-            return None
-        out.append(float(value))
-    return tuple(out)
+    if not PLAIN.issuperset(map(type, values)):  # `true` is an int to isinstance
+        return None
+    try:
+        out = tuple(map(float, values))
+    except OverflowError:
+        return None
+    if not all(map(math.isfinite, out)):  # before min and max, which NaN leads astray
+        return None
+    return out if not out or (min(out) > -FAR and max(out) < FAR) else None
 
 
 def number(text: str) -> float | None:

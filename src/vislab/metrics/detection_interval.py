@@ -1,0 +1,70 @@
+"""How far a mean average precision can be believed: its interval over drawing the pictures again.
+
+What is right is judged once; a picture that is drawn twice counts each of its detections and things
+twice. (Efron and Tibshirani 1993, section 13.3, with pictures as the units that are drawn.)
+"""
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from vislab.metrics.detection_matching import Detections, Truth, judge_by_voc, require_kinds
+
+AT_ONCE = 4_000_000  # numbers held at a time
+
+
+def mean_interval(
+    detections: Detections,
+    truth: Truth,
+    classes: int,
+    pictures: int,
+    *,
+    iou: float = 0.5,
+    draws: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Return the percentile interval of the mean average precision (all points) of N `pictures`.
+
+    Classes of which a draw holds nothing are left out of its mean. NaN where nothing is to find.
+    """
+    require_kinds(detections, truth, classes)
+    judged = judge_by_voc(detections, truth, iou)
+    times = np.random.default_rng(seed).multinomial(
+        pictures, np.full(pictures, 1 / max(pictures, 1)), size=draws
+    )  # (B, N): how often each picture is drawn
+    order = np.lexsort((detections.picture, -detections.score))
+    order = order[~judged.ignored[order]]
+    totals, counted = np.zeros(draws), np.zeros(draws, dtype=np.int64)
+    for kind in range(classes):
+        mine = order[detections.kind[order] == kind]
+        wanted = truth.picture[~truth.ignored & (truth.kind == kind)]
+        there = times @ np.bincount(wanted, minlength=pictures)  # (B,)
+        values = areas(times, detections.picture[mine], judged.thing[mine] >= 0, there)
+        totals += np.where(there > 0, values, 0.0)
+        counted += there > 0
+    known = totals[counted > 0] / counted[counted > 0]
+    if not len(known):
+        return float("nan"), float("nan")
+    tail = (1 - level) / 2
+    low, high = np.quantile(known, (tail, 1 - tail))
+    return float(low), float(high)
+
+
+def areas(
+    times: Int[np.ndarray, "b n"],
+    picture: Int[np.ndarray, " d"],
+    right: np.ndarray,
+    there: Int[np.ndarray, " b"],
+) -> Float[np.ndarray, " b"]:
+    """Return one class's average precision of each draw; detections come best first."""
+    found = np.zeros(len(times))
+    if not len(picture):
+        return found
+    step = max(1, AT_ONCE // len(picture))
+    for start in range(0, len(times), step):
+        weights = times[start : start + step, picture].astype(np.float64)  # (b, D)
+        hits = weights * right
+        precision = hits.cumsum(axis=1) / np.maximum(weights.cumsum(axis=1), 1e-9)
+        best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+        found[start : start + step] = (hits * best).sum(axis=1)
+    return found / np.maximum(there, 1)

@@ -1,0 +1,59 @@
+"""The interval of a mean average precision."""
+
+import numpy as np
+import pytest
+
+from vislab.metrics.detection import average_precision
+from vislab.metrics.detection_interval import areas, mean_interval
+from vislab.metrics.detection_matching import Detections, Truth
+
+
+def scene(rng, pictures=30, classes=3):
+    """Return detections of some things and of nothing, one or two a picture."""
+    picture = np.repeat(np.arange(pictures), 2)
+    corners = np.tile([[10.0, 10.0, 20.0, 20.0], [40.0, 40.0, 60.0, 60.0]], (pictures, 1))
+    kind = rng.integers(0, classes, len(picture))
+    nobody = np.zeros(len(picture), dtype=bool)
+    truth = Truth(picture, corners, kind, nobody, nobody)
+    moved = corners + rng.choice([0.0, 30.0], (len(picture), 1))
+    return Detections(picture, moved, kind, rng.random(len(picture))), truth
+
+
+def test_every_picture_drawn_once_gives_the_average_precision_itself():
+    rng = np.random.default_rng(0)
+    found, truth = scene(rng, classes=1)
+    order = np.argsort(-found.score)
+    right = np.array([(found.corners[d] == truth.corners[d]).all() for d in order])
+    once = np.ones((1, 30), dtype=np.int64)
+    value = areas(once, found.picture[order], right, np.array([len(truth)]))[0]
+    assert value == pytest.approx(average_precision(found, truth, 1).mean)
+
+
+def test_a_picture_drawn_twice_counts_as_two_pictures():
+    # Best first: wrong in picture 0, right in picture 1 drawn twice. Two right of three: 2/3.
+    times = np.array([[1, 2]])
+    value = areas(times, np.array([0, 1]), np.array([False, True]), np.array([2]))[0]
+    assert value == pytest.approx(2 / 3)
+
+
+def test_the_interval_holds_the_value_and_narrows_with_more_pictures():
+    widths = []
+    for pictures in (30, 480):
+        found, truth = scene(np.random.default_rng(1), pictures)
+        low, high = mean_interval(found, truth, 3, pictures, draws=300)
+        assert low < average_precision(found, truth, 3).mean < high
+        widths.append(high - low)
+    assert widths[1] < widths[0] / 2
+
+
+def test_a_perfect_detector_is_certain():
+    rng = np.random.default_rng(2)
+    _, truth = scene(rng)
+    found = Detections(truth.picture, truth.corners, truth.kind, rng.random(len(truth)))
+    assert mean_interval(found, truth, 3, 30, draws=50) == (1.0, 1.0)
+
+
+def test_where_nothing_is_to_be_found_there_is_no_interval():
+    found, truth = scene(np.random.default_rng(3))
+    nothing = Truth(*(column[:0] for column in vars(truth).values() if column is not None))
+    assert np.isnan(mean_interval(found, nothing, 3, 30, draws=10)).all()
