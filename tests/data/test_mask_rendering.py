@@ -40,6 +40,8 @@ def test_boxes_are_painted_where_no_thing_of_the_set_has_an_outline(tmp_path):
     assert (mask[5:9, 5:9] == 2).all()
     assert (mask != 0).sum() == 16
     assert np.argwhere(mask_of(boxes, 1)).tolist() == [[y, 30] for y in range(1, 5)]
+    edge = made(tmp_path / "edge", [(0, (39.75, 29.6, 40, 30), 0, {})])
+    assert np.argwhere(mask_of(edge, 0)).tolist() == [[29, 39]]
     assert rendering_notes(boxes) == (
         "no thing has an outline: its whole box is painted as its class",
     )

@@ -13,6 +13,7 @@ masks = arrays(
 )
 
 
+@settings(deadline=None)
 @given(mask=masks)
 def test_a_mask_comes_back_and_cocos_own_code_agrees(mask):
     code = encoded(mask)
@@ -31,7 +32,7 @@ def test_long_runs_take_more_than_one_letter():
     np.testing.assert_array_equal(decoded({"size": [300, 200], "counts": packed}), mask)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(text=st.text(st.characters(min_codepoint=0, max_codepoint=130), max_size=12))
 def test_any_text_is_a_mask_of_its_size_or_refused(text):
     try:

@@ -177,3 +177,17 @@ def test_a_checkpoint_of_a_newer_version_says_so(tmp_path):
     torch.save({"format": checkpoints.FORMAT + 1}, tmp_path / "last.ckpt")
     with pytest.raises(RunError, match="newer vislab"):
         checkpoints.load_checkpoint(tmp_path)
+
+
+def test_a_checkpoint_of_the_first_format_is_read_under_todays_names(tmp_path):
+    old = {
+        "epoch": 3,
+        "best": {"accuracy": 0.5, "epoch": 2},
+        "counts": {"total": 7.0, "correct": 3.0, "pictures": 4.0},
+    }
+    torch.save({**old, "format": 1}, tmp_path / "last.ckpt")
+    state = checkpoints.load_checkpoint(tmp_path)
+    assert state["best"] == {"score": 0.5, "epoch": 2}
+    assert state["counts"] == {"loss": 7.0, "accuracy": 3.0, "pictures": 4.0}
+    torch.save({"solver": {"epoch": 1}, "format": 1}, tmp_path / "last.ckpt")
+    assert checkpoints.load_checkpoint(tmp_path)["solver"] == {"epoch": 1}

@@ -115,6 +115,14 @@ def test_everything_is_written_anew_each_time(tmp_path):
     assert "Trial 2 is the best" not in page
 
 
+def test_trials_that_all_score_the_same_name_no_winner(tmp_path):
+    same = trials((0.5, 0.5, 0.5), ("complete", "complete", "complete"))
+    run = filed(tmp_path, trials=same, importances={"optim.lr": 0.5, "flip": 0.5})
+    assert [entry["title"] for entry in run.result.figures][-1] == "best so far"
+    (note,) = run.result.notes
+    assert "none of the options matters" in note
+
+
 @pytest.mark.parametrize(
     "some", [(), trials((None,), ("failed",)), trials((None, 0.3), ("underway", "pruned"))]
 )

@@ -8,6 +8,7 @@ from jaxtyping import Bool, UInt8
 
 from vislab.data.annotations import VOID, Annotated, Outline, Things
 from vislab.data.formats.mask_folders import BINARY, read_mask
+from vislab.data.formats.numbers import covered
 from vislab.data.run_lengths import decoded
 from vislab.errors import DataError
 
@@ -41,9 +42,9 @@ def mask_of(annotated: Annotated, row: int) -> UInt8[np.ndarray, "h w"]:
         value = VOID if things.crowd[thing] else int(things.kind[thing]) + 1
         outline = things.outlines[thing]
         if outline is None:
-            left, top, right, bottom = things.corners[thing].round().astype(int).tolist()
+            left, top, right, bottom = things.corners[thing].tolist()
             region = np.zeros((height, width), dtype=bool)
-            region[top : max(bottom, top + 1), left : max(right, left + 1)] = True
+            region[slice(*covered(top, bottom, height)), slice(*covered(left, right, width))] = True
             if outlined:
                 unknown |= region
                 continue

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -107,9 +107,11 @@ class Lab:
         limit: int | None = None,
         validation: float = 0.0,
         skip_bad: bool = False,
+        test_on: Literal["test", "val"] = "test",
     ) -> AnnotatedPictures:
         """Open annotated pictures (see `vislab.data.annotated`) and note in the run what they are.
 
+        `test_on="val"` tests on the validation side and leaves the test side alone.
         Raises DataError when there is nothing to test on, or an annotation cannot be learned from.
         """
         options: dict[str, Any] = {"wanted": wanted, "size": size, "limit": limit,
@@ -118,6 +120,8 @@ class Lab:
             data.annotated(where, **options)
         processes.wait()  # the others map what the first has decoded
         opened = data.annotated(where, **options)
+        if test_on == "val":
+            opened = opened.tested_on_validation()
         self._tell(opened, where)
         return opened
 

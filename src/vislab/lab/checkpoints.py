@@ -16,7 +16,7 @@ from torch import Tensor
 from vislab.errors import RunError
 from vislab.runs.writing import replacing, saying_why, write_bytes
 
-FORMAT = 1
+FORMAT = 2
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
@@ -64,8 +64,20 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
                 f"the checkpoint {path} was written by a newer vislab; "
                 "update with `pip install -U vislab`"
             )
-        return state
+        return renamed(state) if version == 1 else state
     return None
+
+
+def renamed(state: dict[str, Any]) -> dict[str, Any]:
+    """Return a checkpoint of format 1, which knew accuracy alone, under the names of today."""
+    if "counts" not in state:  # of a training by hand, whose names have not changed
+        return state
+    best, counts = dict(state["best"]), dict(state["counts"])
+    if "accuracy" in best:
+        best["score"] = best.pop("accuracy")
+    names = {"total": "loss", "correct": "accuracy", "pictures": "pictures"}
+    counts = {names.get(name, name): value for name, value in counts.items()}
+    return {**state, "best": best, "counts": counts}
 
 
 def save_weights(path: Path, weights: dict[str, Tensor]) -> str:

@@ -89,7 +89,7 @@ def _found(
 def _yolo_steps(network: Yolo, one: AnnotatedBatch, pictures: AnnotatedPictures) -> Steps:
     answer = network(one.images)
     anchors = network.anchors(answer)
-    assigned = assign(one, anchors, network.stride)[0]
+    assigned = assign(one, anchors, network.stride, ignore=1.0)[0]
     size = (one.images.shape[2], one.images.shape[3])
     crowd = network.found(answer, size, least=LEAST, overlap=1.0, most=CROWDED)
     final = network.found(answer, size, least=SURE, most=FEW)

@@ -148,6 +148,12 @@ def file_sweep(
 def notes(found: Found, again: str) -> list[str]:
     """Return what to make of the best trial, in sentences."""
     first, *others = found.ranked()
+    if len(others) > 1 and all(worth(other) == worth(first) for other in others):
+        return [
+            f"All {len(others) + 1} complete trials have the same {label(found.metric)}, "
+            f"{found.value(first.value)}: within these ranges none of the options matters to it. "
+            "Widen the ranges, or take a metric that what is varied can move."
+        ]
     lines = [
         f"Trial {first.number} is the best, with {label(found.metric)} {found.value(first.value)}: "
         f"{setting(first.params)}."
@@ -237,7 +243,7 @@ def _file_figures(run: RunFolder, found: Found) -> None:
             x="complete trial", y=f"best {found.metric} so far", share=found.share,
         )  # fmt: skip
         _show(run, "best so far", drawn, "Where it is flat for long, more trials promise little.")
-    if found.importances:
+    if found.importances and len({trial.value for trial in shown}) > 1:
         drawn = figures.bars(list(found.importances), list(found.importances.values()), unit="%")
         _show(
             run,

@@ -21,7 +21,8 @@ Truth = Int[Tensor, "n h w"] | UInt8[Tensor, "n h w"]
 
 def cross_entropy(logits: Float[Tensor, "n k h w"], truth: Truth) -> Float[Tensor, ""]:
     """Return the mean of −log p(class) over pixels, in nats; of two classes, binary."""
-    return F.cross_entropy(logits, truth.long(), ignore_index=VOID)
+    total = F.cross_entropy(logits, truth.long(), ignore_index=VOID, reduction="sum")
+    return total / (truth != VOID).sum().clamp(min=1)  # where all is void there is nothing to learn
 
 
 def focal(

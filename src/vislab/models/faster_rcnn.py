@@ -6,6 +6,7 @@ the course (EECS 498/598, assignment 5), whose stage names classes only: `refine
 paper's also moves the box, by offsets for each class. Every step works on the whole batch at once.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -46,7 +47,7 @@ class FasterRCNN(nn.Module):
         backbone: str = "efficientnet-lite0",
         pretrained: bool = False,
         stride: int = 16,
-        scales: tuple[float, ...] = (1, 2, 4, 8),
+        scales: Sequence[int | float] = (1, 2, 4, 8),
         hidden: int = 256,
         pooled: int = 5,
         dropout: float = 0.3,
@@ -162,7 +163,7 @@ class FasterRCNN(nn.Module):
         picture = torch.arange(n, device=boxes.device).repeat_interleave(p)
         logits, offsets = self.judge(maps, boxes.reshape(-1, 4), picture)
         shares = logits.float().softmax(dim=1)[:, :-1].view(n, p, self.classes)
-        shares = shares.masked_fill((scores == -torch.inf)[..., None], 0.0)
+        shares = shares.masked_fill((scores == -torch.inf)[..., None], -torch.inf)
         wide = self._moved(boxes, offsets, size)
         kinds = torch.arange(self.classes, device=boxes.device).expand(shares.shape)
         return suppress(

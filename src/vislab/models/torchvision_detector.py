@@ -4,6 +4,7 @@ Its resizing and normalising are switched off, for the pictures come as they sho
 anchors are ours; everything else is torchvision's.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -28,8 +29,7 @@ class TorchvisionFasterRCNN(nn.Module):
         backbone: str = "efficientnet-lite0",
         pretrained: bool = False,
         stride: int = 16,
-        scales: tuple[float, ...] = (1, 2, 4, 8),
-        **options: Any,
+        scales: Sequence[int | float] = (1, 2, 4, 8),
     ) -> None:
         super().__init__()
         self.classes = classes
@@ -46,7 +46,6 @@ class TorchvisionFasterRCNN(nn.Module):
             image_std=[1.0, 1.0, 1.0],
             rpn_anchor_generator=AnchorGenerator((sides,), ((0.5, 1.0, 2.0),)),
             box_roi_pool=MultiScaleRoIAlign(["0"], output_size=7, sampling_ratio=2),
-            **options,
         )
 
     @property

@@ -1,7 +1,7 @@
 """The first thing a new user runs: five experiments on the offline world, one report."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vislab.lab.recipe import Recipe
 from vislab.recipes.augmentation import Augmentation
@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     from vislab.lab.bench import Lab
 
 # A quarter of a minute each on two cores: enough to see what they do, not what they can.
-SEGMENTER = {"limit": 200, "epochs": 5, "size": 32, "width": 8, "networks": ("unet",),
-             "data": "shapes:easy"}  # fmt: skip
-DETECTOR = {"limit": 200, "epochs": 20, "size": 56, "stride": 8, "backbone": "convnet",
-            "pretrained": False, "data": "shapes:easy", "hidden": 64}  # fmt: skip
+SEGMENTER: dict[str, Any] = {
+    "limit": 200, "epochs": 5, "size": 32, "width": 8, "networks": ("unet",), "data": "shapes:easy",
+}  # fmt: skip
+DETECTOR: dict[str, Any] = {
+    "limit": 200, "epochs": 15, "size": 56, "stride": 8, "backbone": "convnet",
+    "pretrained": False, "data": "shapes:easy", "hidden": 64,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

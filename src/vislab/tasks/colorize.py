@@ -59,8 +59,11 @@ class Colorize(Task):
             loss = F.mse_loss(answer.float(), ab / REACH)
         else:
             weights = self.weights if isinstance(self.weights, Tensor) else None
-            each = F.cross_entropy(answer.float(), model.binned(ab), weight=weights)
-            loss = each
+            # Not torch's own mean, which divides by the weights of this very batch again.
+            each = F.cross_entropy(
+                answer.float(), model.binned(ab), weight=weights, reduction="none"
+            )
+            loss = each.mean()
         return self.step(loss, len(batch.images), batch.whole)
 
     def scores(self, batches: Iterable[Batch]) -> dict[str, float]:

@@ -9,7 +9,7 @@ from torch import nn
 from vislab.data.annotated_batches import AnnotatedBatch
 from vislab.errors import pick
 from vislab.explain.taps import tap
-from vislab.losses.segmentation import SEGMENTATION
+from vislab.losses.segmentation import SEGMENTATION, VOID
 from vislab.metrics.segmentation import confusion, dice
 from vislab.tasks.optim import Optim
 from vislab.tasks.task import Task
@@ -28,11 +28,13 @@ class Segment(Task):
         self.loss = pick(SEGMENTATION, loss, "loss of segmentation")
 
     def training_step(self, batch: AnnotatedBatch, _step: int) -> dict[str, Any]:
-        """Return the loss and how many pixels are right, as a share of each picture."""
+        """Return the loss and how many pixels are right, as a share of each picture's not void."""
         assert batch.masks is not None, "annotated pictures are opened with masks"
         logits = self.model(batch.images)
         loss = self.loss(logits.float(), batch.masks)
-        right = (logits.detach().argmax(dim=1) == batch.masks).float().mean(dim=(1, 2)).sum()
+        seen = (batch.masks != VOID).sum(dim=(1, 2))
+        right = (logits.detach().argmax(dim=1) == batch.masks).sum(dim=(1, 2))
+        right = torch.where(seen > 0, right / seen.clamp(min=1), 1.0).sum()
         return self.step(loss, len(batch.images), batch.whole, **{"pixel accuracy": right})
 
     def scores(self, batches: Iterable[AnnotatedBatch]) -> dict[str, float]:

@@ -281,7 +281,9 @@ told = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(told=told)
 def test_whatever_stands_in_the_file_it_is_read_or_refused_in_a_sentence(tmp_path, told):
     if not (tmp_path / "1.png").exists():

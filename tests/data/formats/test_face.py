@@ -79,6 +79,19 @@ def test_validation_is_held_out_of_train_on_request_and_nothing_else_moves(tmp_p
     assert any(splits != plain.splits.tolist() for splits in others)
 
 
+def test_what_is_held_out_does_not_depend_on_the_order_in_a_file(tmp_path):
+    images = [{"id": n, "file_name": f"{n:02}.png"} for n in range(20)]
+    for entry in images:
+        picture(tmp_path / entry["file_name"])
+    held = []
+    for order in (images, images[::-1]):
+        coco(tmp_path, [thing()], order)
+        annotated = read_annotated(tmp_path, validation=0.5)
+        held.append({annotated.members[row] for row in annotated.rows("val")})
+    assert held[0] == held[1]
+    assert len(held[0]) == 8
+
+
 def test_a_share_that_is_none_is_refused(tmp_path):
     with pytest.raises(OptionError, match=r"validation=1\.5"):
         read_annotated(tmp_path, validation=1.5)

@@ -119,13 +119,33 @@ def test_smoothed_black_and_white_is_told_file_by_file(tmp_path):
     for stem in ("1", "2"):
         pair(tmp_path, values(0, 255), stem)
     smooth = values(0, 255)
-    smooth[0] = np.arange(40) + 100
+    smooth[0] = np.arange(40) * 6 + 10
     pair(tmp_path, smooth, "3")
     annotated = read(tmp_path)
     assert annotated.classes == ("background", "foreground")
     (flaw,) = annotated.flaws
     assert flaw.where == "masks/3.png"
-    assert "a class beyond the 2 that are known: 100, 101" in flaw.what
+    assert "a class beyond the 2 that are known: 10, 16" in flaw.what
+
+
+@pytest.mark.parametrize("last", [29, 255])
+def test_many_small_classes_are_not_taken_for_smoothing(tmp_path, last):
+    content = np.zeros((30, 40), dtype=np.uint8)
+    content[0, :30] = np.arange(30)
+    content[1, 0] = last
+    pair(tmp_path, content)
+    annotated = read(tmp_path)
+    assert not annotated.binary_masks
+    assert len(annotated.classes) == 30
+    np.testing.assert_array_equal(mask_of(annotated, 0), content)
+
+
+def test_one_pair_among_many_that_have_none_is_no_set_of_masks(tmp_path):
+    pair(tmp_path, values(0, 1), "1")
+    assert recognises(tmp_path)
+    for stem in "23":
+        mask(tmp_path / "masks" / f"{stem}.png", values(0, 1))
+    assert not recognises(tmp_path)
 
 
 def test_names_give_the_classes_and_an_index_beyond_them_is_a_flaw(tmp_path):

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from tests.data.formats.sets import SIZE, made, table
 from vislab.data.annotations import Things
 from vislab.data.formats import FORMS, read_annotated, recognise, write_annotated
+from vislab.data.formats.copies import Copies
+from vislab.data.mask_regions import with_things
 from vislab.data.mask_rendering import mask_of
 from vislab.errors import DataError
 
@@ -125,9 +127,17 @@ def test_voc_rounds_a_box_to_whole_pixels_and_leaves_none_empty(tmp_path_factory
 
 
 def test_voc_keeps_a_pixel_of_what_is_thinner_than_one(tmp_path):
-    thin = [(0, (10.25, 3, 10.5, 9), 0, {}), (0, (39.75, 29.75, 40, 30), 1, {})]
+    thin = [
+        (0, (10.25, 3, 10.5, 9), 0, {}),
+        (0, (39.75, 29.75, 40, 30), 1, {}),
+        (0, (13.5, 0, 13.75, 0.25), 1, {}),
+    ]
     back = there_and_back(made(tmp_path / "a", thin), tmp_path / "b", "voc")
-    assert sorted(back.things.corners.tolist()) == [[10, 3, 11, 9], [39, 29, 40, 30]]
+    assert sorted(back.things.corners.tolist()) == [
+        [10, 3, 11, 9],
+        [13, 0, 14, 1],
+        [39, 29, 40, 30],
+    ]
 
 
 @often
@@ -184,6 +194,13 @@ def test_masks_become_things_and_these_the_same_masks_again(tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+def test_pixels_that_touch_at_a_corner_are_one_thing(tmp_path):
+    corner = [(0, (3, 3, 6, 6), 0, {}), (0, (6, 6, 9, 9), 0, {}), (0, (0, 20, 2, 22), 0, {})]
+    masks = there_and_back(made(tmp_path / "a", corner), tmp_path / "b", "masks")
+    things = with_things(masks).things
+    assert sorted(map(tuple, things.corners.tolist())) == [(0, 20, 2, 22), (3, 3, 9, 9)]
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_pictures_of_one_name_in_two_folders_keep_apart(tmp_path, form):
     annotated = made(tmp_path / "a", [(n, (n, n, 9 + n, 12), 0, {}) for n in range(4)], pictures=4)
@@ -202,6 +219,15 @@ def test_pictures_of_one_name_in_two_folders_keep_apart(tmp_path, form):
         left = dict(zip(back.sizes[back.things.picture, 0].tolist(),
                         back.things.corners[:, 0].round(6).tolist(), strict=True))  # fmt: skip
         assert left == {40: 0, 41: 1, 42: 2, 43: 3}
+
+
+def test_new_names_differ_in_more_than_the_case_of_letters(tmp_path):
+    annotated = replace(
+        made(tmp_path, [], pictures=5), members=("a.png", "A.png", "x/a.png", "x/a.jpg", "X_A.bmp")
+    )
+    stems = [Copies(annotated).stem(row) for row in range(5)]
+    assert stems[0] == "a"
+    assert len({stem.lower() for stem in stems}) == 5
 
 
 def test_what_a_form_lacks_is_told(tmp_path):

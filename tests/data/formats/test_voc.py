@@ -203,7 +203,9 @@ xml = st.recursive(
 )
 
 
-@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(content=xml.map(str.encode) | st.binary(max_size=40), inside=st.booleans())
 def test_whatever_stands_in_an_xml_it_is_read_or_a_flaw(tmp_path, content, inside):
     if not (tmp_path / "Annotations").exists():

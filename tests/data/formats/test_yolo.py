@@ -152,7 +152,9 @@ def test_a_broken_picture_is_a_flaw_and_its_labels_are_not_read(tmp_path):
     assert annotated.things.picture.tolist() == [1]
 
 
-@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     content=st.binary(max_size=60)
     | st.lists(

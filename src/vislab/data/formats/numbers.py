@@ -57,6 +57,18 @@ def shown(value: object) -> str:
     return short if len(short) <= 90 else short[:87] + "..."
 
 
+def covered(low: float, high: float, count: int) -> tuple[int, int]:
+    """Return the first of the `count` pixels that a stretch covers and the first after it.
+
+    Edges are rounded; of what is thinner than a pixel the one in its middle is kept.
+    """
+    first, end = round(low), round(high)
+    if first < end:
+        return first, end
+    middle = min(int((low + high) / 2), count - 1)
+    return middle, middle + 1
+
+
 def sound_box(
     corners: Sequence[float], size: tuple[int, int]
 ) -> tuple[tuple[float, float, float, float] | None, str]:

@@ -16,7 +16,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 from vislab.data.annotations import Annotated
 from vislab.data.formats.class_names import names_listed
 from vislab.data.formats.copies import Copies
-from vislab.data.formats.numbers import class_name, number, shown
+from vislab.data.formats.numbers import class_name, covered, number, shown
 from vislab.data.formats.reading import Reading
 from vislab.data.formats.tree import Tree, inside, side_of
 from vislab.data.formats.xml_tree import parse_xml
@@ -249,11 +249,8 @@ def _append_thing(element: Element, annotated: Annotated, thing: int) -> None:
     things = annotated.things
     width, height = annotated.sizes[things.picture[thing]].tolist()
     left, top, right, bottom = things.corners[thing].tolist()
-    # Of a thing thinner than a pixel one pixel stays.
-    first_x, first_y = min(round(left), width - 1), min(round(top), height - 1)
-    edges = (
-        first_x + 1, first_y + 1, max(round(right), first_x + 1), max(round(bottom), first_y + 1)
-    )  # fmt: skip
+    across, down = covered(left, right, width), covered(top, bottom, height)
+    edges = (across[0] + 1, down[0] + 1, across[1], down[1])
     entry = SubElement(element, "object")
     SubElement(entry, "name").text = annotated.classes[things.kind[thing]]
     SubElement(entry, "difficult").text = str(int(things.difficult[thing] or things.crowd[thing]))
