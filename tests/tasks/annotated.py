@@ -82,5 +82,6 @@ def state_of(module):
 
 
 def same_state(one, other):
-    weights, *rest = one
-    return rest == other[1:] and all(torch.equal(weights[name], other[0][name]) for name in weights)
+    (weights, *rest), (others, *other_rest) = one, other
+    same = all(torch.equal(weights[name], others[name]) for name in weights)
+    return same and rest == other_rest and weights.keys() == others.keys()

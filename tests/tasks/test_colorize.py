@@ -55,8 +55,8 @@ def test_regression_by_hand():
 def test_the_network_sees_lightness_from_minus_one_to_one():
     task, seen = task_of(2), []
     task.model.first.register_forward_pre_hook(lambda _m, taken: seen.append(taken[0]))
-    task.training_step(plain(coloured([[20.0, 5.0]], lightness=75.0)), 0)
-    torch.testing.assert_close(seen[0], torch.full((1, 1, 6, 6), 0.5), atol=1e-3, rtol=0)
+    task.training_step(plain(coloured([[20.0, 5.0]] * 2, lightness=75.0)), 0)
+    torch.testing.assert_close(seen[0], torch.full((2, 1, 6, 6), 0.5), atol=1e-3, rtol=0)
 
 
 def place_of(ab):
@@ -87,7 +87,7 @@ def test_the_mean_over_processes_is_the_mean_over_the_batch():
     """Parts of one and of two pictures of three, of unlike colours."""
     bins = len(colour_bins())
     shares = torch.rand(bins, generator=torch.Generator().manual_seed(0)).softmax(dim=0)
-    images = coloured([[20.0, 0.0], [-20.0, 10.0], [40.0, 40.0]])
+    images = coloured([[20.0, 0.0], [-20.0, 10.0], [40.0, 40.0]], side=12)
     bias = torch.randn(bins, generator=torch.Generator().manual_seed(1)).tolist()
     whole = saying(task_of(bins, shares=shares), bias).training_step(plain(images), 0)["loss"]
     task = ready(saying(task_of(bins, shares=shares), bias), world=2)
@@ -101,8 +101,8 @@ def test_the_mean_over_processes_is_the_mean_over_the_batch():
 def test_colours_are_learned_at_half_the_size_each_the_mean_of_four():
     """Columns of 11 and 33 by turns are 22 at half the size."""
     task = saying(task_of(2), [22.0 / REACH, 0.0])
-    images = coloured([[11.0, 0.0]], side=8)
-    images[..., 1::2] = coloured([[33.0, 0.0]], side=8)[..., 1::2]
+    images = coloured([[11.0, 0.0]], side=12)
+    images[..., 1::2] = coloured([[33.0, 0.0]], side=12)[..., 1::2]
     assert task.training_step(plain(images), 0)["loss"].item() == pytest.approx(0, abs=1e-6)
 
 

@@ -113,7 +113,7 @@ def test_scores_leave_the_task_as_it_was(ema):
 @pytest.mark.parametrize("loss", ["dice+cross-entropy", "focal"])
 def test_it_learns_four_pictures_by_heart(loss):
     torch.manual_seed(0)
-    task = Segment(UNet(classes=3, width=6, depth=2), Optim(lr=1e-2), loss=loss)
+    task = Segment(UNet(classes=3, width=8, depth=2), Optim(lr=1e-2), loss=loss)
     batch = scenes(void=True)
     before, after = fit(task, batch, 50)
     assert after < before / 5

@@ -1,7 +1,7 @@
 """Why this box, why this region: maps of single answers of detectors and segmenters, measured.
 
 Grad-CAM of the very score, and whether covering what it marks takes that score away: beside maps
-of chance, a blob in the middle of the picture, and the box or region itself.
+of chance, a blob in the middle of the picture, and the box or region itself marked.
 """
 
 import math
@@ -15,17 +15,15 @@ from jaxtyping import Bool, Float, UInt8
 from scipy import ndimage
 from torch import Tensor, nn
 
-from vislab import metrics
 from vislab.data.annotated_pictures import AnnotatedPictures
 from vislab.data.augment_batch import normalise
 from vislab.errors import ShapeError
 from vislab.explain.dense import BoxScore, RegionScore
 from vislab.explain.grad_cam import grad_cam
 from vislab.explain.randomised import randomised
-from vislab.explain.scores import class_scores
 from vislab.lab.detecting import COLOURS, SURE, Detected
 from vislab.lab.segmenting import Segmented
-from vislab.lab.worth import NETWORKS, RANDOM, STEPS, Examiner, Worth, over_pictures
+from vislab.lab.worth import NETWORKS, RANDOM, Examiner, Worth, over_pictures
 from vislab.metrics.detection_errors import LABELS, UNLABELLED, errors_of
 from vislab.progress import track
 from vislab.runs import figures
@@ -37,9 +35,11 @@ if TYPE_CHECKING:
     from vislab.lab.bench import Lab
 
 COLUMNS = (
-    "picture", "explained", "score", "Grad-CAM at the", "deletion", "random maps", "the middle",
-    "itself", "believe it?",
+    "picture", "explained", "score", "Grad-CAM at the", "deletion", "insertion", "margin",
+    f"best of {RANDOM} random", "the middle", "itself", "believe it?",
 )  # fmt: skip
+WEIGHS = "Grad-CAM weighs channels, not places, so other things of the kind may light up too."
+WRONG = ("localisation", "class", "both", "background")  # a duplicate is seldom a riddle
 LARGE = 256  # pixels: smaller pictures are enlarged, for outlines to be thin
 
 
@@ -59,15 +59,12 @@ class Asked:
 
 @dataclass(frozen=True, eq=False)
 class Reason:
-    """A map of why, and how soon a score goes when pixels are covered in the order of maps."""
+    """A map of why and what it is worth, beside a map that marks the box or region itself."""
 
     layer: str
     found: Float[Tensor, "i j"]
     worth: Worth
-    deletion: float  # areas, means over the grounds
-    random: float
-    middle: float
-    itself: float
+    itself: Worth
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +117,7 @@ def explain_detection(
         "why these boxes",
         _boxes_figure(pictures, found),
         caption="Beside each picture, Grad-CAM of that box's score: yellow speaks most for it. "
-        + _sentences(found, "the box"),
+        f"{WEIGHS} {_sentences(found, 'the box')}",
     )
     _table(lab, "why these boxes, measured", pictures, found, "the box")
     return found
@@ -165,7 +162,7 @@ def explain_segmentation(
         "why these regions",
         _regions_figure(pictures, found),
         caption="Beside each picture, Grad-CAM of the mean score of the outlined region's pixels: "
-        "yellow speaks most for its class. " + _sentences(found, "the region"),
+        f"yellow speaks most for its class. {WEIGHS} {_sentences(found, 'the region')}",
     )
     _table(lab, "why these regions, measured", pictures, found, "the region")
     return found
@@ -198,7 +195,7 @@ def _boxes_to_explain(detected: Detected, count: int) -> list[tuple[int, int]]:
     found = detected.found
     labels = errors_of(found, detected.truth, len(detected.classes), score=SURE).label
     order = np.argsort(-found.score, kind="stable")
-    wrong = [one for one in order if labels[one] not in (UNLABELLED, LABELS.index("right"))]
+    wrong = [one for one in order if labels[one] != UNLABELLED and LABELS[labels[one]] in WRONG]
     right = [one for one in order if labels[one] == LABELS.index("right")]
     chosen: dict[int, int] = {}
     for boxes, most in ((wrong, count // 2), (right, count), (wrong, count), ([*order], count)):
@@ -220,71 +217,48 @@ def _answered(lab: "Lab", pictures: AnnotatedPictures, asked: Sequence[Asked]) -
 
 def _reasoned(asked: Asked, image: Float[Tensor, "3 h w"]) -> Answered:
     """Return one answer with its maps, each measured on the very score."""
-    answered, size = Answered(asked), asked.itself.shape
+    answered = Answered(asked)
     examiner = Examiner(asked.score, image, asked.kind)
     chance = [randomised(asked.score, seed=seed) for seed in range(NETWORKS)]
-    random = [_deletion(examiner, one) for one in metrics.random_maps(RANDOM, *size)]
-    middle = _deletion(examiner, metrics.centre_map(*size))
-    itself = _deletion(examiner, depth(asked.itself))
+    itself = examiner(depth(asked.itself))
     for layer, places in asked.score.places(image).items():
         found, *others = (
             grad_cam(network, image[None], asked.kind, places=places)[0]
             for network in (asked.score, *chance)
         )
-        worth = examiner(found, others)
-        deletion = float(np.mean([*worth.deletion.values()]))
-        answered.reasons.append(
-            Reason(layer, found, worth, deletion, float(np.mean(random)), middle, itself)
-        )
+        answered.reasons.append(Reason(layer, found, examiner(found, others), itself))
     return answered
 
 
-def _deletion(examiner: Examiner, found: Float[Tensor, "i j"]) -> float:
-    """Return the area under the score while pixels are covered, largest of the map first."""
-
-    def probability(images: Tensor) -> Tensor:
-        with torch.inference_mode():
-            scores = class_scores(examiner.model(images))
-            return scores.softmax(dim=1)[:, examiner.target]
-
-    areas = [
-        metrics.area(
-            metrics.replaced_by_rank(
-                probability, examiner.image, ground, found, steps=STEPS, batch=examiner.batch
-            )
-        )
-        for ground in examiner.grounds.values()
-    ]
-    return float(torch.stack(areas).mean())
+def _by_layer(found: Sequence[Answered]) -> dict[str, list[Reason]]:
+    layers: dict[str, list[Reason]] = {}
+    for one in found:
+        for reason in one.reasons:
+            layers.setdefault(reason.layer, []).append(reason)
+    return layers
 
 
 def _sentences(found: Sequence[Answered], itself: str) -> str:
     """Say, for each layer, how far its maps can be believed."""
     said = []
-    for layer in dict.fromkeys(reason.layer for one in found for reason in one.reasons):
-        reasons = [one for each in found for one in each.reasons if one.layer == layer]
+    for layer, reasons in _by_layer(found).items():
         trusted = sum(one.worth.level == "trusted" for one in reasons)
-        sooner = sum(one.itself < one.deletion for one in reasons)
+        beaten = sum(one.itself.margin > one.worth.margin for one in reasons)
         said.append(
-            f"At the {layer}: trusted for {trusted} of {len(reasons)}, where covering what it "
-            f"marks takes the score away sooner than {RANDOM} random maps and a blob in the middle "
-            f"do, and it changes with the weights. Covering {itself} itself, from its middle "
-            f"outwards, does it sooner than the map for {sooner} of {len(reasons)}."
+            f"At the {layer}, believe {trusted} of {len(reasons)}: they change with the weights, "
+            f"and covering what they mark takes the score away sooner than {RANDOM} random maps "
+            f"and a blob in the middle do. Marking {itself} itself does better than the map in "
+            f"{beaten} of {len(reasons)}."
         )
     return " ".join(said)
 
 
 def _table(
-    lab: "Lab",
-    title: str,
-    pictures: AnnotatedPictures,
-    found: Sequence[Answered],
-    itself: str,
+    lab: "Lab", title: str, pictures: AnnotatedPictures, found: Sequence[Answered], itself: str
 ) -> None:
     beyond = []
-    for layer in dict.fromkeys(reason.layer for one in found for reason in one.reasons):
-        worths = [one.worth for each in found for one in each.reasons if one.layer == layer]
-        mean, interval = over_pictures(worths)
+    for layer, reasons in _by_layer(found).items():
+        mean, interval = over_pictures([one.worth for one in reasons])
         between = "" if interval is None else f" ({interval[0]:+.2f} to {interval[1]:+.2f})"
         beyond.append(f"{mean:+.2f}{between} at the {layer}")
     lab.table(
@@ -292,19 +266,22 @@ def _table(
         COLUMNS,
         [
             (
-                pictures.names[one.asked.row], one.asked.said, f"{reason.worth.probability:.2f}",
-                reason.layer,
-                *(f"{area:.2f}" for area in (
-                    reason.deletion, reason.random, reason.middle, reason.itself
+                pictures.names[one.asked.row], one.asked.said, f"{worth.probability:.2f}", layer,
+                *(f"{np.mean([*areas.values()]):.2f}" for areas in (
+                    worth.deletion, worth.insertion
                 )),
-                reason.worth.level,
+                *(f"{margin:+.2f}" for margin in (
+                    worth.margin, max(worth.random), worth.centre, own.margin
+                )),
+                worth.level,
             )
             for one in found
-            for reason in one.reasons
+            for layer, worth, own in ((r.layer, r.worth, r.itself) for r in one.reasons)
         ],
-        caption="Areas under the score while the picture is covered, what the map marks first: "
-        f"smaller is better; of {RANDOM} random maps the mean; {itself} itself from its middle "
-        f"outwards. Insertion less deletion, beyond chance: {', '.join(beyond)}.",
+        caption="Deletion: the area under the score while the picture is covered, what the map "
+        "marks first; insertion: while it is uncovered; margin: insertion less deletion, 1 at "
+        f"best, about 0 for chance. Itself: {itself} marked, from its middle outwards. Margin "
+        f"beyond the mean of chance: {', '.join(beyond)}.",
     )  # fmt: skip
 
 
@@ -322,8 +299,7 @@ def _boxes_figure(
             shown.append(figures.over_picture(pixels, reason.found.numpy()))
             titles.append(f"Grad-CAM: {reason.worth.level}")
         boxes += [[box]] * (1 + len(one.reasons))
-    columns = 2 * (1 + len(found[0].reasons)) if len(found) > 1 else 2
-    return figures.boxes_over_pictures(np.stack(shown), boxes, titles=titles, columns=columns)
+    return figures.boxes_over_pictures(np.stack(shown), boxes, titles=titles, columns=2)
 
 
 def _regions_figure(
