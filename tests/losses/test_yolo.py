@@ -19,9 +19,7 @@ BOXES = torch.tensor(
     [[[2.0, 1, 12, 11], [5, -5, 25, 15]], [[0, 0, 10, 10], [7, 7, 7, 7]]], dtype=torch.float64
 )
 TRUTH = torch.tensor([[1, 0], [2, 0]])
-ASSIGNED = torch.tensor(
-    [[[[0, NEGATIVE], [IGNORED, 1]]], [[[NEGATIVE, IGNORED], [NEGATIVE, 0]]]]
-)
+ASSIGNED = torch.tensor([[[[0, NEGATIVE], [IGNORED, 1]]], [[[NEGATIVE, IGNORED], [NEGATIVE, 0]]]])
 
 
 def said(rng):

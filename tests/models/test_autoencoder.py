@@ -65,7 +65,9 @@ def test_the_dense_one_goes_through_its_code(rng):
 
 @pytest.mark.parametrize("size", [(8, 8), (6, 8), (8, 6)])
 def test_the_dense_one_names_the_size_it_was_built_for(size):
-    with pytest.raises(OptionError, match=rf"of 6×6 pixels, got {size[0]}×{size[1]}; build it with"):
+    with pytest.raises(
+        OptionError, match=rf"of 6×6 pixels, got {size[0]}×{size[1]}; build it with"
+    ):
         DenseAutoencoder(side=6)(torch.zeros(1, 3, *size))
 
 

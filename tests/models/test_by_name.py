@@ -81,7 +81,7 @@ def test_an_unknown_name_lists_the_networks_and_the_nearest():
     with pytest.raises(
         UnknownName,
         match=r"'resnet-18'\. Did you mean 'resnet18'\? Known: all-cnn, .*captioner, .*convnet, .*"
-        r"wide-resnet; or torchvision:NAME, timm:NAME, hf:NAME, or the folder of a run$",
+        r"wide-resnet, yolo; or torchvision:NAME, timm:NAME, hf:NAME, or the folder of a run$",
     ):
         models.create("resnet-18", classes=2)
 

@@ -74,7 +74,7 @@ def test_those_made_of_others_take_pretrained_and_no_others_do(name):
 
 
 def test_a_near_name_is_told():
-    with pytest.raises(UnknownName, match="'fast-rcnn'.*faster-rcnn"):
+    with pytest.raises(UnknownName, match=r"'fast-rcnn'.*faster-rcnn"):
         models.create("fast-rcnn", classes=2)
 
 

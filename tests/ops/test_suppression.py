@@ -122,9 +122,7 @@ def test_nothing_is_found_where_nothing_scores():
 def test_scores_that_are_no_numbers_are_not_found():
     boxes = torch.tensor([[[0.0, 0, 5, 5], [9, 9, 12, 12], [20, 20, 25, 25]]])
     scores = torch.tensor([[float("nan"), -INFINITY, 0.2]])
-    found = suppress(
-        boxes, scores, torch.zeros(1, 3).long(), least=-INFINITY, overlap=0.5, most=5
-    )
+    found = suppress(boxes, scores, torch.zeros(1, 3).long(), least=-INFINITY, overlap=0.5, most=5)
     assert found.boxes.tolist() == [[20, 20, 25, 25]]
 
 

@@ -39,7 +39,9 @@ def saying(task, bias):
 def test_pictures_come_back_to_pixels():
     images = coloured([[20.0, -10.0]])
     lab = rgb_to_lab(task_of(2).pixels(images))
-    torch.testing.assert_close(lab[0, :, 0, 0], torch.tensor([60.0, 20.0, -10.0]), atol=0.05, rtol=0)
+    torch.testing.assert_close(
+        lab[0, :, 0, 0], torch.tensor([60.0, 20.0, -10.0]), atol=0.05, rtol=0
+    )
     assert task_of(2).pixels(torch.full((1, 3, 2, 2), 99.0)).max() == 1
 
 

@@ -5,6 +5,7 @@ filled, so that nothing that was annotated is cut off. Where that square lies is
 boxes back to the pixels of the file.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -177,12 +178,15 @@ def within(size: tuple[int, ...], side: int) -> tuple[int, int]:
     return max(1, round(width * side / longer)), max(1, round(height * side / longer))
 
 
-def fit_whole(picture: Image.Image, side: int) -> UInt8[np.ndarray, "s s 3"]:
+def fit_whole(
+    picture: Image.Image, side: int, size: tuple[int, ...] | None = None
+) -> UInt8[np.ndarray, "s s 3"]:
     """Make the longer side `side` pixels, bicubic, and put the picture in the middle of a square.
 
-    What is left of the square is filled with one colour, the mean of ImageNet's pictures.
+    What is left of the square is filled with one colour, the mean of ImageNet's pictures. `size` is
+    the file's, where the picture was decoded at a fraction of it: its shape is rounded by that.
     """
-    width, height = within(picture.size, side)
+    width, height = within(size or picture.size, side)
     square = Image.new("RGB", (side, side), FILL)
     small = picture.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0)
     square.paste(small, ((side - width) // 2, (side - height) // 2))
@@ -205,16 +209,26 @@ def _first(read: Annotated, limit: int | None) -> Annotated:
     return read.take(np.sort(np.concatenate([read.rows(side)[:limit] for side in SPLITS])))
 
 
+def _truth_digest(read: Annotated) -> str:
+    """Return a digest of all that masks are painted from, or read by."""
+    things = read.things
+    columns = (things.picture, things.corners, things.kind, things.crowd)
+    outlines = np.frombuffer(json.dumps(things.outlines).encode(), dtype=np.uint8)
+    parts = [cache.digest(column) for column in (*columns, outlines)]
+    return " ".join([*parts, str(read.binary_masks)])
+
+
 def _decoded(
     read: Annotated, origin: str, size: int, wanted: Wanted, limit: int | None
 ) -> AnnotatedPictures:
     damaged: list[str] = []
 
     def pictures() -> Iterator[UInt8[np.ndarray, "1 s s 3"]]:
-        for member in read.members:
+        for member, (width, height) in zip(read.members, read.sizes.tolist(), strict=True):
             try:
                 content = (read.root / member).read_bytes()
-                yield fit_whole(decode.decode(content, member, at_least=size), size)[None]
+                picture = decode.decode(content, member, at_least=size)
+                yield fit_whole(picture, size, (width, height))[None]
             except (DataError, OSError) as error:
                 damaged.append(str(error))
                 yield np.zeros((1, size, size, 3), dtype=np.uint8)
@@ -228,7 +242,8 @@ def _decoded(
         for row in range(len(read)):
             yield fit_mask(mask_of(read, row), size)[None]
 
-    about = {"decoder": decode.VERSION, "fit": "whole", "root": str(read.root.resolve()),
+    about = {"decoder": decode.VERSION, "fit": "whole, shaped as the file",
+             "root": str(read.root.resolve()),
              "files": cache.stamps(read.root, read.members)}  # fmt: skip
     shape = (len(read), size, size)
     scales = size / read.sizes.max(axis=1)
@@ -241,7 +256,7 @@ def _decoded(
     classes = read.classes
     kept_masks = None
     if wanted == "masks":
-        truth = {**about, "things": cache.digest(things.corners), "kinds": list(classes)}
+        truth = {**about, "truth": _truth_digest(read), "kinds": list(classes)}
         if read.masks is not None:
             truth["masks"] = cache.stamps(read.root, [m for m in read.masks if m is not None])
         else:

@@ -5,6 +5,8 @@ import math
 import numpy as np
 from jaxtyping import Int, UInt8
 
+from vislab.errors import DataError
+
 Normalisation = tuple[tuple[float, ...], tuple[float, ...]]  # mean and deviation, in [0, 1]
 
 
@@ -14,8 +16,10 @@ def measured(
     """Return mean and standard deviation of each channel in [0, 1], over these pictures.
 
     Of many or large pictures, evenly chosen pictures and pixels: about four million. The deviation
-    is 1 where the pictures are only to be centred.
+    is 1 where the pictures are only to be centred. Raises DataError when there are none.
     """
+    if not len(rows):
+        raise DataError("there are no pictures to train on; put some on the side called train")
     places = np.linspace(0, len(rows) - 1, min(len(rows), 4_000)).astype(np.int64)
     step = max(1, math.isqrt(len(places) * pixels.shape[1] ** 2 // 4_000_000))
     total, squares, count = np.zeros(3), np.zeros(3), 0

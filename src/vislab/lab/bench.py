@@ -166,6 +166,16 @@ class Lab:
         """Say how many trainings will follow, so that `--minutes` is shared among them."""
         self._fits_left = fits
 
+    def rehearse(self, build: Callable[[str], object], names: Iterable[str]) -> None:
+        """Build what each training of a run will need, once, and throw it away.
+
+        An option that only the last of them refuses is then told before the first is trained. No
+        weights are drawn otherwise for it.
+        """
+        with torch.random.fork_rng(devices=[]):
+            for name in names:
+                build(name)
+
     def once(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Return what `make` gives, JSON; a resumed run gets what it found the first time.
 

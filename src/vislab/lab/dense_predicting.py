@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -28,6 +28,7 @@ from vislab.runs.writing import replacing, saying_why
 SURE = 0.5  # boxes that are drawn; all above LEAST are listed
 LEAST = 0.05
 LONGEST = 1600  # pixels: of a picture that boxes or colours are drawn over
+MARK = ("Software", "vislab")  # in the PNGs written here: only these may be written over
 
 Answer = tuple[dict[str, Any], dict[str, Image.Image]]  # what is said; what is drawn, by its suffix
 
@@ -56,14 +57,18 @@ def predict_dense(
                 target = folder / f"{stem}{suffix}.png"
                 taken.add(target.resolve())
                 with replacing(target) as file:
-                    picture.save(file, format="PNG")
+                    picture.save(file, format="PNG", pnginfo=marked())
                 row[suffix.strip("-") or "drawn"] = str(target)
         found.append(row)
     return found
 
 
 def free_stem(folder: Path, stem: str, suffixes: list[str], taken: set[Path]) -> str:
-    """Return the stem, numbered if need be, under which no picture that was asked about is lost."""
+    """Return the stem, numbered if need be, under which no picture is lost.
+
+    Kept are those asked about, the answers to them, and every file that was not written here:
+    `photo-mask.png` beside a photo may be drawn by hand.
+    """
 
     def candidates() -> Iterator[str]:
         yield stem
@@ -75,8 +80,27 @@ def free_stem(folder: Path, stem: str, suffixes: list[str], taken: set[Path]) ->
     return next(
         name
         for name in candidates()
-        if not any((folder / f"{name}{suffix}.png").resolve() in taken for suffix in suffixes)
+        if not any(
+            target.resolve() in taken or (target.exists() and not is_ours(target))
+            for target in (folder / f"{name}{suffix}.png" for suffix in suffixes)
+        )
     )
+
+
+def marked() -> PngImagePlugin.PngInfo:
+    """Return what tells our PNGs from others."""
+    info = PngImagePlugin.PngInfo()
+    info.add_text(*MARK)
+    return info
+
+
+def is_ours(path: Path) -> bool:
+    """Return whether a file is a PNG that was written here."""
+    try:
+        with Image.open(path) as picture:
+            return bool(picture.info.get(MARK[0]) == MARK[1])
+    except OSError:
+        return False
 
 
 def opened(path: Path) -> Image.Image:

@@ -187,7 +187,7 @@ def _examine(
         )
     lab.table(
         f"{before}classes",
-        ("class", "things", "AP50", *LABELS, MISSED),
+        ("name", "things", "AP50", *LABELS, MISSED),  # "class" is one of the labels
         [
             (
                 label,

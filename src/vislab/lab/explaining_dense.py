@@ -87,12 +87,12 @@ def explain_detection(
 
     A detector that does not tell what its boxes come from has a note in place of maps.
     """
-    chosen = _boxes_to_explain(detected, count)
+    chosen = boxes_to_explain(detected, count)
     side, asked = pictures.split("test"), []
     for one, label in chosen:
         row = int(side.rows[detected.found.picture[one]])
         kind = int(detected.found.kind[one])
-        corners = _here(pictures, row, detected.found.corners[one])
+        corners = here(pictures, row, detected.found.corners[one])
         try:
             score = BoxScore(network, _image(lab, pictures, row), torch.tensor(corners), kind)
         except ShapeError as error:
@@ -106,7 +106,7 @@ def explain_detection(
                 row, score, kind, name,
                 f"{said}: {LABELS[label]}" if known else said,
                 COLOURS[LABELS[label]] if known else INK,
-                _inside(corners, pictures.size), corners,
+                inside(corners, pictures.size), corners,
             )
         )  # fmt: skip
     found = _answered(lab, pictures, asked)
@@ -117,7 +117,7 @@ def explain_detection(
         "why these boxes",
         _boxes_figure(pictures, found),
         caption="Beside each picture, Grad-CAM of that box's score: yellow speaks most for it. "
-        f"{WEIGHS} {_sentences(found, 'the box')}",
+        f"{WEIGHS} {_sentence(found, 'the box')}",
     )
     _table(lab, "why these boxes, measured", pictures, found, "the box")
     return found
@@ -162,7 +162,7 @@ def explain_segmentation(
         "why these regions",
         _regions_figure(pictures, found),
         caption="Beside each picture, Grad-CAM of the mean score of the outlined region's pixels: "
-        f"yellow speaks most for its class. {WEIGHS} {_sentences(found, 'the region')}",
+        f"yellow speaks most for its class. {WEIGHS} {_sentence(found, 'the region')}",
     )
     _table(lab, "why these regions, measured", pictures, found, "the region")
     return found
@@ -190,7 +190,7 @@ def depth(itself: Bool[np.ndarray, "h w"]) -> Float[Tensor, "h w"]:
     return torch.from_numpy(inside - outside).float()
 
 
-def _boxes_to_explain(detected: Detected, count: int) -> list[tuple[int, int]]:
+def boxes_to_explain(detected: Detected, count: int) -> list[tuple[int, int]]:
     """Return boxes of different pictures, and their labels: sure mistakes, then sure hits."""
     found = detected.found
     labels = errors_of(found, detected.truth, len(detected.classes), score=SURE).label
@@ -238,19 +238,20 @@ def _by_layer(found: Sequence[Answered]) -> dict[str, list[Reason]]:
     return layers
 
 
-def _sentences(found: Sequence[Answered], itself: str) -> str:
-    """Say, for each layer, how far its maps can be believed."""
-    said = []
+def _sentence(found: Sequence[Answered], itself: str) -> str:
+    """Say how far the maps can be believed, for each layer."""
+    trusted, beaten = [], []
     for layer, reasons in _by_layer(found).items():
-        trusted = sum(one.worth.level == "trusted" for one in reasons)
-        beaten = sum(one.itself.margin > one.worth.margin for one in reasons)
-        said.append(
-            f"At the {layer}, believe {trusted} of {len(reasons)}: they change with the weights, "
-            f"and covering what they mark takes the score away sooner than {RANDOM} random maps "
-            f"and a blob in the middle do. Marking {itself} itself does better than the map in "
-            f"{beaten} of {len(reasons)}."
-        )
-    return " ".join(said)
+        sure = sum(one.worth.level == "trusted" for one in reasons)
+        trusted.append(f"{sure} of {len(reasons)} at the {layer}")
+        better = sum(one.itself.margin > one.worth.margin for one in reasons)
+        beaten.append(f"{better} of {len(reasons)}")
+    return (
+        f"Believe {' and '.join(trusted)}, trusted because they change with the weights and "
+        f"covering what they mark takes the score away sooner than {RANDOM} random maps and a blob "
+        f"in the middle do; marking {itself} itself does better than the map in "
+        f"{' and '.join(beaten)}."
+    )
 
 
 def _table(
@@ -334,7 +335,7 @@ def _image(lab: "Lab", pictures: AnnotatedPictures, row: int) -> Float[Tensor, "
     return normalise(pixels, *pictures.normalisation)[0]
 
 
-def _here(
+def here(
     pictures: AnnotatedPictures, row: int, corners: np.ndarray
 ) -> tuple[float, float, float, float]:
     """Return a box of a file in pixels of the picture as the network sees it."""
@@ -342,7 +343,7 @@ def _here(
     return x1, y1, x2, y2
 
 
-def _inside(
+def inside(
     corners: tuple[float, float, float, float], size: int
 ) -> Bool[np.ndarray, "{size} {size}"]:
     """Return the pixels that a box touches, at least one."""

@@ -67,4 +67,5 @@ def areas(
         precision = hits.cumsum(axis=1) / np.maximum(weights.cumsum(axis=1), 1e-9)
         best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
         found[start : start + step] = (hits * best).sum(axis=1)
-    return found / np.maximum(there, 1)
+    value: Float[np.ndarray, " b"] = found / np.maximum(there, 1)
+    return value

@@ -91,8 +91,8 @@ class SegNet(nn.Module):
         )
         self.grow = nn.ModuleList(Grow(way, outer) for outer in widths)
         self.up = nn.ModuleList(
-            convolved(outer, max(inner, width), count)
-            for inner, outer, count in zip(befores, widths, convolutions, strict=False)
+            convolved(outer, inner, count)
+            for inner, outer, count in zip([width, *widths], widths, convolutions, strict=False)
         )
         self.head = nn.Conv2d(width, classes, 3, padding=1)
 

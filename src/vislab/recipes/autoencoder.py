@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from vislab import models, runs, tasks
 from vislab.data.augment import Augment
-from vislab.errors import pick
+from vislab.errors import OptionError, pick
 from vislab.lab.recipe import Recipe
 from vislab.runs.claims import claim
 from vislab.tasks.optim import Optim
@@ -88,17 +88,17 @@ class Autoencoder(Recipe):
 
         for name in self.networks:
             pick({known: known for known in NETWORKS}, name, "network")
+        if not self.networks:
+            raise OptionError(f"--networks names none; take some of {', '.join(NETWORKS)}")
         pictures = lab.pictures(
             self.data, per_class=self.per_class, size=self.size, validation=0.1, labelled=False
         )
         lab.plan(fits=len(self.networks))
+        lab.rehearse(lambda name: self.task(name, pictures), self.networks)
         found: dict[str, Repainted] = {}
         trained: dict[str, Any] = {}
         for name in self.networks:
-            task = tasks.Reconstruct(
-                self.built(name, pictures), self.optim, deviation=pictures.normalisation[1],
-                noise=self.noise if name == "denoising" else 0.0,
-            )  # fmt: skip
+            task = self.task(name, pictures)
             lab.fit(
                 task, pictures, epochs=self.epochs, batch=self.batch, augment=self.augment,
                 name=name,
@@ -117,6 +117,13 @@ class Autoencoder(Recipe):
                 found["denoising"].psnr_before, found["denoising"].psnr
             )
             lab.record("denoising: decibels gained over the noisy picture", gain, interval=interval)
+
+    def task(self, name: str, pictures: "Pictures") -> Any:
+        """Build one of the networks, and what it is to learn."""
+        return tasks.Reconstruct(
+            self.built(name, pictures), self.optim, deviation=pictures.normalisation[1],
+            noise=self.noise if name == "denoising" else 0.0,
+        )  # fmt: skip
 
     def built(self, name: str, pictures: "Pictures") -> "nn.Module":
         """Build one of the networks, the convolutional ones with about as narrow a place."""

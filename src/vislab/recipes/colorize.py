@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from vislab import models, runs, tasks
 from vislab.data.augment import Augment
-from vislab.errors import pick
+from vislab.errors import OptionError, pick
 from vislab.lab.recipe import Recipe
 from vislab.runs.claims import claim
 from vislab.tasks.optim import Optim
@@ -80,6 +80,8 @@ class Colorize(Recipe):
 
         for way in self.ways:
             pick({known: known for known in WAYS}, way, "way to colour")
+        if not self.ways:
+            raise OptionError(f"--ways names none; take some of {', '.join(WAYS)}")
         pictures = lab.pictures(
             self.data, per_class=self.per_class, size=self.size, validation=0.1, labelled=False
         )

@@ -14,6 +14,7 @@ from vislab.tasks.optim import Optim
 if TYPE_CHECKING:
     from vislab.data.annotated_pictures import AnnotatedPictures
     from vislab.lab.bench import Lab
+    from vislab.lab.detecting import Detected
 
 COURSE = Protocol(
     data="voc2007", train=2501, test=2510, size=224, network="mobilenet_v2", augmentation="none",
@@ -77,6 +78,9 @@ class DetectFasterRcnn(Recipe):
     """What training pictures go through; boxes follow."""
     test_on: Literal["test", "val"] = "test"
     """val tests on the validation side, as the course does, and keeps none to choose by."""
+    validation: float = 0.1
+    """Share of the training pictures held out to choose the best epoch by, where no such side came;
+    0 keeps the last epoch's weights."""
     skip_bad: bool = False
     """Leave out pictures whose annotations cannot be used, in place of refusing them all."""
 
@@ -102,6 +106,7 @@ class DetectFasterRcnn(Recipe):
         """Train each, test each, show the steps of the best of ours."""
         from vislab.lab.detecting import judge_detection
         from vislab.lab.detection_steps import show_steps
+        from vislab.lab.explaining_dense import explain_detection
 
         for name in self.networks:
             pick({known: known for known in NETWORKS}, name, "network")
@@ -109,11 +114,12 @@ class DetectFasterRcnn(Recipe):
             raise OptionError(f"--networks names none; take some of {', '.join(NETWORKS)}")
         pictures = lab.annotated(
             self.data, wanted="boxes", size=self.size, limit=self.limit,
-            validation=0.1 if self.test_on == "test" else 0.0, skip_bad=self.skip_bad,
+            validation=self.validation if self.test_on == "test" else 0.0, skip_bad=self.skip_bad,
             test_on=self.test_on,
         )  # fmt: skip
         lab.plan(fits=len(self.networks))
-        scores: dict[str, tuple[float, Any, AnnotatedPictures]] = {}
+        lab.rehearse(lambda name: self.built(name, pictures), self.networks)
+        scores: dict[str, tuple[float, Any, AnnotatedPictures, Detected]] = {}
         for name in self.networks:
             task, shown = self.built(name, pictures)
             score = lab.fit(
@@ -123,9 +129,9 @@ class DetectFasterRcnn(Recipe):
             found = judge_detection(lab, task, shown, name=name)
             if score is None:
                 score = found.average_precision().mean
-            scores[name] = score, task, shown
+            scores[name] = score, task, shown, found
         best = max(scores, key=lambda name: scores[name][0])
-        _, task, shown = scores[best]
+        _, task, shown, found = scores[best]
         lab.keep(task, shown)
         metrics = lab.run.result.metrics
         lab.record("test/map50", metrics[f"{best}/test/map50"])
@@ -134,6 +140,7 @@ class DetectFasterRcnn(Recipe):
             lab.record("refining: points of mAP50 gained", 100 * gain)
         self.compare(lab)
         show_steps(lab, task.network, shown)
+        explain_detection(lab, task.network, shown, found)
 
     def built(self, name: str, pictures: "AnnotatedPictures") -> "tuple[Any, AnnotatedPictures]":
         """Return a task and the pictures as its backbone expects them."""

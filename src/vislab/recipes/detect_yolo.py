@@ -75,6 +75,9 @@ class DetectYolo(Recipe):
     """What training pictures go through; boxes follow."""
     test_on: Literal["test", "val"] = "test"
     """val tests on the validation side, as the course does, and keeps none to choose by."""
+    validation: float = 0.1
+    """Share of the training pictures held out to choose the best epoch by, where no such side came;
+    0 keeps the last epoch's weights."""
     skip_bad: bool = False
     """Leave out pictures whose annotations cannot be used, in place of refusing them all."""
 
@@ -99,10 +102,11 @@ class DetectYolo(Recipe):
         """Train, test, and show the steps."""
         from vislab.lab.detecting import judge_detection
         from vislab.lab.detection_steps import show_steps
+        from vislab.lab.explaining_dense import explain_detection
 
         pictures = lab.annotated(
             self.data, wanted="boxes", size=self.size, limit=self.limit,
-            validation=0.1 if self.test_on == "test" else 0.0, skip_bad=self.skip_bad,
+            validation=self.validation if self.test_on == "test" else 0.0, skip_bad=self.skip_bad,
             test_on=self.test_on,
         )  # fmt: skip
         network: Any = models.create(
@@ -118,10 +122,11 @@ class DetectYolo(Recipe):
         )
         lab.fit(task, pictures, epochs=self.epochs, batch=self.batch, augment=self.augment)
         judge_detection(lab, task, pictures, split="train", examine=False)
-        judge_detection(lab, task, pictures)
+        found_there = judge_detection(lab, task, pictures)
         found = lab.run.result.metrics
         lab.record(
             "points lost by the cut at 0.8",
             100 * (found["test/map50, suppression 0.3"] - found["test/map50 above 0.8"]),
         )
         show_steps(lab, task.network, pictures)
+        explain_detection(lab, task.network, pictures, found_there)

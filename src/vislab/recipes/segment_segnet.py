@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from vislab import models, runs, tasks
 from vislab.data.augment import Augment
-from vislab.errors import pick
+from vislab.errors import OptionError, pick
 from vislab.lab.recipe import Recipe
 from vislab.runs.claims import claim
 from vislab.tasks.optim import Optim
@@ -80,6 +80,13 @@ class SegmentSegnet(Recipe):
 
         for way in self.ways:
             pick({known: known for known in WAYS}, way, "way of upsampling")
+        if not self.ways:
+            raise OptionError(f"--ways names none; take some of {', '.join(WAYS)}")
+        if min(self.convolutions, default=1) < 1:
+            raise OptionError(
+                f"--convolutions {' '.join(map(str, self.convolutions))} has a stage of none; give "
+                "each stage 1 or more"
+            )
         pictures = lab.annotated(
             self.data, wanted="masks", size=self.size, limit=self.limit, validation=0.1,
             skip_bad=self.skip_bad,

@@ -81,6 +81,9 @@ class SegmentUnet(Recipe):
     """Times through the training pictures."""
     augment: Augment = field(default_factory=lambda: Augment(flip=True, colour=0.2))
     """What training pictures go through; masks follow."""
+    validation: float = 0.1
+    """Share of the training pictures held out to choose the best epoch by, where no such side came;
+    0 keeps the last epoch's weights."""
     skip_bad: bool = False
     """Leave out pictures whose annotations cannot be used, in place of refusing them all."""
 
@@ -101,13 +104,16 @@ class SegmentUnet(Recipe):
         """Train each, test each, compare."""
         for name in self.networks:
             pick({known: known for known in NETWORKS}, name, "network")
+        if not self.networks:
+            raise OptionError(f"--networks names none; take some of {', '.join(NETWORKS)}")
         pictures = lab.annotated(
-            self.data, wanted="masks", size=self.size, limit=self.limit, validation=0.1,
-            skip_bad=self.skip_bad,
+            self.data, wanted="masks", size=self.size, limit=self.limit,
+            validation=self.validation, skip_bad=self.skip_bad,
         )  # fmt: skip
         if self.one_class:
             pictures = pictures.merged()
         lab.plan(fits=len(self.networks))
+        lab.rehearse(lambda name: self.built(name, pictures), self.networks)
         found: dict[str, Segmented] = {}
         kept: dict[str, tuple[float, Any]] = {}
         for name in self.networks:
@@ -122,6 +128,7 @@ class SegmentUnet(Recipe):
         lab.keep(kept[best][1], pictures)
         lab.record("test/dice", float(found[best].dice.mean()))
         lab.note(f"Kept for `vislab predict`: {best}, the best on the validation pictures.")
+        self.explain(lab, kept[best][1], pictures, found[best])
         self.compare(lab, found)
 
     def built(self, name: str, pictures: "AnnotatedPictures") -> "nn.Module":
@@ -151,6 +158,14 @@ class SegmentUnet(Recipe):
         from vislab.lab.segmenting import judge_segmentation
 
         return judge_segmentation(lab, task, pictures, name=name)
+
+    def explain(
+        self, lab: "Lab", task: Any, pictures: "AnnotatedPictures", found: "Segmented"
+    ) -> None:
+        """Show why the largest regions have their class, and how far the maps can be believed."""
+        from vislab.lab.explaining_dense import explain_segmentation
+
+        explain_segmentation(lab, task.network, pictures, found)
 
     def compare(self, lab: "Lab", found: "dict[str, Segmented]") -> None:
         """Put the networks in one table, and what the skips gain beside it."""

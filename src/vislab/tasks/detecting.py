@@ -29,7 +29,11 @@ def average_precision_of(network: Any, batches: Iterable[AnnotatedBatch], classe
 
 def detections_of(network: Any, batches: Iterable[AnnotatedBatch]) -> tuple[Detections, Truth]:
     """Return what a detector finds in batches and what is there, pictures counted through."""
-    columns: dict[str, list[np.ndarray]] = {name: [] for name in (*"pbks", *"PBK")}
+    columns: dict[str, list[np.ndarray]] = {
+        **{name: [np.zeros(0, dtype=np.int64)] for name in "pkPK"},
+        **{name: [np.zeros((0, 4))] for name in "bB"},
+        "s": [np.zeros(0)],
+    }
     first = 0
     for batch in batches:
         found = network.detect(batch.images)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 GAP, LINE = 0.09, 0.17  # inches
 TINY = 5.5  # points: the words on a box
+TALL = 4.0  # of a picture, in widths of its place; taller ones are drawn narrower
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ def boxes_over_pictures(
     side = min(2.2, (WIDTH - 0.2) / columns - GAP) if columns > 1 else 2.6
     line = LINE if titles else 0.0
     high, wide = pixels.shape[1:3]
+    side *= min(1.0, TALL * wide / high)
     tall = side * high / wide
     rows = math.ceil(len(pixels) / columns)
     figure, axes = sheet(0.2 + columns * (side + GAP) - GAP, 0.12 + rows * (line + tall + GAP))

@@ -1,0 +1,53 @@
+"""Annotated pictures made by hand, without files."""
+
+import numpy as np
+
+from vislab.data.annotated_pictures import AnnotatedPictures
+
+SIDE = 24
+
+
+def made(count=11, *, side=SIDE, test=2, val=1, masks=True, crowd=(), empty=(), plain=False):
+    """Return pictures of noise; picture i holds i % 3 + 1 white rectangles of kinds 0, 1, ...
+
+    With `plain` they are black beside. Things numbered in `crowd` are groups; pictures in `empty`
+    hold nothing.
+    """
+    chance = np.random.default_rng(0)
+    pixels = chance.integers(0, 200, (count, side, side, 3), dtype=np.uint8)
+    if plain:
+        pixels[:] = 0
+    labels = np.zeros((count, side, side, 1), dtype=np.uint8)
+    corners, kinds, starts = [], [], [0]
+    for row in range(count):
+        for thing in range(0 if row in empty else row % 3 + 1):
+            x, y = (8 * thing + chance.integers(0, 2), chance.integers(0, side - 9))
+            width, height = chance.integers(4, 7), chance.integers(4, 9)
+            pixels[row, y : y + height, x : x + width] = 255
+            labels[row, y : y + height, x : x + width] = thing + 1
+            corners.append([x, y, x + width, y + height])
+            kinds.append(thing)
+        starts.append(len(kinds))
+    flags = np.zeros(len(kinds), dtype=bool)
+    flags[list(crowd)] = True
+    splits = np.zeros(count, dtype=np.uint8)
+    splits[count - test - val :] = 1
+    splits[count - test :] = 2
+    return AnnotatedPictures(
+        name="made",
+        classes=("background", "one", "two", "three")[0 if masks else 1 :],
+        size=side,
+        pixels=pixels,
+        splits=splits,
+        names=tuple(f"{row}.png" for row in range(count)),
+        scales=np.ones(count),
+        sizes=np.full((count, 2), side),
+        starts=np.array(starts),
+        corners=np.array(corners, dtype=np.float32).reshape(-1, 4),
+        kinds=np.array(kinds, dtype=np.int64),
+        crowd=flags,
+        difficult=np.zeros(len(kinds), dtype=bool),
+        masks=labels if masks else None,
+        origin="own files",
+        official=True,
+    )

@@ -1,0 +1,222 @@
+"""Batches of annotated pictures, alone and shared by several processes."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.data.annotated_sets import SIDE, made
+from vislab.data.annotated_batches import (
+    NOTHING,
+    AnnotatedBatches,
+    annotated_in_order,
+    padded_things,
+)
+from vislab.data.augment import Augment
+from vislab.data.augment_annotated import IGNORED
+from vislab.errors import OptionError
+
+ALL = Augment(resized_crop=0.4, flip=True, turn=True, colour=0.3, cutout=0.2)
+
+
+def stream(pictures, batch, *, seed=0, epoch=0, first=0, **options):
+    batches = AnnotatedBatches(pictures, batch, seed=seed, **{"augment": Augment(), **options})
+    batches.epoch, batches.first = epoch, first
+    return list(batches)
+
+
+def things(batch, row):
+    """Return the things of one picture as a list, without the padding."""
+    real = batch.kinds[row] != NOTHING
+    boxes, kinds = batch.boxes[row, real].tolist(), batch.kinds[row, real].tolist()
+    return [(*box, kind) for box, kind in zip(boxes, kinds, strict=True)]
+
+
+def rows_of(batches):
+    return torch.cat([batch.rows for batch in batches]).tolist()
+
+
+def same(one, other):
+    return (
+        torch.equal(one.images, other.images)
+        and torch.equal(one.masks, other.masks)
+        and torch.equal(one.rows, other.rows)
+        and [things(one, r) for r in range(len(one.rows))]
+        == [things(other, r) for r in range(len(other.rows))]
+        and one.whole == other.whole
+    )
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 20), st.integers(1, 25), st.integers(0, 5))
+def test_an_epoch_holds_every_picture_once_in_batches_of_nearly_equal_size(count, batch, seed):
+    batches = stream(made(count, test=0, val=0), batch, seed=seed)
+    sizes = [len(b.images) for b in batches]
+    assert sorted(rows_of(batches)) == list(range(count))
+    assert max(sizes) <= batch
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_the_order_changes_with_epoch_and_seed_and_with_nothing_else():
+    pictures = made(20)
+    orders = [rows_of(stream(pictures, 5, seed=s, epoch=e)) for s in range(3) for e in range(3)]
+    assert len({tuple(one) for one in orders}) == 9
+    assert rows_of(stream(pictures, 7, seed=2, epoch=2, augment=ALL)) == orders[-1]
+
+
+def test_a_batch_holds_what_its_rows_hold():
+    pictures = made(11, crowd=(0, 4), empty=(3,))
+    mean, deviation = pictures.normalisation
+    for batch in stream(pictures, 3):
+        assert batch.images.is_contiguous(memory_format=torch.channels_last)
+        shares = batch.images.permute(0, 2, 3, 1).numpy() * np.array(deviation) + mean
+        rows = batch.rows.numpy()
+        np.testing.assert_allclose(shares, pictures.pixels[rows] / 255, atol=1e-5)
+        assert np.array_equal(batch.masks, pictures.masks[rows][..., 0])
+        for place, row in enumerate(rows.tolist()):
+            wanted = [
+                (*corners, IGNORED - kind if crowd else kind)
+                for corners, kind, crowd in zip(
+                    pictures.corners[pictures.things(row)].tolist(),
+                    pictures.kinds[pictures.things(row)].tolist(),
+                    pictures.crowd[pictures.things(row)],
+                    strict=True,
+                )
+            ]
+            assert things(batch, place) == wanted
+
+
+def test_kinds_of_groups_and_of_what_is_difficult_are_ignored_each_in_its_own_number():
+    pictures = made(3, test=0, val=0, crowd=(2,))  # the second of the second picture
+    pictures.difficult[5] = True  # the third of the third
+    _, kinds = padded_things(pictures, np.array([0, 1, 2]))
+    assert kinds.tolist() == [[0, -1, -1], [0, -3, -1], [0, 1, -4]]
+
+
+def test_pictures_without_things_have_a_row_of_nothing():
+    pictures = made(4, test=0, val=0, empty=(0, 1, 2, 3))
+    boxes, kinds = padded_things(pictures, np.array([2, 0]))
+    assert boxes.shape == (2, 1, 4)
+    assert kinds.tolist() == [[NOTHING], [NOTHING]]
+    mixed = made(4, test=0, val=0, empty=(0, 3))
+    boxes, kinds = padded_things(mixed, np.array([3, 0]))
+    assert kinds.tolist() == [[NOTHING], [NOTHING]]
+    assert boxes.shape == (2, 1, 4)
+    (batch,) = stream(mixed, 4, augment=ALL)
+    assert len(batch.images) == 4
+
+
+@pytest.mark.parametrize("world", [2, 3])
+@pytest.mark.parametrize(
+    ("augment", "tile"), [(Augment(), None), (ALL, None), (Augment(flip=True, turn=True), 16)]
+)
+def test_the_parts_of_several_processes_are_the_batch_of_one(augment, tile, world):
+    pictures = made(20)
+    options = {"augment": augment, "tile": tile, "epoch": 1}
+    alone = stream(pictures, 6, **options)
+    parts = [stream(pictures, 6, rank=rank, world=world, **options) for rank in range(world)]
+    for step, whole in enumerate(alone):
+        mine = [part[step] for part in parts]
+        assert {one.whole for one in mine} == {whole.whole}
+        assert sum(len(one.images) for one in mine) == whole.whole
+        for name in ("images", "masks", "rows"):
+            joined = torch.cat([getattr(one, name) for one in mine])
+            assert torch.equal(joined, getattr(whole, name)), name
+        joined = [things(one, row) for one in mine for row in range(len(one.rows))]
+        assert joined == [things(whole, row) for row in range(len(whole.rows))]
+
+
+@pytest.mark.parametrize("first", [0, 1, 3])
+def test_an_interrupted_epoch_goes_on_with_the_tail_of_the_whole(first):
+    pictures = made(20)
+    whole = stream(pictures, 5, epoch=2, augment=ALL)
+    tail = stream(pictures, 5, epoch=2, first=first, augment=ALL)
+    assert len(tail) == len(whole) - first
+    assert all(same(a, b) for a, b in zip(tail, whole[first:], strict=True))
+
+
+def test_the_global_generators_neither_steer_nor_are_moved():
+    before = torch.get_rng_state()
+    one = stream(made(), 4, augment=ALL)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.rand(3)
+    assert all(same(a, b) for a, b in zip(one, stream(made(), 4, augment=ALL), strict=True))
+
+
+@pytest.mark.parametrize("tile", [None, 16])
+def test_what_is_painted_stays_in_its_box_through_a_whole_batch(tile):
+    """White is where masks are of a thing; of each kind the mask lies in the box of the kind."""
+    pictures = made(20, plain=True)
+    mean, deviation = (torch.tensor(v)[:, None, None] for v in pictures.normalisation)
+    augment = Augment(flip=True, turn=True, resized_crop=0.0 if tile else 0.5)
+    tried = 0
+    for epoch in range(3):
+        for batch in stream(pictures, 5, epoch=epoch, augment=augment, tile=tile):
+            white = (batch.images * deviation + mean)[:, 0] > 0.5
+            assert (white != (batch.masks > 0)).float().mean() < (1e-9 if tile else 0.1)
+            for row in range(len(batch.rows)):
+                for x1, y1, x2, y2, kind in things(batch, row):
+                    mine = batch.masks[row] == (kind if kind >= 0 else IGNORED - kind) + 1
+                    if mine.any():
+                        ys, xs = mine.nonzero().T
+                        found = torch.stack([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1])
+                        assert (found - torch.tensor([x1, y1, x2, y2])).abs().max() <= 1
+                        tried += 1
+    assert tried > 50
+
+
+def test_tiles_are_as_many_as_cover_a_picture_and_differ():
+    """Two by two of 16 pixels cover 24."""
+    pictures = made(6, test=0, val=0)
+    batches = stream(pictures, 4, tile=16)
+    assert sorted(rows_of(batches)) == sorted([*range(6)] * 4)
+    assert all(batch.images.shape[2:] == batch.masks.shape[1:] == (16, 16) for batch in batches)
+    tiles = {
+        batch.images[place].numpy().tobytes()
+        for batch in batches for place in range(len(batch.rows))
+    }  # fmt: skip
+    assert len(tiles) > 20
+    assert len(AnnotatedBatches(pictures, 4, seed=0, augment=Augment(), tile=16)) == 6
+    assert len(stream(pictures, 6, tile=SIDE)) == 1
+
+
+@pytest.mark.parametrize("tile", [15, 25])
+def test_a_tile_that_is_no_part_of_a_picture_is_refused(tile):
+    with pytest.raises(OptionError, match=rf"--tile {tile} is no part .*24 pixels; take 16 to 24"):
+        AnnotatedBatches(made(), 4, seed=0, augment=Augment(), tile=tile)
+
+
+def test_what_boxes_cannot_follow_is_refused_before_training():
+    with pytest.raises(OptionError, match=r"--augment.mixup does not move boxes"):
+        AnnotatedBatches(made(), 4, seed=0, augment=Augment(mixup=0.2))
+
+
+def test_no_picture_in_a_batch_is_refused():
+    with pytest.raises(OptionError, match=r"--batch 0 holds no picture"):
+        AnnotatedBatches(made(), 0, seed=0, augment=Augment())
+
+
+@pytest.mark.parametrize("masks", [True, False])
+def test_in_order_goes_from_first_to_last_without_augmentation(masks):
+    pictures = made(11, test=5, masks=masks)
+    batches = list(annotated_in_order(pictures, "test", 2))
+    assert rows_of(batches) == [0, 1, 2, 3, 4]
+    assert [len(b.images) for b in batches] == [b.whole for b in batches] == [2, 2, 1]
+    mean, deviation = pictures.normalisation
+    images = torch.cat([b.images for b in batches]).permute(0, 2, 3, 1).numpy()
+    np.testing.assert_allclose(images * np.array(deviation) + mean, pictures.pixels[6:] / 255,
+                               atol=1e-5)  # fmt: skip
+    if masks:
+        assert np.array_equal(torch.cat([b.masks for b in batches]), pictures.masks[6:, ..., 0])
+    else:
+        assert {b.masks for b in batches} == {None}
+    found = [things(b, row) for b in batches for row in range(len(b.rows))]
+    for row, mine in enumerate(found, start=6):
+        corners = pictures.corners[pictures.things(row)].tolist()
+        kinds = pictures.kinds[pictures.things(row)].tolist()
+        assert mine == [(*box, kind) for box, kind in zip(corners, kinds, strict=True)]
+
+
+def test_in_order_of_an_empty_side_is_nothing():
+    assert list(annotated_in_order(made(val=0), "val")) == []

@@ -1,0 +1,318 @@
+"""Annotated pictures opened: seen whole, their boxes and masks where they should be."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from tests.data.annotated_sets import made
+from vislab.data import shapes
+from vislab.data.annotated_pictures import FILL, annotated, fit_mask, fit_whole, within
+from vislab.data.annotations import VOID
+from vislab.errors import DataError, OptionError
+from vislab.lab.detecting import in_file
+
+BLACK, WHITE = (0, 0, 0), (255, 255, 255)
+
+
+def rectangle(path, size, box, **options):
+    """Draw a white rectangle on black."""
+    picture = Image.new("RGB", size, BLACK)
+    picture.paste(WHITE, box)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(path, **options)
+
+
+# Sizes, width first, and a box in each.
+SCENES = [
+    ((40, 30), (4, 6, 22, 20)),
+    ((30, 40), (3, 5, 18, 33)),
+    ((64, 64), (16, 8, 50, 60)),
+    ((100, 37), (20, 5, 80, 30)),
+    ((21, 90), (2, 30, 19, 71)),
+]
+
+
+def coco(root, scenes=SCENES):
+    """Write pictures of one rectangle each, of classes by turns, with their outlines."""
+    images, annotations = [], []
+    for row, (size, (x1, y1, x2, y2)) in enumerate(scenes):
+        rectangle(root / "images" / f"{row}.png", size, (x1, y1, x2, y2))
+        images.append({"id": row, "file_name": f"{row}.png", "width": size[0], "height": size[1]})
+        annotations.append(
+            {
+                "id": row, "image_id": row, "category_id": row % 2 + 1, "iscrowd": 0,
+                "bbox": [x1, y1, x2 - x1, y2 - y1],
+                "segmentation": [[x1, y1, x2, y1, x2, y2, x1, y2]],
+            }
+        )  # fmt: skip
+    categories = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
+    (root / "annotations.json").write_text(
+        json.dumps({"images": images, "annotations": annotations, "categories": categories})
+    )
+    return str(root)
+
+
+def tight(mask):
+    rows, columns = np.nonzero(mask)
+    return np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
+
+
+def place_of(pictures, name):
+    return next(row for row, one in enumerate(pictures.names) if one.endswith(name))
+
+
+@pytest.mark.parametrize("size", [16, 50, 128])
+def test_boxes_masks_and_pictures_lie_in_one_place(tmp_path, size):
+    pictures = annotated(coco(tmp_path), wanted="masks", size=size)
+    assert pictures.classes == ("background", "cat", "dog")
+    for row in range(len(SCENES)):
+        place = place_of(pictures, f"{row}.png")
+        (box,) = pictures.corners[pictures.things(place)]
+        (kind,) = pictures.kinds[pictures.things(place)]
+        assert kind == row % 2
+        assert np.abs(tight(pictures.pixels[place, :, :, 1] >= 140) - box).max() <= 1
+        mask = pictures.masks[place, :, :, 0]
+        assert np.abs(tight(mask == kind + 1) - box).max() <= 1
+        beside = (pictures.pixels[place] == FILL).all(axis=2)
+        assert np.array_equal(mask == VOID, beside)
+
+
+def test_boxes_come_back_to_pixels_of_the_file(tmp_path):
+    pictures = annotated(coco(tmp_path), wanted="boxes", size=50)
+    assert pictures.classes == ("cat", "dog")
+    assert pictures.masks is None
+    rows = np.arange(len(SCENES))
+    assert [len(pictures.kinds[pictures.things(int(row))]) for row in rows] == [1] * 5
+    back = in_file(pictures, rows, pictures.corners.astype(np.float64))
+    for place, name in enumerate(pictures.names):
+        _, box = SCENES[int(name.split("/")[-1][0])]
+        np.testing.assert_allclose(back[place], box, atol=1e-4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(16, 200))
+def test_the_longer_side_fills_the_square_and_the_shape_is_kept(width, height, side):
+    wide, high = within((width, height), side)
+    assert max(wide, high) == side
+    scale = side / max(width, height)
+    assert abs(wide - width * scale) <= 0.5 or wide == 1
+    assert abs(high - height * scale) <= 0.5 or high == 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 90), st.integers(1, 90), st.integers(16, 60))
+def test_a_picture_and_its_mask_lie_in_the_same_part_of_the_square(width, height, side):
+    picture = fit_whole(Image.new("RGB", (width, height), BLACK), side)
+    mask = fit_mask(np.zeros((height, width), dtype=np.uint8), side)
+    assert np.array_equal((picture == FILL).all(axis=2), mask[..., 0] == VOID)
+    assert (mask != VOID).any()
+
+
+def test_a_photo_decoded_at_a_fraction_lies_where_its_file_does(tmp_path):
+    """1007×1028 is decoded at half, 504×514: of that, 126 pixels of 128, of the file 125."""
+    rectangle(tmp_path / "images/1.jpg", (1007, 1028), (0, 0, 1007, 1028), quality=95)
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels/1.txt").write_text("0 0.5 0.5 1 1\n")
+    pictures = annotated(str(tmp_path), wanted="boxes", size=128)
+    white = (pictures.pixels[0] > 250).all(axis=2)
+    assert tight(white).tolist() == [1, 0, 126, 128]
+    assert pictures.corner(0) == (1, 0)
+
+
+def edited(root, change):
+    """Change the first annotation, the box and the picture staying as they are."""
+    coco(root)
+    told = json.loads((root / "annotations.json").read_text())
+    told["annotations"][0].update(change)
+    (root / "annotations.json").write_text(json.dumps(told))
+
+
+def test_masks_follow_what_is_edited(tmp_path):
+    """Decoded masks are kept: under another key when a class, an outline or a flag changes."""
+    row = {"category_id": 2}
+    outline = {"segmentation": [[4, 6, 22, 6, 22, 20]]}
+    crowd = {"iscrowd": 1, "segmentation": {"size": [30, 40], "counts": [126, 14, 1060]}}
+    found = []
+    for change in ({}, row, outline, crowd):
+        edited(tmp_path, change)
+        pictures = annotated(str(tmp_path), wanted="masks", size=40)
+        place = place_of(pictures, "0.png")
+        found.append(pictures.masks[place, 5:35].copy())
+    assert len({one.tobytes() for one in found}) == 4
+    assert set(np.unique(found[0])) == {0, 1}
+    assert set(np.unique(found[1])) == {0, 2}
+    assert (found[2] == 1).sum() < (found[0] == 1).sum()
+    assert set(np.unique(found[3])) == {0, VOID}
+
+
+def test_edited_pictures_are_decoded_again(tmp_path):
+    coco(tmp_path)
+    before = annotated(str(tmp_path), wanted="boxes", size=32).pixels.copy()
+    rectangle(tmp_path / "images/0.png", (40, 30), (0, 0, 40, 30))
+    os.utime(tmp_path / "images/0.png", (1, 1))
+    after = annotated(str(tmp_path), wanted="boxes", size=32).pixels
+    assert not np.array_equal(before, after)
+
+
+def many(root, counts=(("train", 12), ("val", 3), ("test", 5))):
+    for side, count in counts:
+        for row in range(count):
+            rectangle(root / "images" / side / f"{side}{row:02}.png", (20, 20), (5, 5, 15, 15))
+            file = root / "labels" / side / f"{side}{row:02}.txt"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text("0 0.5 0.5 0.5 0.5\n")
+    return str(root)
+
+
+def sides(pictures):
+    return [len(pictures.split(side)) for side in ("train", "val", "test")]
+
+
+def test_a_limit_takes_the_first_training_pictures_and_as_many_others_at_most(tmp_path):
+    where = many(tmp_path)
+    assert sides(annotated(where, wanted="boxes", size=16)) == [12, 3, 5]
+    few = annotated(where, wanted="boxes", size=16, limit=4)
+    assert sides(few) == [4, 3, 4]
+    assert [name[-6:-4] for name in few.split("train").names] == ["00", "01", "02", "03"]
+    assert few.subset == "the first 4"
+    assert few.about()["subset"] == "the first 4"
+    assert sides(annotated(where, wanted="boxes", size=16, limit=99)) == [12, 3, 5]
+    for row in range(len(few.names)):
+        assert few.corners[few.things(row)].tolist() == [[4, 4, 12, 12]]
+
+
+def test_validation_is_taken_from_training_where_there_is_none(tmp_path):
+    where = many(tmp_path, (("train", 12), ("test", 5)))
+    assert sides(annotated(where, wanted="boxes", size=16)) == [12, 0, 5]
+    assert sides(annotated(where, wanted="boxes", size=16, validation=0.25)) == [9, 3, 5]
+    other = many(tmp_path / "other", (("train", 8), ("val", 3), ("test", 5)))
+    assert sides(annotated(other, wanted="boxes", size=16, validation=0.25)) == [8, 3, 5]
+
+
+def test_flawed_annotations_are_refused_by_file_or_left_out_when_asked(tmp_path):
+    where = many(tmp_path)
+    (tmp_path / "labels/train/train03.txt").write_text("0 1.9 0.5 0.2 0.2\n")
+    with pytest.raises(DataError, match=r"train03\.txt.*--skip-bad"):
+        annotated(where, wanted="boxes", size=16)
+    left = annotated(where, wanted="boxes", size=16, skip_bad=True)
+    assert sides(left) == [11, 3, 5]
+    assert not any("train03" in name for name in left.names)
+    assert any("1 pictures with flawed" in note for note in left.about()["notes"])
+
+
+def test_a_picture_that_breaks_off_is_named(tmp_path):
+    where = many(tmp_path)
+    path = tmp_path / "images/train/train05.png"
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(DataError, match=r"1 of 20 pictures .*train05\.png.*vislab data check"):
+        annotated(where, wanted="boxes", size=16)
+
+
+def test_masks_alone_have_no_boxes_to_learn(tmp_path):
+    for row in range(3):
+        rectangle(tmp_path / f"images/{row}.png", (20, 20), (5, 5, 15, 15))
+        mask = np.zeros((20, 20), dtype=np.uint8)
+        mask[5:15, 5:15] = 255
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        Image.fromarray(mask).save(tmp_path / f"masks/{row}.png")
+    with pytest.raises(DataError, match=r"has masks and no boxes; `vislab data convert`"):
+        annotated(str(tmp_path), wanted="boxes", size=20)
+    pictures = annotated(str(tmp_path), wanted="masks", size=20)
+    assert len(pictures.classes) == 2
+    assert np.array_equal(pictures.masks[..., 0] == 1, pictures.pixels[..., 0] == 255)
+
+
+@pytest.mark.parametrize("options", [{"size": 15}, {"size": 2049}, {"limit": 0}])
+def test_what_is_out_of_range_is_told(tmp_path, options):
+    flag = next(iter(options))
+    with pytest.raises(OptionError, match=rf"--{flag} {options[flag]} "):
+        annotated(many(tmp_path), wanted="boxes", **options)
+
+
+def test_a_folder_without_annotations_says_what_would_be_understood(tmp_path):
+    rectangle(tmp_path / "1.png", (20, 20), (5, 5, 15, 15))
+    with pytest.raises(DataError, match="no annotations that are recognised"):
+        annotated(str(tmp_path), wanted="boxes", size=16)
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return annotated("shapes", wanted="masks", size=40, limit=100)
+
+
+def test_shapes_have_the_boxes_of_their_masks(drawn):
+    """A box is tight around pixels of its class, and every such pixel is in one."""
+    assert sides(drawn) == [100, 100, 100]
+    assert drawn.classes == ("background", *shapes.CLASSES)
+    tried = 0
+    for row in range(300):
+        mask, covered = drawn.masks[row, :, :, 0], np.zeros((40, 40), dtype=bool)
+        mine = drawn.things(row)
+        for (x1, y1, x2, y2), kind in zip(
+            drawn.corners[mine].astype(int).tolist(), drawn.kinds[mine].tolist(), strict=True
+        ):
+            inside = mask[y1:y2, x1:x2] == kind + 1
+            edges = (inside[0], inside[-1], inside[:, 0], inside[:, -1])
+            assert all(edge.any() for edge in edges)
+            covered[y1:y2, x1:x2] |= inside
+            tried += 1
+        assert np.array_equal(covered, mask > 0)
+    assert tried > 600
+
+
+def test_shapes_for_boxes_are_the_same_pictures(drawn):
+    boxes = annotated("shapes", wanted="boxes", size=40, limit=100)
+    assert np.array_equal(boxes.pixels, drawn.pixels)
+    assert np.array_equal(boxes.corners, drawn.corners)
+    assert boxes.classes == tuple(shapes.CLASSES)
+    assert boxes.masks is None
+
+
+def test_a_larger_limit_begins_with_the_same_pictures(drawn):
+    """Each side: the first hundred of 110."""
+    more = annotated("shapes", wanted="boxes", size=40, limit=110)
+    for side in ("train", "val", "test"):
+        few, many_more = drawn.split(side), more.split(side)
+        assert few.names == many_more.names[:100]
+        assert np.array_equal(drawn.pixels[few.rows], more.pixels[many_more.rows[:100]])
+
+
+def test_of_what_is_mostly_hidden_nothing_is_learned():
+    hard = annotated("shapes:hard", wanted="boxes", size=48, limit=60)
+    assert 0 < hard.difficult.sum() < len(hard.kinds) / 2
+    assert not hard.crowd.any()
+    sides_of = (hard.corners[:, 2:] - hard.corners[:, :2]).prod(axis=1)
+    assert sides_of[hard.difficult].mean() < sides_of[~hard.difficult].mean()
+
+
+def test_merged_things_are_one_class_and_void_stays_void(tmp_path):
+    pictures = annotated(coco(tmp_path), wanted="masks", size=50)
+    merged = pictures.merged()
+    assert merged.classes == ("background", "things")
+    assert np.array_equal(merged.masks == VOID, pictures.masks == VOID)
+    thing = (pictures.masks > 0) & (pictures.masks != VOID)
+    assert np.array_equal(merged.masks == 1, thing)
+    assert merged.masks.dtype == np.uint8
+
+
+def test_pictures_are_normalised_as_a_network_wants_them_or_by_their_own_training_side():
+    pictures = made(9, test=4)
+    mean, deviation = pictures.normalisation
+    own = pictures.pixels[:4].reshape(-1, 3) / 255
+    np.testing.assert_allclose(mean, own.mean(axis=0))
+    np.testing.assert_allclose(deviation, own.std(axis=0))
+    told = pictures.normalised_by((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    assert told.normalisation == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    assert pictures.normalisation == (mean, deviation)
+
+
+def test_what_a_report_says_counts_pictures_and_things():
+    about = made(9, test=2, val=1).about()
+    assert about["counts"] == {"train": 6, "val": 1, "test": 2}
+    assert about["things"] == {"train": 12, "val": 1, "test": 5}
+    assert about["split"] == "came with the pictures"
