@@ -2,11 +2,11 @@
 
 `python benchmarks/detection.py OUT.json`. Two threads, contenders in turns.
 
-A training step (forward, losses, backward, clipping, AdamW) of our Faster R-CNN beside torchvision's
-over the same backbone with the same weights, pictures, boxes and anchors' sides and shapes, twice:
-`matched`, with torchvision's proposals, drawn boxes, pooling and layers made ours; and with
-torchvision's own numbers. In `matched` two things still differ: ours narrows the maps by one more
-1×1 convolution before pooling, and torchvision drops no proposal for being thinner than a pixel.
+A training step (forward, losses, backward, clipping, AdamW) of our Faster R-CNN beside that of
+torchvision over the same backbone with the same weights, pictures, boxes and anchors' sides and
+shapes, twice: `matched`, where torchvision's proposals, drawn boxes, pooling and layers are made
+like ours; and with torchvision's own numbers. In `matched` ours still does one 1×1 convolution
+more, before pooling, and torchvision keeps proposals that are thinner than a pixel.
 
 YOLO's `detect` beside torchvision's Faster R-CNN's as it comes, both trained for as many steps, so
 that neither has to suppress the boxes of a network that knows nothing.
@@ -60,6 +60,7 @@ class Stepper:
         self.optimiser = task.configure_optimizers()
 
     def __call__(self):
+        """Take one step and return its loss."""
         loss = self.task.training_step(self.batch, 0)["loss"]
         self.optimiser.zero_grad()
         loss.backward()

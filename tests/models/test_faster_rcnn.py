@@ -56,9 +56,12 @@ def test_a_cell_speaks_of_its_own_place():
     before = network.propose(maps)
     maps[0, :, 1, 3] = 5.0
     after = network.propose(maps)
-    moved = (after.objectness != before.objectness)[0].view(4, 5, 6).any(dim=2)
-    assert moved.nonzero().amin(dim=0).tolist() == [0, 2]  # of 3×3 cells
-    assert moved.nonzero().amax(dim=0).tolist() == [2, 4]
+    for column in ("objectness", "offsets"):
+        one, other = (getattr(said, column).view(4, 5, -1) for said in (before, after))
+        moved = (one != other).any(dim=2)
+        assert moved.nonzero().amin(dim=0).tolist() == [0, 2]  # of 3×3 cells
+        assert moved.nonzero().amax(dim=0).tolist() == [2, 4]
+        assert int(moved.sum()) == 9
 
 
 def proposed(boxes, logits):
@@ -67,9 +70,9 @@ def proposed(boxes, logits):
 
 
 def test_proposals_are_cut_sorted_suppressed_and_padded():
-    """In a picture of 16×24: the second covers the first by 0.8, the third reaches out, the fourth
-    is half a pixel high, the fifth has the least logit."""
-    boxes = [[0.0, 0, 10, 10], [0, 0, 10, 8], [18, 10, 30, 20], [0, 0, 9, 0.5], [12, 0, 20, 9]]
+    """In a picture of 16×24: the second covers the first by 0.8, the first and the third reach out,
+    the fourth is half a pixel high, the fifth has the least logit."""
+    boxes = [[-3.0, 0, 10, 10], [0, 0, 10, 8], [18, 10, 30, 20], [0, 0, 9, 0.5], [12, 0, 20, 9]]
     proposals = proposed(boxes, [[1.0, 2.0, 0.5, 3.0, -4.0], [0.0, -1.0, -2.0, -3.0, 9.0]])
     network = small(before=4)
     found, scores = network.selected(proposals, (16, 24))

@@ -122,6 +122,8 @@ class Lab:
         opened = data.annotated(where, **options)
         if test_on == "val":
             opened = opened.tested_on_validation()
+        if wanted == "boxes" and not opened.about()["things"]["test"]:
+            raise DataError(f"{where} has no things in the pictures to test on; annotate some")
         self._tell(opened, where)
         return opened
 

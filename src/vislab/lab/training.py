@@ -260,7 +260,8 @@ class Conductor(lightning.Callback):
 
     def _keep_best(self, task: Task, score: float) -> bool:
         """Keep the weights when they are better; return whether patience is at its end."""
-        if not self.best or score > self.best["score"]:
+        # While nothing is right at all, later weights are the better guess.
+        if not self.best or score > self.best["score"] or score == self.best["score"] == 0:
             weights = {k: v.detach().cpu().clone() for k, v in task.network.state_dict().items()}
             self.best = {"score": score, "epoch": self.epoch, "weights": weights}
         if self.plan.patience is not None and self.epoch - self.best["epoch"] >= self.plan.patience:

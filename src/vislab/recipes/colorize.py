@@ -70,7 +70,7 @@ class Colorize(Recipe):
     )  # fmt: skip
     quick = {"data": "shapes:easy", "per_class": 50, "epochs": 8, "width": 16}
     smoke = {
-        "data": "shapes:easy", "per_class": 1, "epochs": 1, "size": 16, "width": 4, "batch": 5,
+        "data": "digits", "per_class": 1, "epochs": 1, "size": 16, "width": 4, "batch": 5,
         "embedder": None,
     }  # fmt: skip
 

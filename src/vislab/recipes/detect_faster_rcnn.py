@@ -52,7 +52,7 @@ class DetectFasterRcnn(Recipe):
     limit: int | None = 2000
     """Training pictures, the first so many; None takes all."""
     size: int = 160
-    """Pixels that the longer side of a picture is made; a multiple of the stride."""
+    """Pixels that the longer side of a picture is made; best a multiple of the stride."""
     stride: int = 16
     """Pixels between anchors: 8, 16 or 32."""
     anchor_scales: tuple[float, ...] = (1.25, 2.5, 5.0)

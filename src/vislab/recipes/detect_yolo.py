@@ -48,7 +48,7 @@ class DetectYolo(Recipe):
     limit: int | None = 2000
     """Training pictures, the first so many; None takes all."""
     size: int = 112
-    """Pixels that the longer side of a picture is made; a multiple of the stride."""
+    """Pixels that the longer side of a picture is made; best a multiple of the stride."""
     stride: int = 16
     """Pixels of a cell."""
     backbone: str = "efficientnet-lite0"

@@ -42,10 +42,12 @@ class SegmentSegnet(Recipe):
 
     data: str = "shapes"
     """A folder of pictures and masks, COCO annotations, or the offline world."""
-    limit: int | None = 1500
+    limit: int | None = 800
     """Training pictures, the first so many; None takes all."""
     size: int = 64
     """Pixels that the longer side of a picture is made."""
+    one_class: bool = True
+    """Take all things as one class, against the background."""
     ways: tuple[str, ...] = WAYS
     """Which: index-unpooling, nearest, bilinear, fixed-unpooling, transposed."""
     width: int = 16
@@ -59,7 +61,7 @@ class SegmentSegnet(Recipe):
     )
     batch: int = 16
     """Pictures in a step."""
-    epochs: int = 12
+    epochs: int = 10
     """Times through the training pictures."""
     augment: Augment = field(default_factory=lambda: Augment(flip=True, colour=0.2))
     """What training pictures go through; masks follow."""
@@ -70,8 +72,9 @@ class SegmentSegnet(Recipe):
         claim("places of maxima are worth keeping",
               "index-unpooling: gain in Dice over nearest", at_least=1e-4),
     )  # fmt: skip
-    quick = {"limit": 250, "epochs": 6, "size": 48, "width": 8, "data": "shapes:easy"}
-    course_protocol = {"width": 64, "convolutions": (2, 2, 3, 3, 3), "size": 224, "limit": None}
+    quick = {"limit": 250, "epochs": 6, "size": 48, "width": 8}
+    course_protocol = {"width": 64, "convolutions": (2, 2, 3, 3, 3), "size": 224, "limit": None,
+                       "one_class": False}  # fmt: skip
     smoke = {"limit": 6, "epochs": 1, "size": 24, "width": 4, "batch": 3, "convolutions": (1, 1)}
 
     def run(self, lab: "Lab") -> None:
@@ -91,6 +94,8 @@ class SegmentSegnet(Recipe):
             self.data, wanted="masks", size=self.size, limit=self.limit, validation=0.1,
             skip_bad=self.skip_bad,
         )  # fmt: skip
+        if self.one_class:
+            pictures = pictures.merged()
         lab.plan(fits=len(self.ways))
         found: dict[str, Segmented] = {}
         kept: dict[str, tuple[float, Any]] = {}

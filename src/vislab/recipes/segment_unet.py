@@ -77,7 +77,7 @@ class SegmentUnet(Recipe):
     )
     batch: int = 16
     """Pictures in a step."""
-    epochs: int = 12
+    epochs: int = 10
     """Times through the training pictures."""
     augment: Augment = field(default_factory=lambda: Augment(flip=True, colour=0.2))
     """What training pictures go through; masks follow."""
