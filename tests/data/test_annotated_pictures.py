@@ -41,7 +41,8 @@ def coco(root, scenes=SCENES):
     """Write pictures of one rectangle each, of classes by turns, with their outlines."""
     images, annotations = [], []
     for row, (size, (x1, y1, x2, y2)) in enumerate(scenes):
-        rectangle(root / "images" / f"{row}.png", size, (x1, y1, x2, y2))
+        if not (root / "images" / f"{row}.png").exists():
+            rectangle(root / "images" / f"{row}.png", size, (x1, y1, x2, y2))
         images.append({"id": row, "file_name": f"{row}.png", "width": size[0], "height": size[1]})
         annotations.append(
             {

@@ -142,6 +142,22 @@ def test_a_mask_keeps_its_numbers():
     assert set(see_masks(masks, np.arange(2), views, SIDE).unique().tolist()) <= {0, 3, 7, 255}
 
 
+def test_a_mirrored_mask_is_the_mirrored_pictures_mask():
+    """As long as the nearest pixel is counted from the middle of each."""
+    masks = np.random.default_rng(0).integers(0, 256, (1, SIDE, SIDE, 1), dtype=np.uint8)
+    place = np.zeros(1, dtype=np.int64)
+    views = views_of([2, 1, 18, 18], True, 0)
+    other = views_of([2, SIDE - 19, 18, 18], False, 0)
+    one, two = (
+        see_masks(masks, place, views, SIDE),
+        see_masks(masks[:, :, ::-1], place, other, SIDE),
+    )
+    assert torch.equal(one, two)
+    upside_down = views_of([SIDE - 20, 1, 18, 18], True, 0)
+    three = see_masks(masks[:, ::-1], place, upside_down, SIDE)
+    assert torch.equal(three, one.flip(1))
+
+
 @pytest.mark.parametrize(("left", "kind"), [(4, 5), (6, 5), (7, IGNORED - 5), (20, IGNORED - 5)])
 def test_a_thing_of_which_less_than_four_tenths_are_left_is_ignored(left, kind):
     """Ten pixels wide from 0: with 4 cut off six are left, with 6 four, with 7 three."""

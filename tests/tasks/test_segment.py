@@ -40,13 +40,13 @@ LOGITS = math.log(8) * nn.functional.one_hot(SAID, 3).movedim(-1, 1).float()  # 
 
 
 def test_a_step_by_hand():
-    """Six pixels count: four are right with 8/10, two are wrong with 1/10."""
-    batch = batch_of([[[0, 1], [2, 255]], [[0, 0], [255, 1]]])
+    """Seven pixels count: five are right with 8/10, two are wrong with 1/10."""
+    batch = batch_of([[[0, 1], [2, 255]], [[0, 0], [0, 1]]])
     out = ready(Segment(Told(LOGITS), loss="cross-entropy")).training_step(batch, 0)
-    loss = (4 * math.log(10 / 8) + 2 * math.log(10)) / 6
+    loss = (5 * math.log(10 / 8) + 2 * math.log(10)) / 7
     assert out["loss"].item() == pytest.approx(loss)
     assert out["sums"]["loss"].item() == pytest.approx(2 * loss)
-    assert out["sums"]["pixel accuracy"].item() == pytest.approx(2 / 3 + 2 / 3)
+    assert out["sums"]["pixel accuracy"].item() == pytest.approx(2 / 3 + 3 / 4)
 
 
 def test_a_picture_of_nothing_but_void_is_not_wrong():

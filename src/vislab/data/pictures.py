@@ -137,7 +137,8 @@ def pictures(
     `validation` moves that share of the training pictures to validation when the set has none.
     `split` keeps the split that came with the pictures, or draws 80 % to train on and 20 % to test
     on: by picture, or by group, so that no person is on two sides. Where a task asks for no labels,
-    `labelled=False` takes every picture of a folder or a zip, whatever its folder is called.
+    `labelled=False` takes every picture of a folder or a zip, whatever its folder is called, and
+    all are of one class.
     Splits and subsets never depend on the seed of a run, so that two runs are tested on the same
     pictures.
     """
@@ -151,6 +152,8 @@ def pictures(
     if name == "shapes":
         if split == "by group":
             raise DataError("shapes are drawn one by one: there are no groups to split by")
+        if not labelled and per_class is not None:
+            per_class = max(1, per_class // len(shapes.CLASSES))
         return _shapes(level or "medium", size, per_class)
     path = Path(where).expanduser()
     if not labelled and where not in catalogue.names() and path.exists():
@@ -159,6 +162,8 @@ def pictures(
             listing = hold_out_validation(listing, validation)
         return _from_listing(listing, "own files", size, per_class, labelled=False)
     source, origin = open_source(where)
+    if not labelled:
+        source = replace(source, classes=("picture",), labels=np.zeros(len(source), dtype=np.int64))
     if isinstance(source, Arrays):
         if split == "by group":
             raise DataError(f"{where} does not say who or what its pictures show: no groups")
@@ -168,7 +173,7 @@ def pictures(
         source = drawn_anew(source, by_group=split == "by group")
     if validation > 0:
         source = hold_out_validation(source, validation, by_group=split != "by picture")
-    return _from_listing(source, origin, size, per_class)
+    return _from_listing(source, origin, size, per_class, labelled=labelled)
 
 
 @dataclass(frozen=True)

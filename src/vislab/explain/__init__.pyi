@@ -15,6 +15,8 @@ from .class_visualisation import visualise_unit as visualise_unit
 from .deconvnet import deconvnet as deconvnet
 from .deconvnet import project as project
 from .deep_dream import deep_dream as deep_dream
+from .dense import BoxScore as BoxScore
+from .dense import RegionScore as RegionScore
 from .embedding import features as features
 from .embedding import pca as pca
 from .embedding import tsne as tsne

@@ -6,8 +6,6 @@ network's. The convolutional one has the contracting path of `unet.UNet`, so tha
 from it, and with `skips` it is one, whose answer is a picture.
 """
 
-import math
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -93,11 +91,3 @@ class ConvAutoencoder(nn.Module):
             maps = self.up[level](maps)
         pictures: Tensor = self.head(maps)
         return pictures
-
-
-def code_for(size: int, depth: int, code: int) -> int:
-    """Return how many numbers a picture of `size` pixels is squeezed into by `ConvAutoencoder`."""
-    side = size
-    for _ in range(depth - 1):
-        side = math.ceil(side / 2)
-    return code * side**2

@@ -47,8 +47,8 @@ class Autoencoder(Recipe):
 
     data: str = "cifar10"
     """A name of the catalogue, or any folder or zip of pictures: labels are not used."""
-    per_class: int | None = 1000
-    """Training pictures of each class; None takes all."""
+    limit: int | None = 10_000
+    """Training pictures, drawn; None takes all."""
     size: int = 32
     """Side of the pictures in pixels."""
     networks: tuple[str, ...] = NETWORKS
@@ -75,10 +75,10 @@ class Autoencoder(Recipe):
         claim("noise is taken away", "denoising: decibels gained over the noisy picture",
               at_least=0.01),
     )  # fmt: skip
-    quick = {"data": "shapes:easy", "per_class": 50, "epochs": 8, "size": 32, "width": 8,
+    quick = {"data": "shapes:easy", "limit": 500, "epochs": 8, "size": 32, "width": 8,
              "batch": 32}  # fmt: skip
     smoke = {
-        "data": "digits", "per_class": 2, "epochs": 1, "size": 16, "width": 4, "depth": 3,
+        "data": "digits", "limit": 20, "epochs": 1, "size": 16, "width": 4, "depth": 3,
         "batch": 5, "code": 32,
     }  # fmt: skip
 
@@ -91,7 +91,7 @@ class Autoencoder(Recipe):
         if not self.networks:
             raise OptionError(f"--networks names none; take some of {', '.join(NETWORKS)}")
         pictures = lab.pictures(
-            self.data, per_class=self.per_class, size=self.size, validation=0.1, labelled=False
+            self.data, per_class=self.limit, size=self.size, validation=0.1, labelled=False
         )
         lab.plan(fits=len(self.networks))
         lab.rehearse(lambda name: self.task(name, pictures), self.networks)

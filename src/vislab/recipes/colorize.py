@@ -46,8 +46,8 @@ class Colorize(Recipe):
 
     data: str = "cifar10"
     """A name of the catalogue, or any folder or zip of colour pictures: labels are not used."""
-    per_class: int | None = 1000
-    """Training pictures of each class; None takes all."""
+    limit: int | None = 10_000
+    """Training pictures, drawn; None takes all."""
     size: int = 32
     """Side of the pictures in pixels."""
     ways: tuple[str, ...] = WAYS
@@ -68,9 +68,9 @@ class Colorize(Recipe):
         claim("bins of colour make pictures more colourful than regression",
               "class-bins: colourfulness gained", at_least=1e-3),
     )  # fmt: skip
-    quick = {"data": "shapes:easy", "per_class": 50, "epochs": 8, "width": 16}
+    quick = {"data": "shapes:easy", "limit": 500, "epochs": 8, "width": 16}
     smoke = {
-        "data": "digits", "per_class": 1, "epochs": 1, "size": 16, "width": 4, "batch": 5,
+        "data": "digits", "limit": 20, "epochs": 1, "size": 16, "width": 4, "batch": 5,
         "embedder": None,
     }  # fmt: skip
 
@@ -83,7 +83,7 @@ class Colorize(Recipe):
         if not self.ways:
             raise OptionError(f"--ways names none; take some of {', '.join(WAYS)}")
         pictures = lab.pictures(
-            self.data, per_class=self.per_class, size=self.size, validation=0.1, labelled=False
+            self.data, per_class=self.limit, size=self.size, validation=0.1, labelled=False
         )
         lab.plan(fits=len(self.ways))
         found: dict[str, Repainted] = {}

@@ -115,20 +115,26 @@ class SegmentUnet(Recipe):
         lab.plan(fits=len(self.networks))
         lab.rehearse(lambda name: self.built(name, pictures), self.networks)
         found: dict[str, Segmented] = {}
-        kept: dict[str, tuple[float, Any]] = {}
+        kept: dict[str, tuple[float, Any, AnnotatedPictures]] = {}
         for name in self.networks:
-            task = tasks.Segment(self.built(name, pictures), self.optim, loss=self.loss)
+            network = self.built(name, pictures)
+            shown = pictures
+            before: Any = getattr(network, "preprocessing", None)
+            if before is not None:
+                shown = pictures.normalised_by(before.mean, before.deviation)
+            task = tasks.Segment(network, self.optim, loss=self.loss)
             score = lab.fit(
-                task, pictures, epochs=self.epochs, batch=self.batch, augment=self.augment,
+                task, shown, epochs=self.epochs, batch=self.batch, augment=self.augment,
                 tile=self.tile, name=name,
             )  # fmt: skip
-            found[name] = self.tested(lab, task, pictures, name)
-            kept[name] = (float(found[name].dice.mean()) if score is None else score, task)
+            found[name] = self.tested(lab, task, shown, name)
+            kept[name] = (float(found[name].dice.mean()) if score is None else score, task, shown)
         best = max(kept, key=lambda name: kept[name][0])
-        lab.keep(kept[best][1], pictures)
+        _, task, shown = kept[best]
+        lab.keep(task, shown)
         lab.record("test/dice", float(found[best].dice.mean()))
         lab.note(f"Kept for `vislab predict`: {best}, the best on the validation pictures.")
-        self.explain(lab, kept[best][1], pictures, found[best])
+        self.explain(lab, task, shown, found[best])
         self.compare(lab, found)
 
     def built(self, name: str, pictures: "AnnotatedPictures") -> "nn.Module":
