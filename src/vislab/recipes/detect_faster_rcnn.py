@@ -81,6 +81,8 @@ class DetectFasterRcnn(Recipe):
     validation: float = 0.1
     """Share of the training pictures held out to choose the best epoch by, where no such side came;
     0 keeps the last epoch's weights."""
+    explained: int = 4
+    """Test pictures for which a map shows why boxes were named so; some seconds each."""
     skip_bad: bool = False
     """Leave out pictures whose annotations cannot be used, in place of refusing them all."""
 
@@ -98,7 +100,7 @@ class DetectFasterRcnn(Recipe):
         "optim": Optim("sgd", lr=5e-3),
     }  # fmt: skip
     smoke = {
-        "limit": 6, "epochs": 1, "size": 32, "batch": 3, "backbone": "convnet",
+        "limit": 6, "epochs": 1, "size": 32, "explained": 1, "batch": 3, "backbone": "convnet",
         "pretrained": False, "networks": NETWORKS, "stride": 8,
     }  # fmt: skip
 
@@ -140,7 +142,7 @@ class DetectFasterRcnn(Recipe):
             lab.record("refining: points of mAP50 gained", 100 * gain)
         self.compare(lab)
         show_steps(lab, task.network, shown)
-        explain_detection(lab, task.network, shown, found)
+        explain_detection(lab, task.network, shown, found, count=self.explained)
 
     def built(self, name: str, pictures: "AnnotatedPictures") -> "tuple[Any, AnnotatedPictures]":
         """Return a task and the pictures as its backbone expects them."""

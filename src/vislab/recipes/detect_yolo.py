@@ -78,6 +78,8 @@ class DetectYolo(Recipe):
     validation: float = 0.1
     """Share of the training pictures held out to choose the best epoch by, where no such side came;
     0 keeps the last epoch's weights."""
+    explained: int = 4
+    """Test pictures for which a map shows why boxes were named so; some seconds each."""
     skip_bad: bool = False
     """Leave out pictures whose annotations cannot be used, in place of refusing them all."""
 
@@ -94,7 +96,7 @@ class DetectYolo(Recipe):
         "hidden": 128, "optim": Optim("sgd", lr=5e-2),
     }  # fmt: skip
     smoke = {
-        "limit": 6, "epochs": 1, "size": 32, "batch": 3, "backbone": "convnet",
+        "limit": 6, "epochs": 1, "size": 32, "explained": 1, "batch": 3, "backbone": "convnet",
         "pretrained": False, "hidden": 8, "stride": 8,
     }  # fmt: skip
 
@@ -129,4 +131,4 @@ class DetectYolo(Recipe):
             100 * (found["test/map50, suppression 0.3"] - found["test/map50 above 0.8"]),
         )
         show_steps(lab, task.network, pictures)
-        explain_detection(lab, task.network, pictures, found_there)
+        explain_detection(lab, task.network, pictures, found_there, count=self.explained)

@@ -84,6 +84,8 @@ class SegmentUnet(Recipe):
     validation: float = 0.1
     """Share of the training pictures held out to choose the best epoch by, where no such side came;
     0 keeps the last epoch's weights."""
+    explained: int = 4
+    """Test pictures for which a map shows why regions were named so; some seconds each."""
     skip_bad: bool = False
     """Leave out pictures whose annotations cannot be used, in place of refusing them all."""
 
@@ -96,7 +98,8 @@ class SegmentUnet(Recipe):
     )
     quick = {"limit": 400, "epochs": 6, "size": 48, "width": 12}
     smoke = {
-        "limit": 6, "epochs": 1, "size": 32, "width": 4, "batch": 3, "networks": NETWORKS,
+        "limit": 6, "epochs": 1, "size": 32, "explained": 1, "width": 4, "batch": 3,
+        "networks": NETWORKS,
         "encoder": "test_resnet",
     }  # fmt: skip
 
@@ -171,7 +174,7 @@ class SegmentUnet(Recipe):
         """Show why the largest regions have their class, and how far the maps can be believed."""
         from vislab.lab.explaining_dense import explain_segmentation
 
-        explain_segmentation(lab, task.network, pictures, found)
+        explain_segmentation(lab, task.network, pictures, found, count=self.explained)
 
     def compare(self, lab: "Lab", found: "dict[str, Segmented]") -> None:
         """Put the networks in one table, and what the skips gain beside it."""

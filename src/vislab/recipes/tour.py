@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 # A quarter of a minute each on two cores: enough to see what they do, not what they can.
 SEGMENTER: dict[str, Any] = {
     "limit": 200, "epochs": 5, "size": 32, "width": 8, "networks": ("unet",), "data": "shapes:easy",
+    "explained": 1,
 }  # fmt: skip
 DETECTOR: dict[str, Any] = {
     "limit": 200, "epochs": 15, "size": 56, "stride": 8, "backbone": "convnet",
-    "pretrained": False, "data": "shapes:easy", "hidden": 64,
+    "pretrained": False, "data": "shapes:easy", "hidden": 64, "explained": 1,
 }  # fmt: skip
 
 
