@@ -232,7 +232,7 @@ def _ours(name: str, classes: int | None, options: dict[str, Any]) -> nn.Module:
         return build(classes=classes, **options)
     except TypeError as error:
         raise OptionError(f"network {name!r} does not take these options: {error}") from error
-    except (ValueError, RuntimeError, ZeroDivisionError) as error:  # sizes that no layer can have
+    except (ValueError, RuntimeError) as error:  # sizes that no layer can have
         raise OptionError(f"network {name!r} cannot be built with {options}: {error}") from error
 
 
