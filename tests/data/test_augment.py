@@ -18,10 +18,10 @@ from vislab.data.augment_batch import (
     cut_windows,
     draw_mix,
     geometry,
-    luminance,
     normalise,
     resize_boxes,
 )
+from vislab.data.randaugment import GREY
 from vislab.errors import OptionError
 from vislab.ops.seeding import generator
 
@@ -187,13 +187,14 @@ def test_a_grey_picture_is_only_made_brighter_or_darker():
 
 def test_contrast_and_saturation_keep_a_pictures_mean_luminance():
     pixels = 110 + noise(30, 11) // 8  # 110…141: nothing is cut off at 0 or 255
-    levels = luminance(pixels.float()).mean(dim=(1, 2, 3))
+    grey_of = torch.tensor(GREY)
+    levels = (pixels.float() @ grey_of).mean(dim=(1, 2))
     grey = flat(levels.round().int().tolist(), 11)
     way = Augment(colour=0.4)
     out, only_brightness = (
         colours(way, these, *everyone(these), generator(2)) for these in (pixels, grey)
     )
-    after = luminance(out.float()).mean(dim=(1, 2, 3))
+    after = (out.float() @ grey_of).mean(dim=(1, 2))
     expected = only_brightness[:, 0, 0, 0]
     # A shade is rounded before brightness (± 0.5 · 1.4) and after it (± 0.5).
     assert (after - expected).abs().max() < 1.3

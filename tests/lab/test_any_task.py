@@ -95,6 +95,13 @@ def test_a_watch_is_told_the_tasks_own_score(few, tmp_path):
     assert told == [("it", 1, 0.25), ("it", 2, 7.5)]
 
 
+@pytest.mark.parametrize(("first", "second"), [("", ""), ("U-Net", "u net")])
+def test_a_second_training_of_one_name_is_refused(few, lab, first, second):
+    lab.fit(Counting([0.0]), few, epochs=1, batch=36, name=first)
+    with pytest.raises(ValueError, match="a name of its own"):
+        lab.fit(Counting([0.0]), few, epochs=1, batch=36, name=second)
+
+
 def test_annotated_pictures_are_shown_whole_or_in_windows(lab):
     shapes = data.annotated("shapes:easy", wanted="masks", size=40, limit=6)
     whole, tiled = Counting([0.0]), Counting([0.0])

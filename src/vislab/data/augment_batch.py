@@ -23,7 +23,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from vislab.data.augment import Augment
-from vislab.data.randaugment import randaugment
+from vislab.data.randaugment import GREY, randaugment
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,14 +212,7 @@ def colours(
     if augment.colour > 0:
         strength = augment.colour
         factors = 1 + strength * (2 * torch.rand(count, 3, generator=generator) - 1)
-        bright, contrast, saturation = (
-            factors[rows].to(pixels.device)[:, :, None, None, None].unbind(1)
-        )
-        values = pixels.to(torch.float32) * bright
-        grey = luminance(values)  # (N, S, S, 1)
-        values = torch.lerp(grey, values, saturation)
-        values = torch.lerp(grey.mean(dim=(1, 2), keepdim=True), values, contrast)
-        pixels = values.round_().clamp_(0, 255).to(torch.uint8)
+        pixels = recoloured(pixels, *factors[rows].to(pixels.device).unbind(1))
     if augment.randaugment > 0:
         pixels = randaugment(
             pixels,
@@ -232,10 +225,25 @@ def colours(
     return pixels
 
 
-def luminance(values: Float[Tensor, "n s s 3"]) -> Float[Tensor, "n s s 1"]:
-    """Return the grey value of each pixel (ITU-R BT.601 weights), in the input's own units."""
-    weights = torch.tensor([0.299, 0.587, 0.114], device=values.device)
-    return (values * weights).sum(dim=3, keepdim=True)
+def recoloured(
+    pixels: UInt8[Tensor, "n s s 3"],
+    bright: Float[Tensor, " n"],
+    contrast: Float[Tensor, " n"],
+    saturation: Float[Tensor, " n"],
+) -> UInt8[Tensor, "n s s 3"]:
+    """Return pictures of other brightness, saturation and contrast, in this order.
+
+    Brightness multiplies by b, saturation s mixes with the grey value w·x of the pixel, contrast c
+    with the mean grey value m of the picture. Together they are one affine map of a pixel's colours,
+    x → b·c·(s·I + (1 − s)·1wᵀ)·x + b·(1 − c)·m, and a picture is read and written once.
+    """
+    values = pixels.flatten(1, 2).to(torch.float32)  # (N, S², 3)
+    grey = torch.tensor(GREY, device=pixels.device)
+    mean = values.mean(dim=1) @ grey  # (N,)
+    mixed = torch.lerp(grey[:, None].expand(3, 3), torch.eye(3).to(grey), saturation[:, None, None])
+    shift = (bright * (1 - contrast) * mean)[:, None, None]
+    values = torch.baddbmm(shift, values, (bright * contrast)[:, None, None] * mixed)
+    return values.round_().clamp_(0, 255).to(torch.uint8).view_as(pixels)
 
 
 def cover(

@@ -62,6 +62,7 @@ class Lab:
         self._fits_left = 1
         self._seconds_used = 0.0
         self._protocols: dict[int, dict[str, Any]] = {}  # of each task that was trained
+        self._trained: set[str] = set()  # names; each is a folder of checkpoints
         self._reseed("start")
 
     def _reseed(self, after: str) -> None:
@@ -212,8 +213,8 @@ class Lab:
         A task whose strategy is `head` computes what lies before the head once, where that comes to
         the same; a strategy of `none` has nothing to train and is not trained.
 
-        Give a `name` when a recipe trains more than once. The unnamed training is the one that
-        `predict` uses. With validation pictures the best epoch's weights are kept and its score
+        Give each training a `name` of its own when a recipe trains more than once; a name used
+        twice raises ValueError. The unnamed training is the one that `predict` uses. With validation pictures the best epoch's weights are kept and its score
         (see `Task.score`) is returned; without, the last epoch's and None. With `until`, training
         ends when that share of the training pictures is right, and the last weights are kept. With
         `tile`, annotated pictures are learned from in windows of so many pixels.
@@ -223,10 +224,7 @@ class Lab:
         augment = augment or Augment()
         task.to(self.device, memory_format=torch.channels_last)
         task.before_step(0.0)
-        seed, fit_name = (
-            seed_of(self.seed, name, "batches"),
-            (file_name(name) if name else "training"),
-        )
+        seed, fit_name = seed_of(self.seed, name, "batches"), self._take_name(name)
         work: HeadTraining | WholeTraining
         if (
             isinstance(task, Classify)
@@ -315,7 +313,7 @@ class Lab:
             task.engine, data or data_of(pictures, task), rule, dict(config), decay, batch, epochs,
             num_train_samples=CHECKED, seed=seed_of(self.seed, order or name, "batches"),
         )  # fmt: skip
-        fit_name = file_name(name) if name else "training"
+        fit_name = self._take_name(name)
         terms = Terms(fit_name, self._seconds_for_next(), self.save_every, self.quiet)
         state = solve(solver, self.run, terms)
         self._seconds_used += float(state["seconds"])
@@ -330,6 +328,18 @@ class Lab:
         if solver.best_epoch:
             self._record_validation(solver.best_val_acc, pictures, name)
         return solver
+
+    def _take_name(self, name: str) -> str:
+        # By its folder, or the second training would take up the first one's checkpoint.
+        fit_name = file_name(name) if name else "training"
+        if fit_name in self._trained:
+            again = f"named {name!r}" if name else "without a name"
+            raise ValueError(
+                f"this run has trained {again} before; give each lab.fit and lab.solve of a recipe "
+                "a name of its own"
+            )
+        self._trained.add(fit_name)
+        return fit_name
 
     def _record_validation(
         self,
