@@ -43,7 +43,7 @@ def test_convert_refuses_flaws_unless_told_to_leave_their_pictures_out(cats, tmp
     assert "--skip-bad" in complaint
     assert not into.exists()
     assert main(["data", "convert", str(cats), str(into), "--to", "yolo", "--skip-bad"]) == 0
-    assert "1 pictures with flawed annotations were left out" in capsys.readouterr().out
+    assert "left out: 1 of " in capsys.readouterr().out
     assert len(read_annotated(into)) == 4
 
 

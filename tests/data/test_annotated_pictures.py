@@ -203,7 +203,7 @@ def test_flawed_annotations_are_refused_by_file_or_left_out_when_asked(tmp_path)
     left = annotated(where, wanted="boxes", size=16, skip_bad=True)
     assert sides(left) == [11, 3, 5]
     assert not any("train03" in name for name in left.names)
-    assert any("1 pictures with flawed" in note for note in left.about()["notes"])
+    assert "left out: 1 of 20 pictures" in left.about()["notes"][-1]
 
 
 def test_a_picture_that_breaks_off_is_named(tmp_path):
@@ -212,6 +212,28 @@ def test_a_picture_that_breaks_off_is_named(tmp_path):
     path.write_bytes(path.read_bytes()[:60])
     with pytest.raises(DataError, match=r"1 of 20 pictures .*train05\.png.*vislab data check"):
         annotated(where, wanted="boxes", size=16)
+
+
+@pytest.mark.parametrize("broken", ["images/train/train05.png", "images/train/train11.png"])
+def test_a_picture_that_breaks_off_is_left_out_when_asked(tmp_path, broken):
+    where = many(tmp_path)
+    path = tmp_path / broken
+    path.write_bytes(path.read_bytes()[:60])
+    left = annotated(where, wanted="boxes", size=16, skip_bad=True)
+    assert sides(left) == [11, 3, 5]
+    assert path.stem not in " ".join(left.names)
+    assert left.about()["notes"][-1] == "left out: 1 of 20 pictures, which cannot be read"
+    for row in range(len(left.names)):  # the others keep their own things
+        assert left.corners[left.things(row)].tolist() == [[4, 4, 12, 12]]
+        assert left.pixels[row, 4:12, 4:12].min() > 230
+
+
+def test_a_set_of_which_nothing_can_be_read_is_refused_even_then(tmp_path):
+    where = many(tmp_path, (("train", 2), ("test", 1)))
+    for path in tmp_path.rglob("*.png"):
+        path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(DataError, match="3 of 3 pictures cannot be used"):
+        annotated(where, wanted="boxes", size=16, skip_bad=True)
 
 
 def test_masks_alone_have_no_boxes_to_learn(tmp_path):

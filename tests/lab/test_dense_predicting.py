@@ -8,7 +8,7 @@ from torch import nn
 
 from vislab.data.decode import fit_square
 from vislab.errors import DataError, RunError
-from vislab.lab.dense_predicting import free_stem, opened, predict_dense
+from vislab.lab.dense_predicting import opened, predict_dense
 from vislab.models.colorizer import Colorizer
 from vislab.ops.suppression import Found
 
@@ -121,14 +121,6 @@ def test_an_answer_that_is_a_picture_needs_a_folder(tmp_path, kind):
 def test_a_picture_that_is_gone_is_named(tmp_path):
     with pytest.raises(DataError, match=r"gone\.png cannot be read"):
         predict_dense(Red(), {**ABOUT, "answers": "masks"}, [tmp_path / "gone.png"], tmp_path)
-
-
-def test_a_stem_is_numbered_until_none_of_its_files_is_taken(tmp_path):
-    taken = {(tmp_path / name).resolve() for name in ("a-mask.png", "a-2-over.png", "b.png")}
-    assert free_stem(tmp_path, "a", ["-mask", "-over"], taken) == "a-3"
-    assert free_stem(tmp_path, "a", ["-over"], taken) == "a"
-    assert free_stem(tmp_path, "b", ["-mask"], taken) == "b"
-    assert free_stem(tmp_path, "b", [""], taken) == "b-2"
 
 
 def test_a_mask_drawn_by_hand_is_kept_and_an_older_answer_is_replaced(tmp_path):

@@ -6,7 +6,7 @@ boxes back to the pixels of the file.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -168,7 +168,16 @@ def annotated(
             f"{path} has masks and no boxes; `vislab data convert` draws boxes around masks, or "
             "take a recipe that segments"
         )
-    return _decoded(_first(read, limit), origin, size, wanted, limit)
+    read = _first(read, limit)
+    try:
+        return _decoded(read, origin, size, wanted, limit)
+    except _CannotBeRead as error:
+        if not skip_bad or len(error.rows) == len(read):
+            raise
+        left = read.take(np.setdiff1d(np.arange(len(read)), error.rows))
+        note = f"left out: {len(error.rows)} of {len(read)} pictures, which cannot be read"
+        left = replace(left, notes=(*left.notes, note))
+        return _decoded(left, origin, size, wanted, limit)
 
 
 def within(size: tuple[int, ...], side: int) -> tuple[int, int]:
@@ -218,29 +227,59 @@ def _truth_digest(read: Annotated) -> str:
     return " ".join([*parts, str(read.binary_masks)])
 
 
+class _CannotBeRead(DataError):
+    """Pictures, or their masks, whose files break off: `rows`."""
+
+    def __init__(self, text: str, rows: list[int]) -> None:
+        super().__init__(text)
+        self.rows = rows
+
+
+def _all_of(
+    one: Callable[[int], UInt8[np.ndarray, "s s c"]], read: Annotated
+) -> Callable[[], Iterator[UInt8[np.ndarray, "m s s c"]]]:
+    """Return what makes `one` of every row; it raises _CannotBeRead after the last of them."""
+    damaged: dict[int, str] = {}
+
+    def attempt(row: int) -> UInt8[np.ndarray, "s s c"] | None:
+        try:
+            return one(row)
+        except (DataError, OSError) as error:
+            damaged[row] = str(error)
+            return None
+
+    def chunk(rows: range) -> UInt8[np.ndarray, "m s s c"]:
+        found = [attempt(row) for row in rows]
+        sound = next((picture for picture in found if picture is not None), None)
+        if sound is None:
+            return np.zeros((0, 1, 1, 1), dtype=np.uint8)
+        return np.stack([np.zeros_like(sound) if one is None else one for one in found])
+
+    def produce() -> Iterator[UInt8[np.ndarray, "m s s c"]]:
+        for made in cache.in_threads(chunk, len(read)):
+            if not damaged:  # nothing is kept then, so that nothing need be written
+                yield made
+        if damaged:
+            raise _CannotBeRead(
+                f"{len(damaged)} of {len(read)} pictures cannot be used (first: "
+                f"{damaged[min(damaged)]}); `vislab data check {read.root}` lists all of them, "
+                "--skip-bad leaves them out",
+                sorted(damaged),
+            )
+
+    return produce
+
+
 def _decoded(
     read: Annotated, origin: str, size: int, wanted: Wanted, limit: int | None
 ) -> AnnotatedPictures:
-    damaged: list[str] = []
+    def picture(row: int) -> UInt8[np.ndarray, "s s 3"]:
+        content = (read.root / read.members[row]).read_bytes()
+        decoded = decode.decode(content, read.members[row], at_least=size)
+        return fit_whole(decoded, size, tuple(read.sizes[row].tolist()))
 
-    def pictures() -> Iterator[UInt8[np.ndarray, "1 s s 3"]]:
-        for member, (width, height) in zip(read.members, read.sizes.tolist(), strict=True):
-            try:
-                content = (read.root / member).read_bytes()
-                picture = decode.decode(content, member, at_least=size)
-                yield fit_whole(picture, size, (width, height))[None]
-            except (DataError, OSError) as error:
-                damaged.append(str(error))
-                yield np.zeros((1, size, size, 3), dtype=np.uint8)
-        if damaged:
-            raise DataError(
-                f"{len(damaged)} of {len(read)} pictures cannot be used (first: {damaged[0]}); "
-                f"`vislab data check {read.root}` lists all of them"
-            )
-
-    def masks() -> Iterator[UInt8[np.ndarray, "1 s s 1"]]:
-        for row in range(len(read)):
-            yield fit_mask(mask_of(read, row), size)[None]
+    def mask(row: int) -> UInt8[np.ndarray, "s s 1"]:
+        return fit_mask(mask_of(read, row), size)
 
     about = {"decoder": decode.VERSION, "fit": "whole, shaped as the file",
              "root": str(read.root.resolve()),
@@ -261,12 +300,12 @@ def _decoded(
             truth["masks"] = cache.stamps(read.root, [m for m in read.masks if m is not None])
         else:
             classes = ("background", *classes)
-        kept_masks = cache.kept(f"{read.name}-masks", truth, (*shape, 1), masks)
+        kept_masks = cache.kept(f"{read.name}-masks", truth, (*shape, 1), _all_of(mask, read))
     return AnnotatedPictures(
         name=read.name,
         classes=classes,
         size=size,
-        pixels=cache.kept(read.name, about, (*shape, 3), pictures),
+        pixels=cache.kept(read.name, about, (*shape, 3), _all_of(picture, read)),
         splits=read.splits,
         names=read.members,
         scales=scales,

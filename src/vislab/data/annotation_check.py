@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 
 from vislab.data.annotations import VOID, Annotated
 from vislab.data.decode import decode
-from vislab.data.findings import Findings, Problem
+from vislab.data.findings import Findings, Problem, printable
 from vislab.data.listing import SPLITS
 from vislab.data.mask_rendering import mask_of
 from vislab.data.splits import TEST, TRAIN
@@ -31,7 +31,7 @@ ALIKE = 0.9  # intersection over union of two boxes that may be one thing
 def check_annotated(annotated: Annotated, *, progress: bool = True) -> Findings:
     """Return what is wrong with the set; every picture is decoded, every mask read."""
     spoiling: list[Problem] = []
-    doubtful: list[Problem] = [Problem(_clean(note)) for note in annotated.notes]
+    doubtful: list[Problem] = [Problem(printable(note)) for note in annotated.notes]
     _add_flaws(annotated, spoiling)
     flawed = {flaw.row for flaw in annotated.flaws}
     unreadable, digests = _decoded(annotated, flawed, progress)
@@ -49,7 +49,7 @@ def check_annotated(annotated: Annotated, *, progress: bool = True) -> Findings:
     else:
         facts |= _mask_facts(annotated, flawed, progress)
     _judge_classes(facts, spoiling, doubtful)
-    return Findings(_clean(annotated.name), facts, tuple(spoiling), tuple(doubtful))
+    return Findings(printable(annotated.name), facts, tuple(spoiling), tuple(doubtful))
 
 
 def _add_flaws(annotated: Annotated, spoiling: list[Problem]) -> None:
@@ -57,7 +57,7 @@ def _add_flaws(annotated: Annotated, spoiling: list[Problem]) -> None:
     by_kind: dict[str, list[str]] = defaultdict(list)
     for flaw in annotated.flaws:
         kind, _, rest = flaw.what.partition(": ")
-        by_kind[_clean(kind)].append(_clean(f"{flaw.where}: {rest}" if rest else flaw.where))
+        by_kind[printable(kind)].append(printable(f"{flaw.where}: {rest}" if rest else flaw.where))
     for kind, places in sorted(by_kind.items(), key=lambda one: -len(one[1])):
         _add(
             spoiling,
@@ -95,7 +95,7 @@ def _decoded(
         for row, seen in zip(rows, pool.map(look, rows), strict=True):
             advance(1)
             if isinstance(seen, str):
-                unreadable.append(_clean(seen))
+                unreadable.append(printable(seen))
             else:
                 digests[row] = seen
     return unreadable, digests
@@ -105,7 +105,7 @@ def _judge_copies(annotated: Annotated, digests: dict[int, bytes], spoiling: lis
     """Judge test pictures that are equal, pixel for pixel, to others."""
     elsewhere = {digest: row for row, digest in digests.items() if annotated.splits[row] != TEST}
     leaked = [
-        _clean(f"{annotated.members[row]} = {annotated.members[elsewhere[digest]]}")
+        printable(f"{annotated.members[row]} = {annotated.members[elsewhere[digest]]}")
         for row, digest in digests.items()
         if annotated.splits[row] == TEST and digest in elsewhere
     ]
@@ -133,7 +133,9 @@ def _judge_boxes(annotated: Annotated, doubtful: list[Problem]) -> None:
     for rows in _groups(annotated):
         overlap = _overlaps(corners[rows])
         for first, second in np.argwhere(np.triu(overlap > ALIKE, k=1)):
-            pairs.append(f"{_thing(annotated, rows[first])} ≈ {_clean(things.where[rows[second]])}")
+            pairs.append(
+                f"{_thing(annotated, rows[first])} ≈ {printable(things.where[rows[second]])}"
+            )
     _add(
         doubtful,
         pairs,
@@ -206,7 +208,7 @@ def _thing_facts(annotated: Annotated) -> dict[str, Any]:
     per_picture = np.bincount(things.picture, minlength=len(annotated))
     classes = {}
     for kind, name in enumerate(annotated.classes):
-        classes[_clean(name)] = {
+        classes[printable(name)] = {
             side: {
                 "things": int((chosen := (things.kind == kind) & (sides == number)).sum()),
                 "pictures": len(np.unique(things.picture[chosen])),
@@ -251,7 +253,7 @@ def _mask_facts(annotated: Annotated, flawed: set[int | None], progress: bool) -
     whole = np.maximum(pixels.sum(axis=1) - pixels[:, VOID], 1)
     return {
         "classes": {
-            _clean(name): {
+            printable(name): {
                 side: {
                     "pictures": int(shown[number, kind]),
                     "share": float(pixels[number, kind] / whole[number]),
@@ -275,7 +277,7 @@ def _spread(values: Int[np.ndarray, " n"]) -> dict[str, Any]:
 def _thing(annotated: Annotated, row: SupportsIndex) -> str:
     things = annotated.things
     name = annotated.classes[things.kind[row]]
-    return _clean(f"{annotated.members[things.picture[row]]}: {things.where[row]} ({name})")
+    return printable(f"{annotated.members[things.picture[row]]}: {things.where[row]} ({name})")
 
 
 def _add(
@@ -285,10 +287,3 @@ def _add(
     if places:
         some = f"{len(places)} {subject[len(places) > 1]}"
         problems.append(Problem(f"{some} {rest}", tuple(places)))
-
-
-def _clean(text: str) -> str:
-    """Replace what a terminal would act on, or what no encoding can write, by a mark."""
-    return "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
-    )

@@ -141,7 +141,8 @@ def require_sound(annotated: Annotated, *, skip_bad: bool) -> Annotated:
             f"`vislab data check {annotated.root}` lists them"
         )
     left = annotated.take(kept)
-    note = f"{len(annotated) - len(kept)} pictures with flawed annotations were left out"
+    fewer = len(annotated) - len(kept)
+    note = f"left out: {fewer} of {len(annotated)} pictures, whose annotations are flawed"
     return replace(left, notes=(*annotated.notes, note))
 
 

@@ -234,8 +234,8 @@ def recoloured(
     """Return pictures of other brightness, saturation and contrast, in this order.
 
     Brightness multiplies by b, saturation s mixes with the grey value w·x of the pixel, contrast c
-    with the mean grey value m of the picture. Together they are one affine map of a pixel's colours,
-    x → b·c·(s·I + (1 − s)·1wᵀ)·x + b·(1 − c)·m, and a picture is read and written once.
+    with the mean grey value m of the picture. Together they are one affine map of colours, so that
+    a picture is read and written once: x → b·c·(s·I + (1 − s)·1wᵀ)·x + b·(1 − c)·m.
     """
     values = pixels.flatten(1, 2).to(torch.float32)  # (N, S², 3)
     grey = torch.tensor(GREY, device=pixels.device)

@@ -52,18 +52,7 @@ def decoded(listing: Listing, size: int) -> UInt8[np.ndarray, "n s s 3"]:
         return out
 
     def produce() -> Iterator[UInt8[np.ndarray, "m s s 3"]]:
-        chunks = [
-            range(start, min(start + CHUNK, len(listing)))
-            for start in range(0, len(listing), CHUNK)
-        ]
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            # Few chunks are under way at once: a map over all would hold all pixels in memory.
-            waiting = [pool.submit(chunk, rows) for rows in chunks[: 2 * (os.cpu_count() or 1)]]
-            for rows in chunks[len(waiting) :]:
-                yield waiting.pop(0).result()
-                waiting.append(pool.submit(chunk, rows))
-            for future in waiting:
-                yield future.result()
+        yield from in_threads(chunk, len(listing))
         if damaged:
             raise DataError(
                 f"{len(damaged)} of {len(listing)} pictures cannot be used (first: "
@@ -72,6 +61,21 @@ def decoded(listing: Listing, size: int) -> UInt8[np.ndarray, "n s s 3"]:
 
     about = {"decoder": decode.VERSION, "size": size, "files": _files_digest(listing)}
     return kept(listing.name, about, (len(listing), size, size, 3), produce)
+
+
+def in_threads(
+    chunk: Callable[[range], UInt8[np.ndarray, "m s s c"]], count: int
+) -> Iterator[UInt8[np.ndarray, "m s s c"]]:
+    """Return what `chunk` makes of the rows up to `count`, in order, some chunks at a time."""
+    chunks = [range(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        # Few chunks are under way at once: a map over all would hold all pixels in memory.
+        waiting = [pool.submit(chunk, rows) for rows in chunks[: 2 * (os.cpu_count() or 1)]]
+        for rows in chunks[len(waiting) :]:
+            yield waiting.pop(0).result()
+            waiting.append(pool.submit(chunk, rows))
+        for future in waiting:
+            yield future.result()
 
 
 def kept(

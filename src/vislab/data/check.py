@@ -22,7 +22,7 @@ from PIL import Image
 
 from vislab.data.arrays import Arrays
 from vislab.data.decode import decode, hushed
-from vislab.data.findings import Findings, Problem
+from vislab.data.findings import Findings, Problem, printable
 from vislab.data.listing import SPLITS, Listing, Reader
 from vislab.data.near_duplicates import near_pairs, perceptual_hashes
 from vislab.data.splits import TEST, TRAIN, VAL, draw_split
@@ -50,7 +50,7 @@ def check(pictures: Listing | Arrays, *, progress: bool = True) -> Findings:
     doubtful: list[Problem] = []
     _add(
         spoiling,
-        _cleaned(tuple(seen.unreadable.values())),
+        tuple(map(printable, seen.unreadable.values())),
         ("picture", "pictures"),
         "cannot be read; mend or delete what is named here",
     )
@@ -59,7 +59,9 @@ def check(pictures: Listing | Arrays, *, progress: bool = True) -> Findings:
     _judge_copies(pictures, seen, spoiling, doubtful)
     _judge_near(pictures, seen, doubtful)
     _judge_shapes(pictures, seen, doubtful)
-    return Findings(_clean(pictures.name), _facts(pictures, seen), tuple(spoiling), tuple(doubtful))
+    return Findings(
+        printable(pictures.name), _facts(pictures, seen), tuple(spoiling), tuple(doubtful)
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,14 +193,14 @@ def _judge_listing(
         return
     _add(
         spoiling,
-        _cleaned(pictures.absent),
+        tuple(map(printable, pictures.absent)),
         ("picture that the label file names is", "pictures that the label file names are"),
         "not to be found; mend the paths, which count from the label file's own folder, or delete "
         "the rows",
     )
     _add(
         spoiling,
-        _cleaned(pictures.empty_classes),
+        tuple(map(printable, pictures.empty_classes)),
         ("class folder holds", "class folders hold"),
         "no picture; add some, or delete what is empty",
     )
@@ -211,12 +213,12 @@ def _judge_listing(
     )
     _add(
         doubtful,
-        _cleaned(pictures.unlabelled),
+        tuple(map(printable, pictures.unlabelled)),
         ("picture has", "pictures have"),
         "no label and would be left out; put each into its class folder or name it in the label "
         "file",
     )
-    doubtful.extend(Problem(_clean(note)) for note in pictures.notes)
+    doubtful.extend(Problem(printable(note)) for note in pictures.notes)
 
 
 def _groups_astray(listing: Listing) -> list[str]:
@@ -226,7 +228,7 @@ def _groups_astray(listing: Listing) -> list[str]:
     on = np.zeros((len(names), len(SPLITS)), dtype=bool)
     on[group_of, listing.splits] = True
     return [
-        f"{_clean(names[group])}: {', '.join(np.asarray(SPLITS)[on[group]])}"
+        f"{printable(names[group])}: {', '.join(np.asarray(SPLITS)[on[group]])}"
         for group in np.flatnonzero(on.sum(axis=1) > 1)
     ]
 
@@ -236,7 +238,7 @@ def _judge_classes(
 ) -> None:
     counts = _counts(pictures)  # (K, 3)
     total = counts.sum(axis=1)
-    names = np.array([_clean(name) for name in pictures.classes], dtype=object)
+    names = np.array([printable(name) for name in pictures.classes], dtype=object)
     has = ("class has", "classes have")
     _add(
         spoiling,
@@ -397,26 +399,15 @@ def _apart(pictures: Listing | Arrays) -> str:
 
 
 def _where(pictures: Listing | Arrays, row: int) -> str:
-    return f"picture {row}" if isinstance(pictures, Arrays) else _clean(pictures.where(row))
+    return f"picture {row}" if isinstance(pictures, Arrays) else printable(pictures.where(row))
 
 
 def _pair(pictures: Listing | Arrays, a: SupportsIndex, b: SupportsIndex, sign: str) -> str:
     def named(row: int) -> str:
-        label = _clean(pictures.classes[pictures.labels[row]])
+        label = printable(pictures.classes[pictures.labels[row]])
         return f"{_where(pictures, row)} ({label}, {SPLITS[pictures.splits[row]]})"
 
     return f"{named(index(a))} {sign} {named(index(b))}"
-
-
-def _clean(text: str) -> str:
-    """Replace what a terminal would act on, or what no encoding can write, by a mark."""
-    return "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
-    )
-
-
-def _cleaned(texts: Sequence[str]) -> tuple[str, ...]:
-    return tuple(_clean(text) for text in texts)
 
 
 def _counts(pictures: Listing | Arrays) -> Int[np.ndarray, "k 3"]:
@@ -428,7 +419,7 @@ def _counts(pictures: Listing | Arrays) -> Int[np.ndarray, "k 3"]:
 def _facts(pictures: Listing | Arrays, seen: _Seen) -> dict[str, Any]:
     counts = _counts(pictures)
     total = counts.sum(axis=1)
-    names = [_clean(name) for name in pictures.classes]
+    names = [printable(name) for name in pictures.classes]
     largest, smallest = int(total.argmax()), int(total.argmin())
     sizes = seen.sizes[seen.readable]
     facts: dict[str, Any] = {

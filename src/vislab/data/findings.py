@@ -11,6 +11,13 @@ from vislab.data.listing import SPLITS
 SHOWN = 5  # examples under a problem, on the terminal
 
 
+def printable(text: str) -> str:
+    """Replace what a terminal would act on, or what no encoding can write, by a mark."""
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
+    )
+
+
 @dataclass(frozen=True)
 class Problem:
     """What is wrong and what to do about it, in a sentence, and each place where it is so."""

@@ -214,10 +214,12 @@ class Lab:
         the same; a strategy of `none` has nothing to train and is not trained.
 
         Give each training a `name` of its own when a recipe trains more than once; a name used
-        twice raises ValueError. The unnamed training is the one that `predict` uses. With validation pictures the best epoch's weights are kept and its score
-        (see `Task.score`) is returned; without, the last epoch's and None. With `until`, training
-        ends when that share of the training pictures is right, and the last weights are kept. With
-        `tile`, annotated pictures are learned from in windows of so many pixels.
+        twice raises ValueError. The unnamed training is the one that `predict` uses.
+
+        With validation pictures the best epoch's weights are kept and its score (see `Task.score`)
+        is returned; without, the last epoch's and None. With `until`, training ends when that share
+        of the training pictures is right, and the last weights are kept. With `tile`, annotated
+        pictures are learned from in windows of so many pixels.
         """
         if epochs < 1:
             raise OptionError(f"--epochs {epochs} trains nothing; use 1 or more")

@@ -4,14 +4,14 @@ Pictures are shown to the network as it was trained, and the answer is brought b
 the file: boxes as they lie there, masks and colours at the file's own size.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from PIL import Image, PngImagePlugin
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -23,12 +23,12 @@ from vislab.models.colorizer import Colorizer
 from vislab.ops.colour import lab_to_rgb, rgb_to_lab
 from vislab.runs import figures
 from vislab.runs.folder import file_name
+from vislab.runs.own_pngs import free_stem, marked
 from vislab.runs.writing import replacing, saying_why
 
 SURE = 0.5  # boxes that are drawn; all above LEAST are listed
 LEAST = 0.05
 LONGEST = 1600  # pixels: of a picture that boxes or colours are drawn over
-MARK = ("Software", "vislab")  # in the PNGs written here: only these may be written over
 
 Answer = tuple[dict[str, Any], dict[str, Image.Image]]  # what is said; what is drawn, by its suffix
 
@@ -61,46 +61,6 @@ def predict_dense(
                 row[suffix.strip("-") or "drawn"] = str(target)
         found.append(row)
     return found
-
-
-def free_stem(folder: Path, stem: str, suffixes: list[str], taken: set[Path]) -> str:
-    """Return the stem, numbered if need be, under which no picture is lost.
-
-    Kept are those asked about, the answers to them, and every file that was not written here:
-    `photo-mask.png` beside a photo may be drawn by hand.
-    """
-
-    def candidates() -> Iterator[str]:
-        yield stem
-        number = 2
-        while True:
-            yield f"{stem}-{number}"
-            number += 1
-
-    return next(
-        name
-        for name in candidates()
-        if not any(
-            target.resolve() in taken or (target.exists() and not is_ours(target))
-            for target in (folder / f"{name}{suffix}.png" for suffix in suffixes)
-        )
-    )
-
-
-def marked() -> PngImagePlugin.PngInfo:
-    """Return what tells our PNGs from others."""
-    info = PngImagePlugin.PngInfo()
-    info.add_text(*MARK)
-    return info
-
-
-def is_ours(path: Path) -> bool:
-    """Return whether a file is a PNG that was written here."""
-    try:
-        with Image.open(path) as picture:
-            return bool(picture.info.get(MARK[0]) == MARK[1])
-    except OSError:
-        return False
 
 
 def opened(path: Path) -> Image.Image:

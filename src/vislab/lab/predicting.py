@@ -1,7 +1,6 @@
 """What a finished run's network says of new pictures."""
 
 import contextlib
-import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from vislab.lab.dense_predicting import predict_dense
 from vislab.lab.evidence import evidence
 from vislab.runs import figures
 from vislab.runs.folder import RunFolder, file_name, read_json
+from vislab.runs.own_pngs import free_stem
 from vislab.runs.writing import saying_why, write_bytes
 
 DRAWN = 50  # pictures: more than one looks at
@@ -98,7 +98,8 @@ def _draw(
 ) -> None:
     """Write a picture of where the network looked for each, and name it.
 
-    None is written over a picture that was asked about, or over another of these.
+    None is written over a picture that was asked about, over another of these, or over a file that
+    was not written by vislab.
     """
     with saying_why(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -110,10 +111,8 @@ def _draw(
             titles=[f"{row['label']}\n{row['probability']:.0%}"],
             columns=2,
         )
-        stem = file_name(Path(row["picture"]).stem)
-        turns = itertools.chain([stem], (f"{stem}-{turn}" for turn in itertools.count(2)))
-        paths = (folder / f"{name}.png" for name in turns)
-        path = next(path for path in paths if path.resolve() not in taken)
+        stem = free_stem(folder, file_name(Path(row["picture"]).stem), [""], taken)
+        path = folder / f"{stem}.png"
         taken.add(path.resolve())
         write_bytes(path, figures.to_png(figure))
         row["why"] = str(path)
