@@ -10,8 +10,9 @@ from tests.models.dense_fitting import wrong_after
 from vislab.errors import DataError, OptionError
 from vislab.models.encoder_unet import EncoderUNet
 
-# Maps from half the size down; from a quarter down, four of them; from the full size down, six.
-ENCODERS = ("test_resnet", "test_efficientnet", "test_convnext", "vgg11_bn")
+# Maps from half the size down; from a quarter down, four of them; from the full size down, six; and
+# one that takes even sides only where it halves.
+ENCODERS = ("test_resnet", "test_efficientnet", "test_convnext", "vgg11_bn", "dla46_c")
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)

@@ -37,7 +37,7 @@ class EncoderUNet(nn.Module):
         self, *, classes: int, encoder: str = "resnet18", pretrained: bool = False
     ) -> None:
         super().__init__()
-        self.encoder, channels = _encoder(encoder)
+        self.encoder, channels, self.stride = _encoder(encoder)
         self.preprocessing = None
         if pretrained:
             self.encoder = _trained(encoder)
@@ -56,17 +56,21 @@ class EncoderUNet(nn.Module):
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k h w"]:
         """Return class scores (logits) of each pixel."""
+        height, width = images.shape[2:]
+        # Some encoders halve only even sides; zeros are the mean colour, and are cut off again.
+        spare = (0, -width % self.stride, 0, -height % self.stride)
+        images = F.pad(images, spare)
         *skips, maps = self.encoder(images)
         for convolve, skip in zip(self.up, reversed(skips), strict=True):
             grown = F.interpolate(maps, size=skip.shape[2:], mode="nearest")
             maps = convolve(torch.cat([grown, skip], dim=1))
         maps = self.last(F.interpolate(maps, size=images.shape[2:], mode="nearest"))
         scores: Tensor = self.head(maps)
-        return scores
+        return scores[:, :, :height, :width]
 
 
-def _encoder(name: str) -> tuple[nn.Module, list[int]]:
-    """Return a network with fresh weights that gives its maps, and how many channels they have."""
+def _encoder(name: str) -> tuple[nn.Module, list[int], int]:
+    """Return a network with fresh weights that gives its maps, their channels and largest stride."""
     try:
         encoder: Any = timm.create_model(name, features_only=True, pretrained=False)
         channels = [int(count) for count in encoder.feature_info.channels()]
@@ -83,7 +87,7 @@ def _encoder(name: str) -> tuple[nn.Module, list[int]]:
             "efficientnet_b0 do"
         )
     found: nn.Module = encoder.train()
-    return found, channels
+    return found, channels, max(encoder.feature_info.reduction())
 
 
 def _trained(name: str) -> nn.Module:
