@@ -53,7 +53,7 @@ def main():
                 explain.attention(model, images)
             ),
         }
-        times = quartiles_ms(ways, warmup=2, repeats=9)
+        times = quartiles_ms(ways, warmup=2, repeats=15)
         plain = times["forward"]["median_ms"]
         rows.append(
             {

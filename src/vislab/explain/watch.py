@@ -162,7 +162,7 @@ class Watch(TorchFunctionMode):
                 value = value.repeat_interleave(maps.shape[-3] // value.shape[-3], dim=-3)
             return maps.to(value.dtype) @ value
         answer = work(query, key, value, *rest, **named)
-        self.keep(weights(query, key, value, *rest, **named), must=True)
+        self.keep(weights(query, key, value, *rest, **named), must=True, ours=True)
         return answer
 
     def multi_head(self, function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
@@ -211,9 +211,10 @@ class Watch(TorchFunctionMode):
         self.names[name] = None
         return self.layers is None or name in self.layers
 
-    def keep(self, maps: Tensor, *, must: bool = False) -> Tensor:
+    def keep(self, maps: Tensor, *, must: bool = False, ours: bool = False) -> Tensor:
         """Keep an attention (…, T, S) with all its pictures, windows and heads; return it.
 
+        What is not `ours` is the network's own, which it may write over, and is copied.
         In the graph it is what was kept, not what came, that the answer is to be computed from.
         """
         given, count, name = maps, self.count, self.frames[-1].name
@@ -232,8 +233,10 @@ class Watch(TorchFunctionMode):
         if self.in_graph:
             self.found.append(Layer(name, maps, layout))
             return maps.reshape(given.shape)
-        # What is not worked out again is the network's own, which it may write over.
-        kept = self.fuse(maps) if self.fuse is not None else maps.clone()
+        if self.fuse is not None:
+            kept = self.fuse(maps)
+        else:
+            kept = maps if ours else maps.clone()
         self.found.append(Layer(name, kept.detach().cpu(), layout))
         return given
 
