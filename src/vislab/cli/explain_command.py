@@ -37,7 +37,8 @@ def show(
     Args:
         pictures: Picture files, or folders of them.
         model: A network by name with its pre-trained weights (see `vislab models`), or the folder
-            of a run.
+            of a run. Of a detector the three surest boxes are explained, of a segmenter the largest
+            regions of three classes.
         method: Methods, with commas between, or all: saliency, smooth-grad, integrated-gradients,
             guided-backprop, deconvnet, grad-cam, grad-cam-plus-plus, occlusion, attention, rollout,
             gradient-rollout.
@@ -68,7 +69,7 @@ def show(
     seconds = expected_seconds(asked, methods, len(paths))
     if seconds > LONG:
         print(
-            f"{len(paths)} picture(s) by {len(methods)} method(s), each tested: about "
+            f"{len(paths)} picture(s) by {len(methods)} method(s), each tested: up to about "
             f"{duration(seconds)}",
             file=sys.stderr,
         )

@@ -10,12 +10,14 @@ from torch import Tensor, nn
 from vislab.errors import pick
 from vislab.explain.attention import attention, class_attention
 from vislab.explain.deconvnet import deconvnet
+from vislab.explain.dense import BoxScore, RegionScore
 from vislab.explain.grad_cam import grad_cam
 from vislab.explain.grad_cam_plus_plus import grad_cam_plus_plus
 from vislab.explain.gradients import strength
 from vislab.explain.guided_backprop import guided_backprop
 from vislab.explain.integrated_gradients import integrated_gradients
 from vislab.explain.occlusion import occlusion
+from vislab.explain.places import Places
 from vislab.explain.rollout import gradient_rollout, rollout
 from vislab.explain.saliency import saliency
 from vislab.explain.scores import Target
@@ -60,6 +62,21 @@ def _last_attention(model: nn.Module, images: Tensor, _: Target) -> Tensor:
     return class_attention(attention(model, images, fuse="mean")[-1])
 
 
+def _grad_cam(model: nn.Module, images: Tensor, target: Target) -> Tensor:
+    return grad_cam(model, images, target, places=_places_of_answer(model, images))
+
+
+def _grad_cam_plus_plus(model: nn.Module, images: Tensor, target: Target) -> Tensor:
+    return grad_cam_plus_plus(model, images, target, places=_places_of_answer(model, images))
+
+
+def _places_of_answer(model: nn.Module, images: Tensor) -> Places | None:
+    # Without them a dense network's last maps would be found: the answer over again.
+    if isinstance(model, (BoxScore, RegionScore)):
+        return next(iter(model.places(images[0]).values()))
+    return None
+
+
 def _rollout(model: nn.Module, images: Tensor, _: Target) -> Tensor:
     return rollout(model, images)
 
@@ -86,10 +103,11 @@ METHODS: dict[str, Method] = {
         channels=True, fine=True,
     ),
     "grad-cam": Method(
-        "Grad-CAM", "the last maps hold evidence for the class here", "score", grad_cam
+        "Grad-CAM", "the last maps hold evidence for the class here", "score", _grad_cam
     ),
     "grad-cam-plus-plus": Method(
-        "Grad-CAM++", "the same, each place weighed by itself", "score", grad_cam_plus_plus
+        "Grad-CAM++", "the same, each place weighed by itself", "score",
+        _grad_cam_plus_plus,
     ),
     "occlusion": Method(
         "Occlusion", "covering this lowers the score, blue raises it", "score", occlusion,

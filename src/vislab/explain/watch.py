@@ -233,10 +233,8 @@ class Watch(TorchFunctionMode):
         if self.in_graph:
             self.found.append(Layer(name, maps, layout))
             return maps.reshape(given.shape)
-        if self.fuse is not None:
-            kept = self.fuse(maps)
-        else:
-            kept = maps if ours else maps.clone()
+        maps = maps if ours or self.fuse is not None else maps.clone()
+        kept = self.fuse(maps) if self.fuse is not None else maps
         self.found.append(Layer(name, kept.detach().cpu(), layout))
         return given
 

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 from torchvision.transforms.v2.functional import gaussian_blur
 
 from vislab import metrics
 from vislab.data.augment_batch import normalise
 from vislab.data.pictures import Pictures
-from vislab.errors import OptionError, ShapeError
+from vislab.errors import DataError, OptionError, ShapeError
 from vislab.explain.methods import METHODS, Method, method
 from vislab.explain.randomised import randomised
+from vislab.lab.explaining_dense import outlined
+from vislab.lab.questions import MOST, Question, questions
 from vislab.lab.subject import Subject
 from vislab.lab.worth import NETWORKS, RANDOM, STEPS, Examiner, Worth, over_pictures
 from vislab.progress import track
@@ -50,6 +52,7 @@ class Explanation:
     top: list[tuple[str, float]]  # the five most probable classes
     target: int
     name: str  # of the class that is explained
+    itself: Bool[np.ndarray, "s s"] | None = None  # the pixels of the box or region it is of
     maps: list[Explained] = field(default_factory=list)
     without: dict[str, str] = field(default_factory=dict)  # by method, why it has no meaning
 
@@ -74,30 +77,41 @@ def explain_pictures(
 ) -> list[Explanation]:
     """Explain each picture by each method and measure every map.
 
-    The class is the network's own answer unless `target` names another. `budget` is memory in
-    bytes. Raises DataError naming the first file that is no picture.
+    Explained is the class that the network names itself unless `target` names another; of a
+    detector its surest boxes, of a segmenter its largest regions, of that class if one is named.
+    `budget` is memory in bytes. Raises DataError naming the first file that is no picture, and when
+    nothing is found in any picture.
     """
     if not paths:
         raise OptionError("name at least one picture to explain")
     wanted = None if target is None else subject.class_named(target)
     read = [subject.read(path) for path in paths]  # a broken file is told before the work
-    chance = [randomised(subject.model, seed=seed) for seed in range(NETWORKS)]
+    shown = [subject.prepare(pixels[None]) for pixels in read]
+    asked = [
+        (path, pixels, images, question)
+        for path, pixels, images in zip(paths, read, shown, strict=True)
+        for question in questions(subject, images, wanted)
+    ]
+    if not asked:
+        what = "anything" if wanted is None else subject.short(wanted)
+        raise DataError(f"{subject.name} does not find {what} in these pictures")
     found = []
-    work = len(paths) * (len(methods) + 1)
+    network: nn.Module | None = None
+    work = len(asked) * (len(methods) + 1)
     with track("explaining", total=work, unit="maps", quiet=quiet) as advance:
-        for path, pixels in zip(paths, read, strict=True):
-            images = subject.prepare(pixels[None])
-            with torch.inference_mode():
-                probabilities = subject.model(images).float().softmax(dim=1)[0].cpu()
-            explanation = begun(subject, path, pixels, probabilities, wanted)
-            examiner = Examiner(subject.model, images[0], explanation.target, budget=budget)
+        for path, pixels, images, question in asked:
+            if question.network is not network:
+                network = question.network
+                chance = [randomised(network, seed=seed) for seed in range(NETWORKS)]
+            explanation = begun(path, pixels, images, question)
+            examiner = Examiner(network, images[0], explanation.target, budget=budget)
             advance(1, path.name)
             for name in methods:
                 one = METHODS[name]
                 try:
                     maps, *others = (
-                        smoothed(one, one(network, images, explanation.target, budget=budget)[0])
-                        for network in (subject.model, *chance)
+                        smoothed(one, one(each, images, explanation.target, budget=budget)[0])
+                        for each in (network, *chance)
                     )
                 except ShapeError as error:
                     explanation.without[name] = str(error)
@@ -122,31 +136,34 @@ def smoothed(about: Method, found: Float[Tensor, "i j"]) -> Float[Tensor, "i j"]
 
 
 def expected_seconds(subject: Subject, methods: Sequence[str], pictures: int) -> float:
-    """Return about how long explaining will take: all passes, each as long as one tried here."""
+    """Return about how long explaining takes at most: all passes, timed by one tried here."""
     maps = sum(METHODS[name].passes for name in methods) * (1 + NETWORKS)
     measured = (len(methods) + RANDOM + 1) * 2 * len(metrics.GROUNDS) * (STEPS + 1)
     images = subject.prepare(np.zeros((4, subject.size, subject.size, 3), dtype=np.uint8))
+    look: Any = subject.model.detect if subject.answers == "boxes" else subject.model
+    answers = pictures if subject.answers == "classes" else pictures * MOST
     taken = []
     with torch.inference_mode():
         for _ in range(2):
             begin = time.perf_counter()
-            subject.model(images)
+            look(images)
             taken.append(time.perf_counter() - begin)
-    return pictures * (maps + measured) * min(taken) / len(images)
+    return answers * (maps + measured) * min(taken) / len(images)
 
 
 def begun(
-    subject: Subject,
     path: Path,
     pixels: UInt8[np.ndarray, "s s 3"],
-    probabilities: Float[Tensor, " k"],
-    wanted: int | None,
+    images: Float[Tensor, "1 3 s s"],
+    question: Question,
 ) -> Explanation:
     """Return an explanation without maps."""
+    with torch.inference_mode():
+        probabilities = question.network(images).float().softmax(dim=1)[0].cpu()
     values, classes = probabilities.topk(min(5, len(probabilities)))
-    top = [(subject.short(k), p) for k, p in zip(classes.tolist(), values.tolist(), strict=True)]
-    target = int(classes[0]) if wanted is None else wanted
-    return Explanation(path, pixels, top, target, subject.short(target))
+    names = [label.split(", ")[0] for label in question.labels]
+    top = [(names[k], p) for k, p in zip(classes.tolist(), values.tolist(), strict=True)]
+    return Explanation(path, pixels, top, question.target, names[question.target], question.itself)
 
 
 def explained_sheet(
@@ -244,7 +261,7 @@ def file_explanations(subject: Subject, explanations: Sequence[Explanation], fol
             entries.append(entry(one, each, drawn))
         sections.append(
             {
-                "title": one.path.name,
+                "title": titled(one),
                 "says": ", ".join(f"{label} {p:.0%}" for label, p in one.top),
                 "explained": one.name,
                 "sheet": data_uri(whole, "image/png"),
@@ -271,6 +288,11 @@ def file_explanations(subject: Subject, explanations: Sequence[Explanation], fol
         ),
     )
     return report
+
+
+def titled(one: Explanation) -> str:
+    """Return the picture's name, and the box or region that is explained."""
+    return one.path.name if one.itself is None else f"{one.path.name}: {one.name}"
 
 
 def free_name(wanted: str, taken: set[str]) -> str:
@@ -314,17 +336,23 @@ def drawing(one: Explanation, each: Explained) -> bytes:
     """Return one map over its picture as PNG."""
     about: Method = METHODS[each.method]
     figure = figures.explanation(
-        one.pixels, each.found.numpy(), title=f"{about.title}: {one.name}", unit=about.unit,
-        signed=about.signed,
+        framed(one, one.pixels), each.found.numpy(), title=f"{about.title}: {one.name}",
+        unit=about.unit, signed=about.signed,
     )  # fmt: skip
     return figures.to_png(figure)
 
 
+def framed(one: Explanation, pixels: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "big wide 3"]:
+    """Return a picture with a line around the box or region that is explained."""
+    return pixels if one.itself is None else outlined(pixels, one.itself)
+
+
 def sheet(one: Explanation) -> bytes:
     """Return the picture and all its maps on one sheet as PNG."""
-    shown, titles = [one.pixels], ["the picture"]
+    shown, titles = [framed(one, one.pixels)], ["the picture"]
     for each in one.maps:
         about = METHODS[each.method]
-        shown.append(figures.over_picture(one.pixels, each.found.numpy(), signed=about.signed))
+        drawn = figures.over_picture(one.pixels, each.found.numpy(), signed=about.signed)
+        shown.append(framed(one, drawn))
         titles.append(about.title)
     return figures.to_png(figures.picture_grid(np.stack(shown), titles=titles, columns=3))

@@ -170,14 +170,17 @@ def explain_segmentation(
 
 def largest_region(said: UInt8[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"] | None:
     """Return the largest connected region of one class, background aside; None without any."""
-    best: Bool[np.ndarray, "h w"] | None = None
-    for kind in np.unique(said[said > 0]):
-        numbers, count = ndimage.label(said == kind)
-        if count:
-            region = numbers == 1 + int(np.argmax(np.bincount(numbers.ravel())[1:]))
-            if best is None or region.sum() > best.sum():
-                best = region
-    return best
+    parts = [part for kind in np.unique(said[said > 0]) for part in [largest_part(said == kind)]]
+    return max((part for part in parts if part is not None), key=np.sum, default=None)
+
+
+def largest_part(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"] | None:
+    """Return the largest connected part of a mask; None of an empty one."""
+    numbers, count = ndimage.label(mask)
+    if not count:
+        return None
+    part: Bool[np.ndarray, "h w"] = numbers == 1 + np.argmax(np.bincount(numbers.ravel())[1:])
+    return part
 
 
 def depth(itself: Bool[np.ndarray, "h w"]) -> Float[Tensor, "h w"]:

@@ -9,10 +9,12 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from vislab import models
+from vislab.data.annotated_pictures import fit_whole
 from vislab.data.augment_batch import normalise
 from vislab.data.normalisation import Normalisation
 from vislab.errors import OptionError, pick
 from vislab.lab import processes
+from vislab.lab.dense_predicting import opened
 from vislab.lab.predicting import network_of, read_picture
 from vislab.models.by_name import NETWORKS, has_weights, preprocessing_of
 from vislab.runs.folder import RunFolder
@@ -30,10 +32,13 @@ class Subject:
     size: int  # side in pixels
     normalisation: Normalisation
     crop: str | None = None
+    answers: str = "classes"  # or boxes, masks
 
     def read(self, path: Path) -> UInt8[np.ndarray, "s s 3"]:
         """Return a picture file as the network is shown it. Raises DataError naming the file."""
-        return read_picture(path, self.size, self.crop)
+        if self.answers == "classes":
+            return read_picture(path, self.size, self.crop)
+        return fit_whole(opened(path), self.size)
 
     def prepare(self, pixels: UInt8[np.ndarray, "n s s 3"]) -> Float[Tensor, "n 3 s s"]:
         """Return pictures normalised, where the network is."""
@@ -66,13 +71,20 @@ def subject(name: str, weights: Path | None = None) -> Subject:
     """Return a network by its name, with pre-trained weights, or the one that a run folder kept.
 
     `weights` is a file of weights for a network by name. Raises DataError when its weights cannot
-    be had, UnknownName when there is no such network, RunError when a folder kept none.
+    be had, UnknownName when there is no such network, RunError when a folder kept none, OptionError
+    when its network names no class.
     """
     if Path(name).is_dir():
         model, about = network_of(RunFolder.open(Path(name)))
+        answers = str(about.get("answers", "classes"))
+        if answers not in ("classes", "boxes", "masks"):
+            raise OptionError(
+                f"the network of {name} paints pictures and names no class, so there is nothing to "
+                "explain; take one that classifies, detects or segments"
+            )
         return Subject(
             name, model, tuple(about["classes"]), int(about["size"]),
-            (tuple(about["mean"]), tuple(about["deviation"])), about.get("crop"),
+            (tuple(about["mean"]), tuple(about["deviation"])), about.get("crop"), answers,
         )  # fmt: skip
     if weights is None and name in NETWORKS and not has_weights(name):
         raise OptionError(

@@ -70,7 +70,7 @@ class EncoderUNet(nn.Module):
 
 
 def _encoder(name: str) -> tuple[nn.Module, list[int], int]:
-    """Return a network with fresh weights that gives its maps, their channels and largest stride."""
+    """Return a network with fresh weights that gives its maps, their channels, the last stride."""
     try:
         encoder: Any = timm.create_model(name, features_only=True, pretrained=False)
         channels = [int(count) for count in encoder.feature_info.channels()]
