@@ -7,6 +7,7 @@ import tarfile
 import zipfile
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -96,6 +97,58 @@ def voc():
     }
 
 
+def png(shade, size=(40, 30), box=(10, 5, 30, 21)):
+    held = io.BytesIO()
+    mask = Image.new("L", size, 0)
+    mask.paste(shade, box)
+    mask.save(held, format="PNG")
+    return held.getvalue()
+
+
+def isic():
+    """Beside each picture lie its superpixels, which are neither a picture nor a mask of one."""
+    sides = {"Training": range(6), "Validation": range(6, 8), "Test_v2": range(8, 11)}
+    archives = {}
+    for side, numbers in sides.items():
+        data, truth = f"ISIC-2017_{side}_Data", f"ISIC-2017_{side}_Part1_GroundTruth"
+        members = {f"{data}/{data}_metadata.csv": b"image_id,age_approximate,sex\n"}
+        for n in numbers:
+            members[f"{data}/ISIC_{n:07}.jpg"] = jpeg(n)
+            members[f"{data}/ISIC_{n:07}_superpixels.png"] = png(7)
+        archives[f"{data}.zip"] = zipped(members)
+        archives[f"{truth}.zip"] = zipped(
+            {f"{truth}/ISIC_{n:07}_segmentation.png": png(255) for n in numbers}
+        )
+    return archives
+
+
+def test_isic_is_read_as_pictures_with_a_binary_mask_each(monkeypatch, tmp_path):
+    served(monkeypatch, tmp_path, "isic2017", isic())
+    opened = annotated("isic2017", wanted="masks", size=40)
+    assert [len(opened.split(side)) for side in ("train", "val", "test")] == [6, 2, 3]
+    assert opened.classes == ("background", "foreground")
+    assert not any("superpixels" in name for name in opened.names)
+    expected = np.full((40, 40), 255, dtype=np.uint8)
+    expected[5:35] = 0
+    expected[10:26, 10:30] = 1
+    assert all(np.array_equal(mask[..., 0], expected) for mask in opened.masks)
+
+
+def served(monkeypatch, home, name, archives):
+    """Serve these archives as the set's files, in place of the real ones."""
+
+    def download(urls, to, **_):
+        content = archives[urls[0].rsplit("/", 1)[1]]
+        to.write_bytes(content)
+        return hashlib.sha256(content).hexdigest()
+
+    real = catalogue.card(name)
+    files = tuple(replace(file, sha256=None, md5=None, bytes=None) for file in real.files)
+    monkeypatch.setenv("VISLAB_HOME", str(home))
+    monkeypatch.setattr(module, "download", download)
+    monkeypatch.setattr(catalogue, "card", lambda name: replace(real, files=files))
+
+
 @pytest.mark.parametrize(
     ("name", "archives", "counts"),
     [("coco", coco(), (6, 0, 3)), ("voc2007", voc(), (4, 2, 3))],
@@ -104,16 +157,7 @@ def voc():
 def test_a_set_is_fetched_unpacked_and_read_by_its_name(
     name, archives, counts, monkeypatch, tmp_path
 ):
-    def download(urls, to, **_):
-        content = archives[urls[0].rsplit("/", 1)[1]]
-        to.write_bytes(content)
-        return hashlib.sha256(content).hexdigest()
-
-    real = catalogue.card(name)
-    files = tuple(replace(file, sha256=None, md5=None, bytes=None) for file in real.files)
-    monkeypatch.setenv("VISLAB_HOME", str(tmp_path))
-    monkeypatch.setattr(module, "download", download)
-    monkeypatch.setattr(catalogue, "card", lambda name: replace(real, files=files))
+    served(monkeypatch, tmp_path, name, archives)
     opened = annotated(name, wanted="boxes", size=40)
     assert tuple(len(opened.split(side)) for side in ("train", "val", "test")) == counts
     assert opened.classes == ("dog",)

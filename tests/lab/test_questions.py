@@ -100,7 +100,7 @@ def test_boxes_are_asked_about_with_the_score_they_were_found_with(detector, rng
         with torch.no_grad():
             share = one.network(images).softmax(dim=1)[0, one.target]
         torch.testing.assert_close(share, found.scores[place], rtol=1e-4, atol=1e-5)
-        x1, y1, x2, y2 = found.boxes[place].tolist()
+        _, y1, x2, _ = found.boxes[place].tolist()
         rows, columns = np.nonzero(one.itself)
         assert abs(rows.min() - max(y1, 0)) <= 1
         assert abs(columns.max() + 1 - min(x2, SIDE)) <= 1

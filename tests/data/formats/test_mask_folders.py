@@ -170,6 +170,20 @@ def test_equal_channels_are_one_and_colours_are_a_flaw(tmp_path):
         mask_of(annotated, 1)
 
 
+@pytest.mark.parametrize(("companions", "read_too"), [(0, 0), (1, 1), (2, 0), (4, 0)])
+def test_what_lies_beside_half_of_the_pictures_is_no_picture_of_its_own(
+    tmp_path, companions, read_too
+):
+    for number in range(4):
+        pair(tmp_path, values(0, 1), f"a{number}")
+        if number < companions:
+            picture(tmp_path / "images" / f"a{number}_superpixels.png")
+    annotated = read(tmp_path)
+    assert len(annotated) == 4 + read_too
+    assert [flaw.where for flaw in annotated.flaws] == ["images/a0_superpixels.png"] * read_too
+    assert ("superpixels" in "".join(annotated.notes)) == (companions >= 2)
+
+
 def test_what_is_missing_broken_or_of_another_size_is_a_flaw(tmp_path):
     pair(tmp_path, values(0, 1), "good")
     picture(tmp_path / "images" / "lone.jpg")

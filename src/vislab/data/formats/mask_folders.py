@@ -12,6 +12,7 @@ In an indexed mask 0 is the background, 255 is void; in a binary one 0 is the ba
 
 import os
 import re
+from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
@@ -67,9 +68,15 @@ def read(root: Path, *, seed: int = 0) -> Annotated:
         reading.flaw(mask, "its picture is missing", None)
     all_masks = {*pairs.values(), *lone}
     folders = {PurePosixPath(picture).parent for picture in pairs}
+    others = _companions(pairs, [p for p in tree.pictures if p not in all_masks])
+    if others:
+        reading.notes.append(
+            f"{len(others)} files such as {min(others)} were not read: they belong to pictures "
+            "that have a mask"
+        )
     masks: list[str | None] = []
     for picture in tree.pictures:
-        if PurePosixPath(picture).parent not in folders or picture in all_masks:
+        if PurePosixPath(picture).parent not in folders or picture in all_masks | others:
             continue
         row = reading.picture(picture, side_of(picture), picture)
         masks.append(pairs.get(picture))
@@ -184,6 +191,23 @@ def _look_through(reading: Reading, masks: list[str | None], known: int, binary:
                 reading.flaw(where, what, row)
             highest = max(highest, *values[values != VOID].tolist(), 0)
     return highest
+
+
+def _companions(pairs: dict[str, str], pictures: list[str]) -> set[str]:
+    """Return what lies beside pictures that have a mask, such as superpixels: 1.jpg, 1_name.png.
+
+    That is so where at least half of a folder's pictures have a companion of that name.
+    """
+    have = {PurePosixPath(picture).with_suffix("") for picture in pairs}
+    folders = Counter(place.parent for place in have)
+    named = defaultdict(list)
+    for picture in pictures:
+        place = PurePosixPath(picture).with_suffix("")
+        word = re.search(r"(?<=.)[_-][a-z]+$", place.name.lower())
+        if word and picture not in pairs and place.with_name(place.name[: word.start()]) in have:
+            named[place.parent, word.group()].append(picture)
+    many = (them for (folder, _), them in named.items() if 2 * len(them) >= folders[folder])
+    return {picture for them in many for picture in them}
 
 
 def _paired(tree: Tree) -> tuple[dict[str, str], list[str]]:
