@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # Each some ten seconds to a minute on two cores: enough to see what they do, not what they can.
 PARTS: tuple[Recipe, ...] = (
-    ResNetOverfit(**ResNetOverfit.quick),
+    ResNetOverfit(**{**ResNetOverfit.quick, "per_class": 20}),
     Augmentation(**Augmentation.quick),
     SegmentUnet(
         data="shapes:easy", limit=200, epochs=8, size=32, width=8, networks=("unet",), explained=1
@@ -32,13 +32,13 @@ PARTS: tuple[Recipe, ...] = (
 class Tour(Recipe):
     """A first walk: learning by heart, what keeps networks from it, and gradients by hand.
 
-    Everything here runs offline, on generated pictures of shapes. First a ResNet-18 learns 300
+    Everything here runs offline, on generated pictures of shapes. First a ResNet-18 learns 200
     pictures by heart, then once more with augmentation. After it a small ConvNet climbs a ladder
     of augmentations, one step at a time. A U-Net says of every pixel whether it belongs to a thing,
     and a detector puts boxes around the things and names them. Last, a network whose gradients are
     derived by hand takes the same steps as its twin in autograd.
 
-    Question: A network gets 300 training pictures right, every one. How many of 2 000 new ones?
+    Question: A network gets 200 training pictures right, every one. How many of 2 000 new ones?
     Look at: The right answers: the distance between the first bar and the second is called the
     generalisation gap.
     Look at: The preview of the rungs, then the gain of each: what did the network need to be shown?
