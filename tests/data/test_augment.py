@@ -47,7 +47,7 @@ def moved_by(way, pixels, rows, count, draws):
 
 def enlarged(pixels, boxes):
     still = torch.zeros(len(pixels), dtype=torch.bool)
-    return resize_boxes(pixels.numpy(), np.arange(len(pixels)), boxes, still)
+    return resize_boxes(pixels.numpy(), np.arange(len(pixels)), boxes, still, pixels.shape[1])
 
 
 @pytest.mark.parametrize("pad", [1, 2, 7], ids=lambda pad: f"pad {pad}")
@@ -93,7 +93,7 @@ def test_the_whole_picture_as_window_is_the_picture():
 def test_a_mirrored_window_is_the_mirror_of_the_window():
     pixels, boxes = noise(4, 9), torch.tensor([[1, 2, 5, 6]]).repeat(4, 1)
     turned = torch.tensor([True, False, True, False])
-    out = resize_boxes(pixels.numpy(), np.array([3, 2, 1, 0]), boxes, turned)
+    out = resize_boxes(pixels.numpy(), np.array([3, 2, 1, 0]), boxes, turned, pixels.shape[1])
     still = enlarged(pixels, boxes).flip(0)
     assert torch.equal(out[1::2], still[1::2])
     assert torch.equal(out[::2], still[::2].flip(2))

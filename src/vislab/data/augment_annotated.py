@@ -70,9 +70,8 @@ def see_pictures(
     side: int,
 ) -> UInt8[Tensor, "n t t 3"]:
     """Return the pictures as they are seen, T = `side` pixels wide."""
-    if bool((views.windows[:, 2:] == side).all()):
-        return see_masks(source, places, views, side)  # nothing to enlarge: pixels are copied
-    pixels = resize_boxes(source, places, views.windows, views.mirrored)
+    copied = bool((views.windows[:, 2:] == side).all())  # nothing to enlarge
+    pixels = resize_boxes(source, places, views.windows, views.mirrored, side, nearest=copied)
     return turned(pixels, views.turns)
 
 
@@ -83,14 +82,8 @@ def see_masks(
     side: int,
 ) -> UInt8[Tensor, "n t t c"]:
     """Return the masks as they are seen, T = `side` pixels wide: each the nearest pixel's."""
-    top, left, height, width = (column[:, None] for column in views.windows.numpy().T)
-    steps = np.arange(side) + 0.5
-    rows = top + (steps * height / side).astype(np.int64)  # (N, T)
-    columns = left + (steps * width / side).astype(np.int64)
-    mirrored = views.mirrored.numpy()
-    columns[mirrored] = columns[mirrored, ::-1]
-    seen = source[places[:, None, None], rows[:, :, None], columns[:, None, :]]
-    return turned(torch.from_numpy(np.ascontiguousarray(seen)), views.turns)
+    pixels = resize_boxes(source, places, views.windows, views.mirrored, side, nearest=True)
+    return turned(pixels, views.turns)
 
 
 def see_boxes(

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -78,7 +79,7 @@ def geometry(
     if augment.flip:
         mirrored = (torch.rand(count, generator=generator) < 0.5)[rows]
     if boxes is not None:
-        pixels = resize_boxes(source, places, boxes, mirrored)
+        pixels = resize_boxes(source, places, boxes, mirrored, side)
     else:
         pixels = mirror(torch.from_numpy(source[places]), mirrored)
     if augment.turn:
@@ -146,18 +147,24 @@ def crop_boxes(smallest: float, count: int, side: int, generator: Generator) -> 
 
 
 def resize_boxes(
-    source: UInt8[np.ndarray, "all s s 3"],
+    source: UInt8[np.ndarray, "all s s c"],
     places: Int[np.ndarray, " n"],
     boxes: Int[Tensor, "n 4"],
     mirrored: Bool[Tensor, " n"],
-) -> UInt8[Tensor, "n s s 3"]:
-    """Enlarge a window (top, left, height, width) of each picture to the full side, bilinear.
+    side: int,
+    *,
+    nearest: bool = False,
+) -> UInt8[Tensor, "n {side} {side} c"]:
+    """Make a window (top, left, height, width) of each picture `side` pixels wide and high.
 
-    Windows of different sizes have no batched kernel on bytes; torch's picture-sized one is
-    called from a few threads, which is several times faster than sampling the batch as floats.
+    Bilinear, or with `nearest` each the nearest pixel. Windows of different sizes have no batched
+    kernel on bytes; torch's picture-sized one is called from a few threads, which is several times
+    faster than sampling the batch as floats.
     """
-    side = source.shape[1]
-    out = np.empty((len(places), side, side, 3), dtype=np.uint8)
+    out = np.empty((len(places), side, side, source.shape[3]), dtype=np.uint8)
+    way: dict[str, Any] = (
+        {"mode": "nearest-exact"} if nearest else {"mode": "bilinear", "align_corners": False}
+    )
     corners, turned = boxes.tolist(), mirrored.tolist()
 
     def work(part: range) -> None:
@@ -169,7 +176,7 @@ def resize_boxes(
             picture = torch.from_numpy(window).permute(2, 0, 1)[None]
             if turned[number]:
                 picture = picture.flip(3)
-            big = F.interpolate(picture, (side, side), mode="bilinear", align_corners=False)
+            big = F.interpolate(picture, (side, side), **way)
             out[number] = big[0].permute(1, 2, 0).numpy()
 
     _in_threads(work, len(places))
@@ -234,15 +241,14 @@ def recoloured(
     """Return pictures of other brightness, saturation and contrast, in this order.
 
     Brightness multiplies by b, saturation s mixes with the grey value w·x of the pixel, contrast c
-    with the mean grey value m of the picture. Together they are one affine map of colours, so that
-    a picture is read and written once: x → b·c·(s·I + (1 − s)·1wᵀ)·x + b·(1 − c)·m.
+    with the mean grey value m of the picture. Together they are one sum, so that a picture is read
+    and written once: x → b·c·s·x + b·c·(1 − s)·w·x + b·(1 − c)·m.
     """
     values = pixels.flatten(1, 2).to(torch.float32)  # (N, S², 3)
-    grey = torch.tensor(GREY, device=pixels.device)
-    mean = values.mean(dim=1) @ grey  # (N,)
-    mixed = torch.lerp(grey[:, None].expand(3, 3), torch.eye(3).to(grey), saturation[:, None, None])
-    shift = (bright * (1 - contrast) * mean)[:, None, None]
-    values = torch.baddbmm(shift, values, (bright * contrast)[:, None, None] * mixed)
+    grey = values @ torch.tensor(GREY, device=pixels.device)  # (N, S²)
+    both, mean = bright * contrast, grey.mean(dim=1)
+    shift = (both * (1 - saturation))[:, None] * grey + (bright * (1 - contrast) * mean)[:, None]
+    values = torch.addcmul(shift[..., None], values, (both * saturation)[:, None, None])
     return values.round_().clamp_(0, 255).to(torch.uint8).view_as(pixels)
 
 
