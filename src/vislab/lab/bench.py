@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -14,11 +13,11 @@ from vislab.data.annotated_pictures import AnnotatedPictures, Wanted
 from vislab.data.augment import Augment
 from vislab.data.batches import in_order
 from vislab.data.pictures import HowToSplit, Pictures
-from vislab.errors import DataError, OptionError, ShapeError
+from vislab.errors import DataError, OptionError
 from vislab.lab import processes
 from vislab.lab.checkpoints import load_checkpoint, save_weights
 from vislab.lab.costs import costs
-from vislab.lab.evidence import evidence
+from vislab.lab.examining import file_examination, file_predictions, show_evidence
 from vislab.lab.head_training import HeadTraining, can_be_kept
 from vislab.lab.solving import CHECKED, Terms, data_of, solve
 from vislab.lab.testing import Outcome, outcome_of
@@ -39,7 +38,6 @@ from vislab.tasks.task import Task
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SHOWN = 12  # pictures in a row of best or worst examples
 UNTRAINED = {"epoch": 0, "seconds": 0.0, "stopped_by": "strategy none", "best": None}
 
 
@@ -473,97 +471,19 @@ class Lab:
             f"{outcome.accuracy:.1%} right (chance {1 / len(pictures.classes):.1%})"
         )
         if split == "test":
-            self._file_predictions(pictures, outcome, name)
+            file_predictions(self, pictures, outcome, name)
             if examine:
-                self._examine(task, pictures, outcome, name)
+                file_examination(self, pictures, outcome, name)
+                if not self.run.silent:
+                    entry = self._cost_entry(name)
+                    entry.update(costs(task.model, pictures.size, self.device))
         self.run.save()
         self._reseed(f"{name} {split}")
         return outcome
 
-    def _file_predictions(self, pictures: Pictures, outcome: Outcome, name: str) -> None:
-        side, classes = pictures.split("test"), pictures.classes
-        certainty = outcome.probabilities.max(axis=1)
-        rows = zip(
-            side.names,
-            (classes[k] for k in outcome.labels),
-            (classes[k] for k in outcome.predicted),
-            (f"{p:.6f}" for p in certainty),
-            (f"{loss:.6f}" for loss in outcome.losses),
-            strict=True,
-        )
-        columns = ("picture", "label", "predicted", "probability", "loss")
-        title = f"{name} test predictions" if name else "test predictions"
-        self.run.add_table(title, columns, rows, folded=True, shown=False)
-
-    def _examine(
-        self, task: Classify | ByHand, pictures: Pictures, outcome: Outcome, name: str
-    ) -> None:
-        before = f"{name} " if name else ""
-        side, classes = pictures.split("test"), pictures.classes
-        certainty = outcome.probabilities.max(axis=1)
-        counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
-        np.add.at(counts, (outcome.labels, outcome.predicted), 1)
-        self.show(
-            f"{before}confusion matrix",
-            figures.confusion_matrix(counts, classes),
-            caption="Rows are what a picture is, columns what the network says.",
-            folded=True,
-        )
-        order = np.argsort(outcome.losses, kind="stable")
-        for title, chosen in (
-            ("best examples", order[:SHOWN]),
-            ("worst examples", order[::-1][:SHOWN]),
-        ):
-            right = outcome.correct[chosen]
-            self.show(
-                f"{before}{title}",
-                figures.picture_grid(
-                    side.take(chosen),
-                    titles=[
-                        f"{classes[outcome.predicted[i]]} {certainty[i]:.0%}"
-                        + ("" if outcome.correct[i] else f"\nis {classes[outcome.labels[i]]}")
-                        for i in chosen
-                    ],
-                    colours=[figures.RIGHT if ok else figures.WRONG for ok in right],
-                    columns=6,
-                ),
-                caption=f"Pictures of the {'lowest' if title[0] == 'b' else 'highest'} loss.",
-                folded=True,
-            )
-        self.show(
-            f"{before}calibration",
-            figures.reliability(certainty, outcome.correct),
-            caption="Of the pictures it is 80 % sure of, a calibrated network has 80 % right.",
-            folded=True,
-        )
-        if not self.run.silent:
-            entry = self._cost_entry(name)
-            entry.update(costs(task.model, pictures.size, self.device))
-
     def why(self, task: Classify, pictures: Pictures, outcome: Outcome, *, count: int = 4) -> None:
         """Show where the network looked on test pictures: some it got right, some wrong."""
-        right, wrong = np.flatnonzero(outcome.correct), np.flatnonzero(~outcome.correct)
-        chosen = np.concatenate([right[:: max(1, len(right) // count)][:count], wrong[:count]])
-        side, classes = pictures.split("test"), pictures.classes
-        pixels = side.take(chosen)
-        try:
-            maps = evidence(task.network, pixels, pictures.normalisation, self.device)
-        except ShapeError as error:
-            self.note(f"No picture of where it looked: {error}.")
-            return
-        self.show(
-            "where it looked",
-            figures.evidence_over_pictures(
-                pixels,
-                maps,
-                titles=[
-                    f"{classes[outcome.predicted[i]]}\n{outcome.probabilities[i].max():.0%}"
-                    + ("" if outcome.correct[i] else f"\nis {classes[outcome.labels[i]]}")
-                    for i in chosen
-                ],
-            ),
-            caption="Grad-CAM for the class the network names: yellow speaks most for it.",
-        )
+        show_evidence(self, task, pictures, outcome, count)
 
     def record(
         self,
