@@ -22,7 +22,7 @@ PARTS: tuple[Recipe, ...] = (
         data="shapes:easy", limit=200, epochs=8, size=32, width=8, networks=("unet",), explained=1
     ),
     DetectFasterRcnn(
-        data="shapes:easy", limit=120, epochs=3, size=96, explained=1,
+        data="shapes:easy", limit=120, epochs=4, size=96, explained=1,
         optim=Optim("adamw", lr=2e-3, weight_decay=1e-2, schedule="one-cycle", clip=10.0),
     ),
 )  # fmt: skip
