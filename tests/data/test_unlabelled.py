@@ -6,6 +6,7 @@ import zipfile
 import pytest
 from PIL import Image
 
+from vislab.data.pictures import pictures
 from vislab.data.unlabelled import list_unlabelled
 from vislab.errors import DataError
 
@@ -90,3 +91,11 @@ def test_where_there_is_nothing_it_is_told(tmp_path):
     (tmp_path / "notes.txt").write_text("no picture")
     with pytest.raises(DataError, match=r"holds no pictures"):
         list_unlabelled(tmp_path)
+
+
+@pytest.mark.parametrize(("limit", "said"), [(5, "5 drawn"), (99, "16 drawn"), (None, "all")])
+def test_a_limit_counts_pictures_and_more_than_there_are_needs_no_remark(tmp_path, limit, said):
+    draw(tmp_path, *(f"{number:02}.png" for number in range(20)))
+    opened = pictures(str(tmp_path), size=8, per_class=limit, labelled=False)
+    assert opened.about()["subset"] == said
+    assert not opened.notes

@@ -4,7 +4,9 @@ from itertools import product
 import numpy as np
 import pytest
 
-from vislab.runs.intervals import mcnemar, over_seeds, paired_bootstrap, wilson
+from vislab.runs.claims import claim
+from vislab.runs.intervals import bootstrap, mcnemar, over_seeds, paired_bootstrap, wilson
+from vislab.runs.phrasing import span
 
 
 def test_wilson_of_eight_in_ten_by_hand():
@@ -76,6 +78,14 @@ def test_the_bootstrap_is_the_same_every_time_and_swaps_its_sign():
     forth, back = paired_bootstrap(first, second), paired_bootstrap(second, first)
     assert back[0] == -forth[0]
     assert back[1] == pytest.approx((-forth[1][1], -forth[1][0]), abs=0.03)
+
+
+def test_one_picture_says_nothing_of_others():
+    one = np.array([3.0])
+    assert bootstrap(one) == (3.0, (-math.inf, math.inf))
+    judged = claim("more", "gain", at_least=0.1).judge({"gain": 3.0}, {"gain": bootstrap(one)[1]})
+    assert judged["verdict"] == "undecided"
+    assert span(bootstrap(one)[1], share=False) == ""
 
 
 def test_no_pictures_and_no_difference_give_nothing():

@@ -268,7 +268,7 @@ def _from_listing(
         splits=listing.splits[rows],
         groups=None if listing.groups is None else tuple(listing.groups[row] for row in rows),
     )
-    notes = listing.notes + fewer
+    notes = listing.notes + (fewer if labelled else ())
     if listing.unlabelled:
         notes += (f"{len(listing.unlabelled)} pictures have no label and are left out",)
     return Pictures(
@@ -281,7 +281,7 @@ def _from_listing(
         names=tuple(listing.where(row) for row in range(len(listing))),
         origin=origin,
         official=listing.official,
-        subset=_subset_name(per_class),
+        subset=_subset_name(per_class) if labelled or per_class is None else f"{per_class} drawn",
         notes=notes,
         groups=listing.groups,
     )

@@ -32,11 +32,14 @@ def paired_bootstrap(
     """Return the mean of `second - first` and its percentile interval.
 
     Both are scores of the same pictures in the same order, so pictures, not runs, are drawn again
-    (Efron and Tibshirani 1993, section 13.3).
+    (Efron and Tibshirani 1993, section 13.3). One picture says nothing of others: its interval is
+    without bounds.
     """
     difference = np.asarray(second, dtype=np.float64) - np.asarray(first, dtype=np.float64)
     if difference.size == 0:
         return (0.0, (0.0, 0.0))
+    if difference.size == 1:
+        return (float(difference[0]), (-math.inf, math.inf))
     # A mean depends only on how often each distinct difference is drawn, so draw the counts.
     values, counts = np.unique(difference, return_counts=True)
     rng = np.random.default_rng(seed)

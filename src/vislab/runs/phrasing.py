@@ -46,7 +46,9 @@ def measured(value: Number | None, *, share: bool) -> str:
 
 def span(interval: Interval | None, *, share: bool) -> str:
     """Write an interval as "44.4–46.4"; empty where there is none. Below 0, "−0.9 to 1.2"."""
-    if interval is None or interval[0] is None or interval[1] is None:
+    if interval is None or not all(
+        bound is not None and math.isfinite(bound) for bound in interval
+    ):
         return ""
     low, high = (minus(f"{100 * bound:.1f}") if share else number(bound) for bound in interval)
     return f"{low} to {high}" if interval[0] < 0 else f"{low}–{high}"

@@ -170,6 +170,8 @@ def large_number(name: str, result: Result) -> dict[str, Any]:
             beside.append((f"{entry['source']}{warning}", text, "theirs"))
             theirs.append(entry["value"])
     low, high = result.intervals.get(name, (None, None))
+    if low is not None and not math.isfinite(low):
+        low = high = None
     scale = None
     if share and value is not None and 0 <= value <= 1:
         scale = {

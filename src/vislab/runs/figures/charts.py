@@ -146,7 +146,10 @@ def bars(
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     share = unit == "%"
-    known = list(intervals) if intervals is not None else [None] * len(values)
+    known = [
+        one if one is not None and math.isfinite(one[0]) else None
+        for one in (intervals if intervals is not None else [None] * len(values))
+    ]
     with house():
         figure = Figure(figsize=(WIDTH, 0.95 + 0.36 * max(len(names), 1)), layout="constrained")
         axes = figure.subplots()
