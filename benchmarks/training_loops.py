@@ -8,6 +8,8 @@ transforms and a DataLoader, both with as many workers as there are cores; visla
 test pictures too, which is part of its time. timm's and torchvision's scripts are not in their
 packages: the loops around their loaders are written here, step for step as theirs, without logging.
 Every contender starts anew, vislab with an empty cache, and each repeat has weights of its own.
+As each does by itself, vislab is tested with the weights of its best epoch, the others with those
+of their last.
 """
 
 import os

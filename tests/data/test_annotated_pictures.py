@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.data.annotated_sets import made
-from vislab.data import shapes
+from vislab.data import annotated_pictures, shapes
 from vislab.data.annotated_pictures import FILL, annotated, fit_mask, fit_whole, within
 from vislab.data.annotations import VOID
 from vislab.errors import DataError, OptionError
@@ -215,11 +215,19 @@ def test_a_picture_that_breaks_off_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("broken", ["images/train/train05.png", "images/train/train11.png"])
-def test_a_picture_that_breaks_off_is_left_out_when_asked(tmp_path, broken):
+def test_a_picture_that_breaks_off_is_left_out_when_asked(tmp_path, monkeypatch, broken):
     where = many(tmp_path)
     path = tmp_path / broken
     path.write_bytes(path.read_bytes()[:60])
+    tried = []
+    whole = annotated_pictures.fit_whole
+    monkeypatch.setattr(
+        annotated_pictures, "fit_whole", lambda *given: tried.append(1) or whole(*given)
+    )
     left = annotated(where, wanted="boxes", size=16, skip_bad=True)
+    tried.clear()
+    left = annotated(where, wanted="boxes", size=16, skip_bad=True)
+    assert not tried  # what is broken is remembered
     assert sides(left) == [11, 3, 5]
     assert path.stem not in " ".join(left.names)
     assert left.about()["notes"][-1] == "left out: 1 of 20 pictures, which cannot be read"
@@ -232,8 +240,20 @@ def test_a_set_of_which_nothing_can_be_read_is_refused_even_then(tmp_path):
     where = many(tmp_path, (("train", 2), ("test", 1)))
     for path in tmp_path.rglob("*.png"):
         path.write_bytes(path.read_bytes()[:60])
-    with pytest.raises(DataError, match="3 of 3 pictures cannot be used"):
+    with pytest.raises(DataError, match="3 of 3 pictures cannot be used") as told:
         annotated(where, wanted="boxes", size=16, skip_bad=True)
+    assert "--skip-bad" not in str(told.value)
+
+
+def test_too_many_classes_for_a_mask_are_no_fault_of_the_pictures(tmp_path):
+    where = coco(tmp_path)
+    path = tmp_path / "annotations.json"
+    told = json.loads(path.read_text())
+    told["categories"] += [{"id": k, "name": f"kind {k}"} for k in range(3, 300)]
+    path.write_text(json.dumps(told))
+    with pytest.raises(DataError, match=r"has 299 classes; a mask holds up to 254"):
+        annotated(where, wanted="masks", size=16, skip_bad=True)
+    assert len(annotated(where, wanted="boxes", size=16).classes) == 299
 
 
 def test_masks_alone_have_no_boxes_to_learn(tmp_path):

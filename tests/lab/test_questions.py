@@ -8,7 +8,7 @@ from torch import nn
 
 from tests.explain.nets_to_explain import state
 from vislab.errors import DataError, OptionError, ShapeError
-from vislab.lab.explaining import explain_pictures, file_explanations, scores
+from vislab.lab.explaining import explain_pictures, file_explanations, nothing_in, scores
 from vislab.lab.questions import MOST, questions
 from vislab.lab.subject import Subject, subject
 from vislab.models import ConvNet
@@ -121,8 +121,46 @@ def test_every_answer_of_a_detector_is_explained_measured_and_filed(detector, tm
         assert one.maps[0].found.shape == (SIDE // 8, SIDE // 8)
         assert "no attention" in one.without["rollout"]
     report = file_explanations(detector, found, tmp_path / "out")
-    assert f"photo.png: {found[0].name}" in report.read_text()
-    assert len(scores(detector, found)["pictures"]) == len(found)
+    assert f"photo.png, 1: {found[0].name}" in report.read_text()
+    told = scores(detector, found)
+    assert [one["number"] for one in told["pictures"]] == [*range(1, len(found) + 1)]
+    for one, question in zip(told["pictures"], asked, strict=True):
+        left, top, right, bottom = one["box"]
+        assert question.itself[top:bottom, left:right].all()
+        assert question.itself.sum() == (right - left) * (bottom - top)
+    assert {each["pictures"] for each in told["over pictures"].values()} == {1}
+    assert (tmp_path / "out" / f"photo-1-{found[0].name}" / "grad-cam.png").exists()
+
+
+def test_a_region_lies_in_the_picture_and_not_in_what_was_filled_in_around_it(segmenter, tmp_path):
+    photo = tmp_path / "wide.png"
+    pixels = np.zeros((SIDE // 2, SIDE, 3), dtype=np.uint8)
+    pixels[2:6, 3:9, 0] = 255
+    Image.fromarray(pixels).save(photo)
+    square = segmenter.read(photo)
+    area = segmenter.area(photo)
+    assert area.sum() == SIDE * SIDE // 2
+    assert (square[~area] == square[0, 0]).all()
+    segmenter.model.last.bias.data[0] = 0.45  # it calls the grey filling red
+    (around,) = questions(segmenter, segmenter.prepare(square[None]))
+    assert not (around.itself & area).any()
+    (red,) = questions(segmenter, segmenter.prepare(square[None]), area=area)
+    assert red.target == 1
+    assert red.itself[SIDE // 4 + 3, 5]
+    assert not (red.itself & ~area).any()
+
+
+def test_a_picture_in_which_nothing_was_found_is_named(segmenter, tmp_path, capsys):
+    dark, light = tmp_path / "dark.png", tmp_path / "light.png"
+    Image.fromarray(painted()[0]).save(dark)
+    Image.fromarray(painted((2, 8, 8, 20, 20))[0]).save(light)
+    found = explain_pictures(segmenter, [dark, light], methods=["saliency"], quiet=True)
+    assert [one.path for one in found] == [light]
+    nothing = nothing_in([dark, light], found)
+    assert nothing == [dark]
+    assert scores(segmenter, found, nothing)["nothing found in"] == [str(dark)]
+    report = file_explanations(segmenter, found, tmp_path / "out", nothing)
+    assert "dark.png" in report.read_text()
 
 
 def test_a_detector_that_does_not_tell_where_boxes_come_from_says_so(rng):

@@ -6,7 +6,8 @@ import pytest
 
 from vislab.runs.claims import claim
 from vislab.runs.intervals import bootstrap, mcnemar, over_seeds, paired_bootstrap, wilson
-from vislab.runs.phrasing import span
+from vislab.runs.phrasing import between, span
+from vislab.runs.references import Protocol, course
 
 
 def test_wilson_of_eight_in_ten_by_hand():
@@ -86,6 +87,10 @@ def test_one_picture_says_nothing_of_others():
     judged = claim("more", "gain", at_least=0.1).judge({"gain": 3.0}, {"gain": bootstrap(one)[1]})
     assert judged["verdict"] == "undecided"
     assert span(bootstrap(one)[1], share=False) == ""
+    assert between(bootstrap(one)[1], ".3f") == ""
+    reference = course("gain", 2.0, "a course", protocol=Protocol())
+    beside = reference.beside({"gain": 3.0}, {"gain": bootstrap(one)[1]}, Protocol())
+    assert beside["verdict"] == "not measured"
 
 
 def test_no_pictures_and_no_difference_give_nothing():

@@ -27,13 +27,20 @@ def drawn(tmp_path):
     plain.save(tmp_path / "mask.png", pnginfo=marked())
     plain.save(tmp_path / "theirs.png")
     (tmp_path / "broken.png").write_bytes(b"nothing")
+    Image.new("1", (20_000, 12_000)).save(tmp_path / "huge.png")  # Pillow refuses to open it
     return tmp_path
 
 
 @pytest.mark.parametrize(
     ("name", "stem"),
-    [("figure", "figure"), ("mask", "mask"), ("theirs", "theirs-2"), ("broken", "broken-2")],
-)
+    [
+        ("figure", "figure"),
+        ("mask", "mask"),
+        ("theirs", "theirs-2"),
+        ("broken", "broken-2"),
+        ("huge", "huge-2"),
+    ],
+)  # fmt: skip
 def test_only_files_written_here_are_written_over(drawn, name, stem):
     assert is_ours(drawn / f"{name}.png") == (name == stem)
     assert free_stem(drawn, name, [""], set()) == stem

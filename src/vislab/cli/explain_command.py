@@ -37,8 +37,8 @@ def show(
     Args:
         pictures: Picture files, or folders of them.
         model: A network by name with its pre-trained weights (see `vislab models`), or the folder
-            of a run. Of a detector the three surest boxes are explained, of a segmenter the largest
-            regions of three classes.
+            of a run. Of a detector up to three sure boxes are explained, or the surest; of a
+            segmenter the largest regions of up to three classes.
         method: Methods, with commas between, or all: saliency, smooth-grad, integrated-gradients,
             guided-backprop, deconvnet, grad-cam, grad-cam-plus-plus, occlusion, attention, rollout,
             gradient-rollout.
@@ -49,10 +49,12 @@ def show(
         as_json: Print what is in scores.json.
     """
     from vislab.lab.explaining import (
+        box_of,
         chosen_methods,
         expected_seconds,
         explain_pictures,
         file_explanations,
+        nothing_in,
         scores,
     )
     from vislab.lab.subject import subject
@@ -76,15 +78,19 @@ def show(
     found = explain_pictures(
         asked, paths, methods=methods, target=target, budget=memory << 20, quiet=as_json
     )
-    report = file_explanations(asked, found, out)
+    nothing = nothing_in(paths, found)
+    report = file_explanations(asked, found, out, nothing)
     if as_json:
-        print(json.dumps(scores(asked, found), indent=2, ensure_ascii=False))
+        print(json.dumps(scores(asked, found, nothing), indent=2, ensure_ascii=False))
         return
     for one in found:
         label, probability = one.top[0]
-        print(f"{one.path}: {label} {probability:.1%}; explained: {one.name}")
+        which = "" if one.itself is None else f" ({one.number}, at {box_of(one.itself)})"
+        print(f"{one.path}{which}: {label} {probability:.1%}; explained: {one.name}")
         for each in sorted(one.maps, key=lambda each: -each.worth.beyond_chance):
             print(f"  {each.method}: {each.worth.sentence(one.name)}")
         for name, why in one.without.items():
             print(f"  {name}: no map. {why[0].upper()}{why[1:]}.")
+    for path in nothing:
+        print(f"{path}: nothing found that could be explained")
     print(f"report: {report}")

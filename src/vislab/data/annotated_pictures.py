@@ -21,7 +21,7 @@ from vislab.data.annotations import VOID, Annotated, require_sound
 from vislab.data.formats import read_annotated
 from vislab.data.get import get
 from vislab.data.listing import SPLITS
-from vislab.data.mask_rendering import mask_of
+from vislab.data.mask_rendering import mask_of, require_few_classes
 from vislab.data.normalisation import Normalisation, measured
 from vislab.data.pictures import SHAPES_COUNTS
 from vislab.errors import DataError, OptionError
@@ -169,15 +169,20 @@ def annotated(
             "take a recipe that segments"
         )
     read = _first(read, limit)
-    try:
+    if not skip_bad:
         return _decoded(read, origin, size, wanted, limit)
-    except _CannotBeRead as error:
-        if not skip_bad or len(error.rows) == len(read):
-            raise
-        left = read.take(np.setdiff1d(np.arange(len(read)), error.rows))
-        note = f"left out: {len(error.rows)} of {len(read)} pictures, which cannot be read"
-        left = replace(left, notes=(*left.notes, note))
-        return _decoded(left, origin, size, wanted, limit)
+    # What is known to be broken is remembered: otherwise every run would decode all to find it.
+    memory = cache.memory(f"{read.name}-broken", _made_from(read))
+    broken = set(memory.recall())
+    while True:
+        left = _without(read, broken)
+        try:
+            return _decoded(left, origin, size, wanted, limit)
+        except _CannotBeRead as error:
+            if len(error.rows) == len(left):
+                raise
+            broken |= {left.members[row] for row in error.rows}
+            memory.keep(sorted(broken))
 
 
 def within(size: tuple[int, ...], side: int) -> tuple[int, int]:
@@ -262,12 +267,25 @@ def _all_of(
         if damaged:
             raise _CannotBeRead(
                 f"{len(damaged)} of {len(read)} pictures cannot be used (first: "
-                f"{damaged[min(damaged)]}); `vislab data check {read.root}` lists all of them, "
-                "--skip-bad leaves them out",
+                f"{damaged[min(damaged)]}); `vislab data check {read.root}` lists all of them"
+                + ("" if len(damaged) == len(read) else ", --skip-bad leaves them out"),
                 sorted(damaged),
             )
 
     return produce
+
+
+def _without(read: Annotated, broken: set[str]) -> Annotated:
+    rows = np.array([row for row, name in enumerate(read.members) if name not in broken], dtype=int)
+    if len(rows) == len(read):
+        return read
+    note = f"left out: {len(read) - len(rows)} of {len(read)} pictures, which cannot be read"
+    left = read.take(rows)
+    return replace(left, notes=(*left.notes, note))
+
+
+def _made_from(read: Annotated) -> dict[str, str]:
+    return {"root": str(read.root.resolve()), "files": cache.stamps(read.root, read.members)}
 
 
 def _decoded(
@@ -281,9 +299,7 @@ def _decoded(
     def mask(row: int) -> UInt8[np.ndarray, "s s 1"]:
         return fit_mask(mask_of(read, row), size)
 
-    about = {"decoder": decode.VERSION, "fit": "whole, shaped as the file",
-             "root": str(read.root.resolve()),
-             "files": cache.stamps(read.root, read.members)}  # fmt: skip
+    about = {"decoder": decode.VERSION, "fit": "whole, shaped as the file", **_made_from(read)}
     shape = (len(read), size, size)
     scales = size / read.sizes.max(axis=1)
     shifts = np.array(
@@ -299,6 +315,7 @@ def _decoded(
         if read.masks is not None:
             truth["masks"] = cache.stamps(read.root, [m for m in read.masks if m is not None])
         else:
+            require_few_classes(read)
             classes = ("background", *classes)
         kept_masks = cache.kept(f"{read.name}-masks", truth, (*shape, 1), _all_of(mask, read))
     return AnnotatedPictures(

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,35 @@ def decoded(listing: Listing, size: int) -> UInt8[np.ndarray, "n s s 3"]:
 
     about = {"decoder": decode.VERSION, "size": size, "files": _files_digest(listing)}
     return kept(listing.name, about, (len(listing), size, size, 3), produce)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Names that were found out about some files, kept until the files change."""
+
+    path: Path
+
+    def recall(self) -> list[str]:
+        """Return what was kept, or nothing."""
+        try:
+            return [str(name) for name in json.loads(self.path.read_text(encoding="utf-8"))]
+        except (OSError, ValueError):
+            return []
+
+    def keep(self, names: Sequence[str]) -> None:
+        """Keep these; where that cannot be they are found out again."""
+        with suppress(OSError):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            partial = self.path.with_name(f"{self.path.name}.{secrets.token_hex(4)}.part")
+            partial.write_text(json.dumps(list(names)) + "\n", encoding="utf-8")
+            partial.replace(self.path)
+
+
+def memory(name: str, about: dict[str, Any]) -> Memory:
+    """Return what is remembered about the files that `about` describes."""
+    text = json.dumps({"decoder": decode.VERSION, **about}, sort_keys=True)
+    key = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return Memory(home() / "cache" / f"{name[:40]}-{key}.json")
 
 
 def in_threads(

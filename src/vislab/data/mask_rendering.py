@@ -26,11 +26,7 @@ def mask_of(annotated: Annotated, row: int) -> UInt8[np.ndarray, "h w"]:
             return read_mask(annotated.root / member, binary=annotated.binary_masks)
         except DataError as error:
             raise DataError(f"{annotated.root / member}: {error}") from error
-    if len(annotated.classes) >= VOID:
-        raise DataError(
-            f"{annotated.name} has {len(annotated.classes)} classes; a mask holds up to "
-            f"{VOID - 1} beside the background"
-        )
+    require_few_classes(annotated)
     things = annotated.things
     width, height = annotated.sizes[row].tolist()
     mask = np.zeros((height, width), dtype=np.uint8)
@@ -55,6 +51,15 @@ def mask_of(annotated: Annotated, row: int) -> UInt8[np.ndarray, "h w"]:
         mask[region] = value
     mask[unknown & (mask == 0)] = VOID
     return mask
+
+
+def require_few_classes(annotated: Annotated) -> None:
+    """Raise DataError for more classes than a mask that is painted can hold."""
+    if len(annotated.classes) >= VOID:
+        raise DataError(
+            f"{annotated.name} has {len(annotated.classes)} classes; a mask holds up to "
+            f"{VOID - 1} beside the background"
+        )
 
 
 def classes_of_masks(annotated: Annotated) -> tuple[str, ...]:

@@ -60,7 +60,7 @@ class Lab:
         self._fits_left = 1
         self._seconds_used = 0.0
         self._protocols: dict[int, dict[str, Any]] = {}  # of each task that was trained
-        self._trained: set[str] = set()  # names; each is a folder of checkpoints
+        self._trained: dict[str, str] = {}  # names, by their folder of checkpoints
         self._reseed("start")
 
     def _reseed(self, after: str) -> None:
@@ -333,12 +333,11 @@ class Lab:
         # By its folder, or the second training would take up the first one's checkpoint.
         fit_name = file_name(name) if name else "training"
         if fit_name in self._trained:
-            again = f"named {name!r}" if name else "without a name"
             raise ValueError(
-                f"this run has trained {again} before; give each lab.fit and lab.solve of a recipe "
-                "a name of its own"
+                f"a training named {name!r} cannot follow one named {self._trained[fit_name]!r} in "
+                "the same run; give each lab.fit and lab.solve of a recipe a name of its own"
             )
-        self._trained.add(fit_name)
+        self._trained[fit_name] = name
         return fit_name
 
     def _record_validation(

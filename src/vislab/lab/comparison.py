@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from vislab.lab.testing import Outcome
 from vislab.runs import figures
 from vislab.runs.intervals import mcnemar, paired_bootstrap, wilson
+from vislab.runs.phrasing import between
 
 if TYPE_CHECKING:
     from vislab.lab.bench import Lab
@@ -30,10 +31,10 @@ def compare(lab: "Lab", outcomes: Mapping[str, Outcome], *, what: str = "network
         if name == best:
             rows.append((*cells, "", "", ""))
             continue
-        gain, (least, most) = paired_bootstrap(outcome.correct, outcomes[best].correct)
+        gain, gap = paired_bootstrap(outcome.correct, outcomes[best].correct)
         chance = min(1.0, mcnemar(outcome.correct, outcomes[best].correct) * len(others))
         rows.append(
-            (*cells, f"{100 * gain:+.1f}", f"{100 * least:+.1f} to {100 * most:+.1f}",
+            (*cells, f"{100 * gain:+.1f}", between((100 * gap[0], 100 * gap[1]), "+.1f"),
              f"{chance:.2g}")
         )  # fmt: skip
         if chance >= SURE:

@@ -52,6 +52,7 @@ class Explanation:
     top: list[tuple[str, float]]  # the five most probable classes
     target: int
     name: str  # of the class that is explained
+    number: int = 1  # of the boxes or regions of this picture
     itself: Bool[np.ndarray, "s s"] | None = None  # the pixels of the box or region it is of
     maps: list[Explained] = field(default_factory=list)
     without: dict[str, str] = field(default_factory=dict)  # by method, why it has no meaning
@@ -88,9 +89,11 @@ def explain_pictures(
     read = [subject.read(path) for path in paths]  # a broken file is told before the work
     shown = [subject.prepare(pixels[None]) for pixels in read]
     asked = [
-        (path, pixels, images, question)
+        (path, pixels, images, number, question)
         for path, pixels, images in zip(paths, read, shown, strict=True)
-        for question in questions(subject, images, wanted)
+        for number, question in enumerate(
+            questions(subject, images, wanted, area=subject.area(path)), 1
+        )
     ]
     if not asked:
         what = "anything" if wanted is None else subject.short(wanted)
@@ -99,11 +102,11 @@ def explain_pictures(
     network: nn.Module | None = None
     work = len(asked) * (len(methods) + 1)
     with track("explaining", total=work, unit="maps", quiet=quiet) as advance:
-        for path, pixels, images, question in asked:
+        for path, pixels, images, number, question in asked:
             if question.network is not network:
                 network = question.network
                 chance = [randomised(network, seed=seed) for seed in range(NETWORKS)]
-            explanation = begun(path, pixels, images, question)
+            explanation = begun(path, pixels, images, number, question)
             examiner = Examiner(network, images[0], explanation.target, budget=budget)
             advance(1, path.name)
             for name in methods:
@@ -155,6 +158,7 @@ def begun(
     path: Path,
     pixels: UInt8[np.ndarray, "s s 3"],
     images: Float[Tensor, "1 3 s s"],
+    number: int,
     question: Question,
 ) -> Explanation:
     """Return an explanation without maps."""
@@ -163,7 +167,8 @@ def begun(
     values, classes = probabilities.topk(min(5, len(probabilities)))
     names = [label.split(", ")[0] for label in question.labels]
     top = [(names[k], p) for k, p in zip(classes.tolist(), values.tolist(), strict=True)]
-    return Explanation(path, pixels, top, question.target, names[question.target], question.itself)
+    name = names[question.target]
+    return Explanation(path, pixels, top, question.target, name, number, question.itself)
 
 
 def explained_sheet(
@@ -201,16 +206,29 @@ def explained_sheet(
     return figures.picture_grid(np.stack(shown), titles=titles, columns=3), sentences
 
 
-def scores(subject: Subject, explanations: Sequence[Explanation]) -> dict[str, Any]:
-    """Return everything that was measured, as plain JSON."""
+def nothing_in(paths: Sequence[Path], explanations: Sequence[Explanation]) -> list[Path]:
+    """Return the pictures in which a detector or a segmenter found nothing to explain."""
+    found = {one.path for one in explanations}
+    return [path for path in paths if path not in found]
+
+
+def scores(
+    subject: Subject, explanations: Sequence[Explanation], nothing: Sequence[Path] = ()
+) -> dict[str, Any]:
+    """Return everything that was measured, as plain JSON; `nothing` was found in these pictures.
+
+    Boxes are in pixels of the picture as the network is shown it: left, top, right, bottom.
+    """
     return {
         "network": subject.name,
         "size": subject.size,
+        "nothing found in": [str(path) for path in nothing],
         "pictures": [
             {
                 "picture": str(one.path),
                 "class": one.name,
                 "target": one.target,
+                **({} if one.itself is None else {"number": one.number, "box": box_of(one.itself)}),
                 "top": [{"label": label, "probability": p} for label, p in one.top],
                 "methods": {
                     each.method: {
@@ -233,22 +251,42 @@ def scores(subject: Subject, explanations: Sequence[Explanation]) -> dict[str, A
 
 
 def by_method(explanations: Sequence[Explanation]) -> dict[str, list[Worth]]:
-    """Return what each method's maps are worth, best method first."""
+    """Return what each method's maps are worth, one a picture, best method first.
+
+    Of a picture's boxes or regions the first counts, for those of one picture are alike.
+    """
     found: dict[str, list[Worth]] = {}
-    for one in explanations:
+    for one in (each for each in explanations if each.number == 1):
         for each in one.maps:
             found.setdefault(each.method, []).append(each.worth)
     return dict(sorted(found.items(), key=lambda item: -over_pictures(item[1])[0]))
 
 
-def file_explanations(subject: Subject, explanations: Sequence[Explanation], folder: Path) -> Path:
-    """Write the pictures, `scores.json` and `report.html` into a folder; return the report."""
+def box_of(itself: Bool[np.ndarray, "s s"]) -> list[int]:
+    """Return the box around some pixels: left, top, right, bottom, the last two outside."""
+    rows, columns = np.flatnonzero(itself.any(axis=1)), np.flatnonzero(itself.any(axis=0))
+    return [int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1]
+
+
+def file_explanations(
+    subject: Subject,
+    explanations: Sequence[Explanation],
+    folder: Path,
+    nothing: Sequence[Path] = (),
+) -> Path:
+    """Write the pictures, `scores.json` and `report.html` into a folder; return the report.
+
+    `nothing` are the pictures in which there was nothing to explain; the report names them.
+    """
     with saying_why(folder):
         folder.mkdir(parents=True, exist_ok=True)
     sections: list[dict[str, Any]] = []
     names: set[str] = set()
     for one in explanations:
-        name = free_name(file_name(one.path.stem), names)
+        stem = file_name(one.path.stem)
+        if one.itself is not None:
+            stem = f"{stem}-{one.number}-{file_name(one.name)}"
+        name = free_name(stem, names)
         inside = folder / name
         with saying_why(inside):
             inside.mkdir(exist_ok=True)
@@ -269,8 +307,9 @@ def file_explanations(subject: Subject, explanations: Sequence[Explanation], fol
                 "without": [(METHODS[key].title, why) for key, why in one.without.items()],
             }
         )
-    write_json(folder / "scores.json", scores(subject, explanations))
+    write_json(folder / "scores.json", scores(subject, explanations, nothing))
     report = folder / "report.html"
+    count = sum(one.number == 1 for one in explanations)
     many = [
         (METHODS[name].title, *written(over_pictures(worths)))
         for name, worths in by_method(explanations).items()
@@ -281,8 +320,10 @@ def file_explanations(subject: Subject, explanations: Sequence[Explanation], fol
             "explanation.html.j2",
             title=f"What {subject.name} looks at",
             sections=sections,
-            many=many if len(explanations) > 1 else [],
-            pictures=len(explanations),
+            many=many if count > 1 else [],
+            pictures=count,
+            first_of_each=any(one.number > 1 for one in explanations),
+            nothing=[path.name for path in nothing],
             random=RANDOM,
             columns=COLUMNS,
         ),
@@ -292,7 +333,7 @@ def file_explanations(subject: Subject, explanations: Sequence[Explanation], fol
 
 def titled(one: Explanation) -> str:
     """Return the picture's name, and the box or region that is explained."""
-    return one.path.name if one.itself is None else f"{one.path.name}: {one.name}"
+    return one.path.name if one.itself is None else f"{one.path.name}, {one.number}: {one.name}"
 
 
 def free_name(wanted: str, taken: set[str]) -> str:

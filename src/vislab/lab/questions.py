@@ -30,17 +30,22 @@ class Question:
 
 
 def questions(
-    subject: Subject, images: Float[Tensor, "1 3 s s"], wanted: int | None = None
+    subject: Subject,
+    images: Float[Tensor, "1 3 s s"],
+    wanted: int | None = None,
+    *,
+    area: Bool[np.ndarray, "s s"] | None = None,
 ) -> list[Question]:
     """Return what to ask about one picture, the surest or largest first; none if nothing is there.
 
     `wanted` is a class: of the picture, whatever its probability; or of the boxes or regions.
+    Regions lie within `area`, where the picture is; what was filled in around it was never learned.
     Raises ShapeError for a detector that does not tell what its boxes come from.
     """
     if subject.answers == "boxes":
         return _boxes(subject, images, wanted)
     if subject.answers == "masks":
-        return _regions(subject, images, wanted)
+        return _regions(subject, images, wanted, area)
     if wanted is None:
         with torch.inference_mode():
             wanted = int(subject.model(images).argmax(dim=1))
@@ -64,9 +69,16 @@ def _boxes(subject: Subject, images: Tensor, wanted: int | None) -> list[Questio
     return asked
 
 
-def _regions(subject: Subject, images: Tensor, wanted: int | None) -> list[Question]:
+def _regions(
+    subject: Subject,
+    images: Tensor,
+    wanted: int | None,
+    area: Bool[np.ndarray, "s s"] | None,
+) -> list[Question]:
     with torch.inference_mode():
         said = subject.model(images)[0].argmax(dim=0).cpu().numpy()
+    if area is not None:
+        said = np.where(area, said, -1)
     kinds = [int(kind) for kind in np.unique(said) if kind > 0] if wanted is None else [wanted]
     parts = [(kind, part) for kind in kinds if (part := largest_part(said == kind)) is not None]
     asked = []

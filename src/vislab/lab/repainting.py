@@ -20,6 +20,7 @@ from vislab.ops.seeding import generator
 from vislab.progress import track
 from vislab.runs import figures
 from vislab.runs.intervals import bootstrap, paired_bootstrap
+from vislab.runs.phrasing import between
 from vislab.tasks.colorize import Colorize
 from vislab.tasks.reconstruct import Reconstruct
 
@@ -131,13 +132,13 @@ def compare_repainted(lab: "Lab", found: Mapping[str, Repainted]) -> None:
     best = max(found, key=lambda name: float(found[name].psnr.mean()))
     rows = []
     for name, one in found.items():
-        mean, (low, high) = bootstrap(one.psnr)
-        behind, (least, most) = paired_bootstrap(one.psnr, found[best].psnr)
+        mean, around = bootstrap(one.psnr)
+        behind, gap = paired_bootstrap(one.psnr, found[best].psnr)
         rows.append(
             (
-                name, f"{mean:.2f}", f"{low:.2f} to {high:.2f}",
+                name, f"{mean:.2f}", between(around, ".2f"),
                 "" if name == best else f"{behind:.2f}",
-                "" if name == best else f"{least:.2f} to {most:.2f}",
+                "" if name == best else between(gap, ".2f"),
                 f"{one.colourfulness.mean():.1f}",
             )
         )  # fmt: skip

@@ -16,6 +16,7 @@ from vislab.metrics import segmentation as metrics
 from vislab.progress import track
 from vislab.runs import figures
 from vislab.runs.intervals import bootstrap, paired_bootstrap
+from vislab.runs.phrasing import between
 from vislab.tasks.segment import Segment, mean_dice
 
 if TYPE_CHECKING:
@@ -194,16 +195,16 @@ def compare_segmented(lab: "Lab", found: dict[str, Segmented]) -> None:
     best, rows, rivals = ranked[0], [], []
     for name in ranked:
         one = found[name]
-        mean, (low, high) = bootstrap(one.dice)
-        cells = (name, f"{mean:.3f}", f"{low:.3f} to {high:.3f}",
+        mean, around = bootstrap(one.dice)
+        cells = (name, f"{mean:.3f}", between(around, ".3f"),
                  f"{one.mean_of(metrics.jaccard(one.table)).mean():.3f}",
                  f"{one.hausdorff.mean():.1f}")  # fmt: skip
-        behind, (least, most) = paired_bootstrap(one.dice, found[best].dice)
+        behind, gap = paired_bootstrap(one.dice, found[best].dice)
         if name == best:
             rows.append((*cells, "", ""))
         else:
-            rows.append((*cells, f"{behind:.3f}", f"{least:+.3f} to {most:+.3f}"))
-            if least <= 0:
+            rows.append((*cells, f"{behind:.3f}", between(gap, "+.3f")))
+            if gap[0] <= 0:
                 rivals.append(name)
     lab.table(
         "networks compared",

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
 from vislab import models
-from vislab.data.annotated_pictures import fit_whole
+from vislab.data.annotated_pictures import fit_whole, within
 from vislab.data.augment_batch import normalise
 from vislab.data.normalisation import Normalisation
 from vislab.errors import OptionError, pick
@@ -39,6 +39,16 @@ class Subject:
         if self.answers == "classes":
             return read_picture(path, self.size, self.crop)
         return fit_whole(opened(path), self.size)
+
+    def area(self, path: Path) -> Bool[np.ndarray, "s s"] | None:
+        """Return where the picture lies in what is shown, or None where it fills all of it."""
+        if self.answers == "classes":
+            return None
+        width, height = within(opened(path).size, self.size)
+        left, top = (self.size - width) // 2, (self.size - height) // 2
+        area = np.zeros((self.size, self.size), dtype=bool)
+        area[top : top + height, left : left + width] = True
+        return area
 
     def prepare(self, pixels: UInt8[np.ndarray, "n s s 3"]) -> Float[Tensor, "n 3 s s"]:
         """Return pictures normalised, where the network is."""

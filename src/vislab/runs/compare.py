@@ -212,11 +212,12 @@ def beside(first: Contender, second: Contender, ours: Predictions, theirs: Predi
         verdict = "not paired: the same pictures bear different labels in the two runs"
     else:
         before, after = ours.correct(), theirs.correct()
-        _, interval = paired_bootstrap(
+        _, found = paired_bootstrap(
             np.array([before[key] for key in before]), np.array([after[key] for key in before])
         )
         same = ours.predicted == theirs.predicted
-        verdict = verdict_sentence(first, second, difference, interval, same, same_weights)
+        verdict = verdict_sentence(first, second, difference, found, same, same_weights)
+        interval = found if len(before) > 1 else None
     return Pair(first.name, second.name, difference, interval, same, same_weights, verdict)
 
 
@@ -239,6 +240,8 @@ def verdict_sentence(
         known = first.weights_sha256 and second.weights_sha256
         weights = ", though the weights differ" if known else "; their weights cannot be compared"
         return f"same predictions on all {number(first.pictures)} pictures{weights}"
+    if first.pictures == 1:
+        return "one test picture says nothing of others"
     if low > 0:
         return f"{second.name} is better by {points(difference)} ({around(low, high)})"
     if high < 0:

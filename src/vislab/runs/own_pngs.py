@@ -38,5 +38,5 @@ def is_ours(path: Path) -> bool:
     try:
         with Image.open(path) as picture:
             return bool(picture.info.get(KEY) == OURS)
-    except OSError:
+    except Exception:  # Pillow raises nearly anything; what cannot be read is not ours
         return False

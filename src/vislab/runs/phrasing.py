@@ -54,6 +54,12 @@ def span(interval: Interval | None, *, share: bool) -> str:
     return f"{low} to {high}" if interval[0] < 0 else f"{low}–{high}"
 
 
+def between(interval: Interval, form: str) -> str:
+    """Write an interval as "0.91 to 0.93", bounds in the given form; empty without bounds."""
+    low, high = interval
+    return f"{low:{form}} to {high:{form}}" if math.isfinite(low + high) else ""
+
+
 def with_span(value: Number | None, interval: Interval | None, *, share: bool) -> str:
     """Write "45.4 % (44.4–46.4)"."""
     around = span(interval, share=share)

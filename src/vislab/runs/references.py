@@ -65,7 +65,7 @@ class Reference:
             )
         value = metrics.get(self.metric)
         low, high = intervals.get(self.metric, (value, value))
-        if value is None or low is None or high is None or math.isnan(value):
+        if value is None or low is None or high is None or not math.isfinite(low + value + high):
             verdict = "not measured"
         elif any(cell["differs"] and cell["cell"] in KIND for cell in cells):
             verdict = "not comparable"

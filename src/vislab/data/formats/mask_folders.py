@@ -74,9 +74,10 @@ def read(root: Path, *, seed: int = 0) -> Annotated:
             f"{len(others)} files such as {min(others)} were not read: they belong to pictures "
             "that have a mask"
         )
+    passed_over = all_masks | others
     masks: list[str | None] = []
     for picture in tree.pictures:
-        if PurePosixPath(picture).parent not in folders or picture in all_masks | others:
+        if PurePosixPath(picture).parent not in folders or picture in passed_over:
             continue
         row = reading.picture(picture, side_of(picture), picture)
         masks.append(pairs.get(picture))
