@@ -221,6 +221,13 @@ def test_bars_are_as_long_as_their_values_and_carry_interval_reference_and_chanc
     assert axes.yaxis_inverted()  # the first name on top
 
 
+def test_an_interval_or_a_chance_below_zero_is_not_cut_off():
+    (axes,) = figures.bars(["a", "b"], [0.3, 0.2], intervals=[(-0.4, 1.0), None]).axes
+    assert axes.get_xlim()[0] < -0.4
+    (axes,) = figures.bars(["a"], [0.3], chance=-0.2).axes
+    assert axes.get_xlim()[0] < -0.2
+
+
 def test_bars_below_zero_are_drawn():
     (axes,) = figures.bars(["a"], [-2.5], unit="points").axes
     assert axes.get_xlim()[0] < -2.5

@@ -186,7 +186,8 @@ def bars(
         axes.spines["left"].set_visible(False)
         axes.invert_yaxis()
         axes.margins(x=0.16)
-        if all(value >= 0 for value in values):
+        drawn = [*values, *(one[0] for one in known if one is not None), chance or 0]
+        if all(value >= 0 for value in drawn):
             axes.set_xlim(left=0)
         axes.xaxis.set_major_locator(MaxNLocator(5))
         if share:
