@@ -221,6 +221,17 @@ def test_bars_are_as_long_as_their_values_and_carry_interval_reference_and_chanc
     assert axes.yaxis_inverted()  # the first name on top
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_long_legend_makes_its_figure_taller_and_leaves_the_axes_their_room():
+    names = [f"timm:vit_tiny_patch16_224, rate {k}" for k in range(30)]
+    figure = figures.curves({name: ([1, 2], [2, 1]) for name in names}, x="epoch", y="loss")
+    figures.to_png(figure)
+    (axes,) = figure.axes
+    assert axes.get_window_extent().height > 1.5 * figure.dpi
+    (legend,) = figure.legends
+    assert len({text.get_text() for text in legend.get_texts()}) == 30
+
+
 def test_an_interval_or_a_chance_below_zero_is_not_cut_off():
     (axes,) = figures.bars(["a", "b"], [0.3, 0.2], intervals=[(-0.4, 1.0), None]).axes
     assert axes.get_xlim()[0] < -0.4

@@ -297,7 +297,8 @@ def test_curves_average_what_was_logged_within_an_epoch(run, monkeypatch):
         return real(series, **options)
 
     monkeypatch.setattr(figures, "curves", curves)
-    lines = [*run.logged(), {"fit": "other", "epoch": 1, "step": 4, "val/loss": None, "note": "x"}]
+    other = {"fit": "other", "epoch": 1, "step": 4, "val/loss": None, "note": "x"}
+    lines = [*run.logged(), other, {**other, "epoch": 2, "step": 8}]
     (drawn,) = curve_figures(lines)
     ((series, options),) = seen
     assert series["plain · train"] == ([1, 2, 3], [3.0, 1.5, 1.0])
@@ -358,3 +359,19 @@ def test_costs_leave_out_what_nobody_measured():
     }
     assert cost_table([{"name": "plain"}]) is None
     assert cost_table([]) is None
+
+
+def test_tries_of_one_epoch_are_left_out_beside_trainings_and_drawn_alone(monkeypatch):
+    drawn, real = [], figures.curves
+    monkeypatch.setattr(
+        figures, "curves", lambda series, **options: drawn.append(series) or real(series, **options)
+    )
+    tries = [
+        {"fit": f"try {rate}", "step": 9, "epoch": 1, "train/loss": rate} for rate in (1.0, 2.0)
+    ]
+    whole = [{"fit": "whole", "step": n, "epoch": n, "train/loss": 1 / n} for n in (1, 2)]
+    list(curve_figures([*tries, *whole]))
+    list(curve_figures(tries))
+    both, alone = (set(series) for series in drawn)
+    assert both == {"whole · train"}
+    assert alone == {"try 1.0 · train", "try 2.0 · train"}

@@ -395,6 +395,10 @@ def curve_figures(lines: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]
             name: (list(at), [sum(values) / len(values) for values in at.values()])
             for name, (_, _, at) in named.items()
         }
+        long = {fit for fit, _, at in named.values() if len(at) > 1}
+        if long:  # beside trainings, tries of one epoch are no curves
+            named = {name: one for name, one in named.items() if one[0] in long}
+            drawn = {name: drawn[name] for name in named}
         values = [value for _, up in drawn.values() for value in up if math.isfinite(value)]
         if not values:
             continue

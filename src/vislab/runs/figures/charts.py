@@ -48,8 +48,10 @@ def curves(
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+    columns = 2 if all(len(name) <= 22 for name in series) else 1
+    legend_height = 0.21 * math.ceil(len(series) / columns) if len(series) > 8 else 0.0
     with house():
-        figure = Figure(figsize=(WIDTH, 3.0), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 3.0 + legend_height), layout="constrained")
         axes = figure.subplots()
         ends, handles = [], []
         for place, (name, (across, up)) in enumerate(series.items()):
@@ -82,10 +84,10 @@ def curves(
         if len(series) > 8:
             # A name that begins with "_" would be left out: give the legend its texts afterwards.
             legend = figure.legend(
-                handles, ["x"] * len(handles), loc="outside lower center", ncols=2
+                handles, ["x"] * len(handles), loc="outside lower center", ncols=columns
             )
             for text, name in zip(legend.get_texts(), series, strict=True):
-                text.set_text(shorten(name, 22))
+                text.set_text(shorten(name, 22 if columns == 2 else 48))
         elif len(series) > 1:
             write_ends(axes, ends)
     return figure
