@@ -38,7 +38,8 @@ class Tour(Recipe):
     and a detector puts boxes around the things and names them. Last, a network whose gradients are
     derived by hand takes the same steps as its twin in autograd.
 
-    Question: A network gets 200 training pictures right, every one. How many of 2 000 new ones?
+    Question: A network has learned its 200 training pictures by heart. What share of 2 000 new ones
+    does it get right?
     Look at: The right answers: the distance between the first bar and the second is called the
     generalisation gap.
     Look at: The preview of the rungs, then the gain of each: what did the network need to be shown?
