@@ -236,6 +236,28 @@ def test_a_picture_that_breaks_off_is_left_out_when_asked(tmp_path, monkeypatch,
         assert left.pixels[row, 4:12, 4:12].min() > 230
 
 
+def test_a_mask_that_is_mended_brings_its_picture_back(tmp_path, monkeypatch):
+    for row in range(4):
+        rectangle(tmp_path / f"images/{row}.png", (20, 20), (5, 5, 15, 15))
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        Image.new("L", (20, 20), 255 * (row % 2)).save(tmp_path / f"masks/{row}.png")
+    whole = annotated_pictures.mask_of
+
+    def breaks_off(read, row):
+        if read.members[row] == "images/2.png":
+            raise DataError("it breaks off")
+        return whole(read, row)
+
+    monkeypatch.setattr(annotated_pictures, "mask_of", breaks_off)
+    options = {"wanted": "masks", "size": 20, "skip_bad": True}
+    assert len(annotated(str(tmp_path), **options).names) == 3
+    monkeypatch.setattr(annotated_pictures, "mask_of", whole)
+    assert len(annotated(str(tmp_path), **options).names) == 3  # nothing has changed
+    path = tmp_path / "masks/2.png"
+    os.utime(path, ns=(1, path.stat().st_mtime_ns + 10**9))
+    assert len(annotated(str(tmp_path), **options).names) == 4
+
+
 def test_a_set_of_which_nothing_can_be_read_is_refused_even_then(tmp_path):
     where = many(tmp_path, (("train", 2), ("test", 1)))
     for path in tmp_path.rglob("*.png"):

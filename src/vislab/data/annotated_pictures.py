@@ -172,7 +172,8 @@ def annotated(
     if not skip_bad:
         return _decoded(read, origin, size, wanted, limit)
     # What is known to be broken is remembered: otherwise every run would decode all to find it.
-    memory = cache.memory(f"{read.name}-broken", _made_from(read))
+    files = {**_made_from(read), "masks": _mask_stamps(read) if wanted == "masks" else ""}
+    memory = cache.memory(f"{read.name}-broken", files)
     broken = set(memory.recall())
     while True:
         left = _without(read, broken)
@@ -288,6 +289,10 @@ def _made_from(read: Annotated) -> dict[str, str]:
     return {"root": str(read.root.resolve()), "files": cache.stamps(read.root, read.members)}
 
 
+def _mask_stamps(read: Annotated) -> str:
+    return cache.stamps(read.root, [mask for mask in read.masks or () if mask is not None])
+
+
 def _decoded(
     read: Annotated, origin: str, size: int, wanted: Wanted, limit: int | None
 ) -> AnnotatedPictures:
@@ -313,7 +318,7 @@ def _decoded(
     if wanted == "masks":
         truth = {**about, "truth": _truth_digest(read), "kinds": list(classes)}
         if read.masks is not None:
-            truth["masks"] = cache.stamps(read.root, [m for m in read.masks if m is not None])
+            truth["masks"] = _mask_stamps(read)
         else:
             require_few_classes(read)
             classes = ("background", *classes)
