@@ -190,3 +190,14 @@ def test_a_run_that_paints_pictures_has_no_class_to_explain(tmp_path):
     )  # fmt: skip
     with pytest.raises(OptionError, match="paints pictures and names no class"):
         subject(str(run.path))
+
+
+def test_the_mean_over_pictures_takes_one_region_of_each(segmenter, tmp_path):
+    photo = tmp_path / "photo.png"
+    Image.fromarray(painted((2, 8, 8, 20, 20), (0, 24, 2, 30, 9))[0]).save(photo)
+    found = explain_pictures(segmenter, [photo], methods=["saliency"], quiet=True)
+    assert [(one.number, one.name) for one in found] == [(1, "blue"), (2, "red")]
+    told = scores(segmenter, found)["over pictures"]["saliency"]
+    assert told["pictures"] == 1
+    assert told["interval"] is None
+    assert told["beyond chance"] == pytest.approx(found[0].maps[0].worth.beyond_chance)
