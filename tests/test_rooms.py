@@ -13,10 +13,12 @@ import vislab
 FLOORS = [
     {"errors", "progress"},
     {"ops"},
-    {"runs", "scratch"},
-    {"data", "models", "losses", "explain", "metrics"},
+    {"scratch", "runs", "metrics"},
+    {"data", "models", "losses", "explain"},
     {"tasks"},
-    {"lab"},
+    {"evaluate", "profiling"},
+    {"lab", "inference"},
+    {"inspection", "sweep"},
     {"recipes"},
     {"cli"},
     {"__main__"},
@@ -77,6 +79,66 @@ def test_every_room_imports_downwards_only():
 )
 def test_a_planted_upward_import_is_seen(room, line, up):
     assert broken(room, line) == up
+
+
+def file_of(dotted: str, files: set[str]) -> str | None:
+    """Return the file that a dotted name lies in, or is."""
+    parts = dotted.split(".")[1:]
+    for end in range(len(parts), 0, -1):
+        for ending in (".py", "/__init__.py"):
+            if (file := "/".join(parts[:end]) + ending) in files:
+                return file
+    return None
+
+
+def arrows(sources: dict[str, str]) -> dict[str, set[str]]:
+    """Return which files each file imports, at run time or for type checkers alone."""
+    found: dict[str, set[str]] = {}
+    for file, source in sources.items():
+        names = set()
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        there = {file_of(name, set(sources)) for name in names if name.startswith("vislab.")}
+        found[file] = {other for other in there if other is not None} - {file}
+    return found
+
+
+def circles(arrows_of: dict[str, set[str]]) -> set[frozenset[str]]:
+    """Return the sets of files that lead back to themselves."""
+    reached: dict[str, set[str]] = {}
+    for start in arrows_of:
+        seen: set[str] = set()
+        ahead = [start]
+        while ahead:
+            new = arrows_of[ahead.pop()] - seen
+            seen |= new
+            ahead += new
+        reached[start] = seen
+    return {
+        frozenset(other for other in seen if start in reached[other])
+        for start, seen in reached.items()
+        if start in seen
+    }
+
+
+def test_no_files_import_each_other():
+    sources = {str(f.relative_to(ROOT)): f.read_text(encoding="utf-8") for f in ROOT.rglob("*.py")}
+    found = arrows(sources)
+    assert sum(map(len, found.values())) > 1000
+    assert not circles(found)
+
+
+def test_a_planted_circle_is_seen():
+    sources = {
+        "a/one.py": "from vislab.b.two import f\n",
+        "b/two.py": "if TYPE_CHECKING:\n    from vislab.a import three\n",
+        "a/three.py": "def f():\n    from vislab.a.one import g\n",
+        "a/__init__.py": "",
+    }
+    assert circles(arrows(sources)) == {frozenset({"a/one.py", "b/two.py", "a/three.py"})}
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_a_folder_that_cannot_be_made_is_told_before_the_work(photo, capsys, tmp
     def begin(*_, **__):
         raise AssertionError("the work has begun")
 
-    monkeypatch.setattr("vislab.lab.explaining.explain_pictures", begin)
+    monkeypatch.setattr("vislab.inspection.explanations.explain_pictures", begin)
     (tmp_path / "file").write_text("in the way")
     assert main(["explain", str(photo), "--out", str(tmp_path / "file" / "out")]) == 1
     assert "file" in capsys.readouterr().err

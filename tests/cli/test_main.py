@@ -264,7 +264,7 @@ def test_a_drawing_is_of_its_own_picture_and_answer(finished, few, tmp_path, cap
 
 
 def test_only_the_first_pictures_of_many_are_drawn(finished, few, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("vislab.lab.predicting.DRAWN", 2)
+    monkeypatch.setattr("vislab.inference.classes.DRAWN", 2)
     words = [finished, few / "test", "--why", tmp_path / "why"]
     rows = predicted(words, capsys)
     assert len(rows) == 15
@@ -296,7 +296,7 @@ def test_a_network_without_places_predicts_without_drawings(few, tmp_path, capsy
 
 
 def test_asking_from_python_draws_nothing_unless_a_folder_is_named(finished, few, tmp_path):
-    from vislab.lab.predicting import predict
+    from vislab.inference.classes import predict
     from vislab.runs.folder import RunFolder
 
     before = sorted(finished.rglob("*"))

@@ -10,8 +10,8 @@ import pytest
 from vislab import models
 from vislab.cli.main import main
 from vislab.cli.models_command import aligned, sight
-from vislab.lab import zoo
-from vislab.lab.costs import parameters
+from vislab.profiling import zoo
+from vislab.profiling.costs import parameters
 from vislab.runs.phrasing import THIN
 
 KNOWN = {
@@ -118,7 +118,7 @@ def test_an_exact_name_gives_a_card_with_times_and_the_way_on(capsys, monkeypatc
     def latency(model, size, batch, device):
         return {"median": 20.0 + batch, "p95": 50.0 + batch}
 
-    monkeypatch.setattr("vislab.lab.costs.latency", latency)
+    monkeypatch.setattr("vislab.profiling.costs.latency", latency)
     page = run(capsys, "convnet")
     assert re.search(rf"parameters +72{THIN}954", page)
     assert re.search(rf"MACs +9\.88{THIN}M \(9{THIN}880{THIN}192\)", page)
@@ -135,7 +135,7 @@ def test_an_exact_name_gives_a_card_with_times_and_the_way_on(capsys, monkeypatc
 
 def test_what_would_take_long_is_said_not_to_be_timed(capsys, monkeypatch):
     slow = {"median": 9e3, "p95": 9.5e3}
-    monkeypatch.setattr("vislab.lab.costs.latency", lambda *_: slow)
+    monkeypatch.setattr("vislab.profiling.costs.latency", lambda *_: slow)
     page = run(capsys, "convnet")
     assert re.search(r"64 pictures +not timed, a pass would take long", page)
     assert json.loads(run(capsys, "convnet", "--json"))["latency_ms"]["64"] is None

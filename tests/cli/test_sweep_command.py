@@ -156,7 +156,9 @@ def test_help_teaches_with_commands_that_are_right(capsys, monkeypatch):
     commands = re.findall(r"^  (vislab sweep [^\n]+)$", joined, re.MULTILINE)
     assert len(commands) == 2
     asked = []
-    monkeypatch.setattr("vislab.lab.sweep.search", lambda sweep, _: asked.append(sweep) or Ended())
+    monkeypatch.setattr(
+        "vislab.sweep.search.search", lambda sweep, _: asked.append(sweep) or Ended()
+    )
     monkeypatch.setattr(sweep_command, "finish", lambda work, *_, **__: work())
     for command in commands:
         assert main(shlex.split(command)[1:]) == 0

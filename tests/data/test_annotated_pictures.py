@@ -11,10 +11,11 @@ from PIL import Image
 
 from tests.data.annotated_sets import made
 from vislab.data import annotated_pictures, shapes
-from vislab.data.annotated_pictures import FILL, annotated, fit_mask, fit_whole, within
+from vislab.data.annotated_pictures import annotated, fit_mask
 from vislab.data.annotations import VOID
+from vislab.data.decode import FILL, fit_whole, within
 from vislab.errors import DataError, OptionError
-from vislab.lab.detecting import in_file
+from vislab.evaluate.detection import in_file
 
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 

@@ -70,7 +70,7 @@ def test_the_epoch_with_the_best_score_is_kept_whatever_the_score_is_called(few,
     assert len(set(weights)) == 4
     assert task.network.weight.item() == pytest.approx(weights[1])
     assert lab.run.result.metrics["val/goodness"] == -2.0
-    assert "val/goodness" not in lab.run.result.chance
+    assert "val/goodness" not in lab.run.result.trivial
     assert lab.run.result.protocol["metric"] == "goodness"
 
 

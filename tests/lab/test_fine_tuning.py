@@ -7,8 +7,8 @@ import torch
 
 from vislab import data, models, tasks
 from vislab.errors import UnknownName
-from vislab.lab import choosing, trials
 from vislab.lab.bench import Lab
+from vislab.profiling import auto_config, tuner
 from vislab.runs.folder import RunFolder
 from vislab.tasks.strategy import Strategy
 
@@ -35,9 +35,9 @@ def test_a_rate_test_goes_on_through_further_epochs_where_one_is_short():
     batches = data.Batches(pictures, 10, seed=0, augment=data.Augment())
     assert len(batches) == 2
     task = tasks.Classify(models.create("convnet", classes=10, widths=[4]), tasks.Optim())
-    found = trials.rate_test(task, trials.rounds(batches), steps=20)
+    found = tuner.rate_test(task, tuner.rounds(batches), steps=20)
     assert len(found["rates"]) > 10
-    some = itertools.islice(trials.rounds(batches), 4)
+    some = itertools.islice(tuner.rounds(batches), 4)
     first = [batch.rows.tolist() for batch in some]
     assert sorted(first[0] + first[1]) == sorted(first[2] + first[3]) == list(range(20))
     assert first[:2] != first[2:]
@@ -54,6 +54,6 @@ def test_what_is_drawn_after_a_measurement_is_the_same_in_a_resumed_run(tmp_path
 
 
 def test_a_strategy_nobody_knows_is_told_before_anything_is_measured(monkeypatch):
-    monkeypatch.setattr(choosing, "_speeds", lambda *_: pytest.fail("measured"))
+    monkeypatch.setattr(auto_config, "_speeds", lambda *_: pytest.fail("measured"))
     with pytest.raises(UnknownName, match="Did you mean 'gradual'"):
-        choosing.choose(data.Survey(3, 60, 6, 6), None, torch.device("cpu"), strategy="gradul")
+        auto_config.choose(data.Survey(3, 60, 6, 6), None, torch.device("cpu"), strategy="gradul")

@@ -19,9 +19,10 @@ from vislab import data, models, tasks
 from vislab.data.augment import Augment
 from vislab.data.batches import Batches
 from vislab.errors import OptionError
+from vislab.evaluate.features import features
+from vislab.inference.classes import network_of
 from vislab.lab.bench import Lab
-from vislab.lab.head_training import FeatureBatches, HeadTraining, can_be_kept, features
-from vislab.lab.predicting import network_of
+from vislab.lab.head_training import FeatureBatches, HeadTraining, can_be_kept
 from vislab.lab.recipe import Recipe
 from vislab.lab.running import execute
 from vislab.lab.whole_training import WholeTraining

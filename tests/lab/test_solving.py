@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 from tests.lab.undrawn import draw_nothing
 from vislab import data, recipes
 from vislab.errors import NonFiniteLoss, OptionError
+from vislab.inference.classes import predict
 from vislab.lab.bench import Lab
 from vislab.lab.checkpoints import load_checkpoint, save_checkpoint
-from vislab.lab.predicting import predict
 from vislab.lab.recipe import Recipe
 from vislab.lab.running import Conditions, execute
 from vislab.lab.solving import Pixels, _Clock, data_of, few

@@ -249,7 +249,7 @@ def test_a_senseless_option_is_refused(few, lab, options, sentence):
 
 
 def test_costs_are_those_counted_by_hand():
-    from vislab.lab.costs import costs
+    from vislab.profiling.costs import costs
 
     net = torch.nn.Sequential(
         torch.nn.Conv2d(3, 5, 3, padding=1, bias=False),

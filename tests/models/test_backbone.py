@@ -11,7 +11,7 @@ from torch import nn
 from vislab.errors import OptionError
 from vislab.models import register
 from vislab.models.backbone import Backbone
-from vislab.models.by_name import NETWORKS
+from vislab.models.classifiers import NETWORKS
 
 # Where each must end, worked out from how it is built, and its channels there.
 ENDS = [

@@ -9,7 +9,8 @@ from safetensors.torch import save_file
 
 from vislab import models
 from vislab.errors import DataError, OptionError, UnknownName
-from vislab.models.by_name import DENSE, MADE_OF_OTHERS, NETWORKS
+from vislab.models.by_name import DENSE, MADE_OF_OTHERS
+from vislab.models.classifiers import NETWORKS
 
 DETECTOR = {"backbone": "convnet", "stride": 8}
 SMALL = {

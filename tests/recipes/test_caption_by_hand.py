@@ -55,8 +55,8 @@ def test_every_writer_says_words_and_captions_with_chance_and_interval_beside(wa
             low, high = run.result.intervals[name]
             assert low <= run.result.metrics[name] <= high
         assert run.result.metrics[f"{cell}/test/captions right"] < 0.5, "after two epochs"
-        assert 0 < run.result.chance[f"{cell}/test/words right"] < 0.5
-    chances = {run.result.chance[f"{cell}/test/words right"] for cell in CELLS}
+        assert 0 < run.result.trivial[f"{cell}/test/words right"] < 0.5
+    chances = {run.result.trivial[f"{cell}/test/words right"] for cell in CELLS}
     assert len(chances) == 1
 
 

@@ -5,7 +5,7 @@ from tests.recipes.people import people
 from tests.recipes.smoke import smoked
 from vislab import data
 from vislab.errors import OptionError
-from vislab.lab.testing import Outcome
+from vislab.evaluate.classification import Outcome
 from vislab.recipes.face_gender import by_class
 
 SIZE = 16

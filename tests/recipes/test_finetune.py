@@ -7,7 +7,7 @@ from PIL import Image
 from tests.recipes.smoke import smoked
 from vislab import recipes
 from vislab.cli.main import main
-from vislab.lab import choosing
+from vislab.profiling import auto_config
 from vislab.runs.folder import RunFolder
 
 COUNT = 8  # pictures of each class
@@ -84,7 +84,7 @@ def test_a_resumed_run_keeps_its_choice_though_the_machine_is_slower(tmp_path, m
     content = json.loads((run.path / "result.json").read_text())
     content["status"] = "interrupted"
     (run.path / "result.json").write_text(json.dumps(content))
-    monkeypatch.setattr(choosing, "choose", lambda *a, **k: pytest.fail("chosen again"))
+    monkeypatch.setattr(auto_config, "choose", lambda *a, **k: pytest.fail("chosen again"))
     from vislab.lab.running import execute
 
     kind = recipes.find("finetune")

@@ -57,7 +57,7 @@ def test_the_best_k_is_that_of_the_highest_mean_over_the_folds(run):
 def test_chance_and_interval_stand_beside_the_accuracy(run):
     metrics, accuracy = run.result.metrics, run.result.metrics["test/accuracy"]
     low, high = run.result.intervals["test/accuracy"]
-    assert run.result.chance["test/accuracy"] == 0.1
+    assert run.result.trivial["test/accuracy"] == 0.1
     assert low < accuracy < high
     assert metrics["test/accuracy above chance"] == pytest.approx(accuracy - 0.1)
     assert run.result.intervals["test/accuracy above chance"] == pytest.approx(

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from tests.recipes.smoke import SIZE, close, smoked
 from vislab import data, recipes
 from vislab.errors import UnknownName
-from vislab.lab.predicting import predict
+from vislab.inference.classes import predict
 from vislab.runs.folder import RunFolder
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from tests.lab.undrawn import draw_nothing
 from vislab.errors import OptionError
-from vislab.lab import zoo
 from vislab.lab.running import execute
-from vislab.lab.zoo import Measured
+from vislab.profiling import zoo
+from vislab.profiling.zoo import Measured
 from vislab.recipes.model_zoo import (
     CLASSES,
     ModelZoo,
@@ -148,7 +148,7 @@ def test_the_exercises_have_the_answers_that_the_layers_give():
     import torch
     from torch import nn
 
-    from vislab.lab.layers import layers
+    from vislab.profiling.layers import layers
 
     first, second = read_lesson(ModelZoo.__doc__).exercises
     body = nn.Sequential(nn.Conv2d(3, 64, 1), nn.Conv2d(64, 128, 3, padding=1))

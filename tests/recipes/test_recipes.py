@@ -9,7 +9,8 @@ import yaml
 from tests.recipes.people import people
 from vislab import recipes
 from vislab.errors import OptionError, RunError
-from vislab.lab.recipe import Recipe, flags, plain, recipe_in, restore
+from vislab.lab.knobs import flags, plain, restore
+from vislab.lab.recipe import Recipe, recipe_in
 from vislab.lab.running import command, execute
 from vislab.runs.lesson import read_lesson
 

@@ -30,7 +30,7 @@ def run(tmp_path: Path) -> RunFolder:
         "augmented/test/accuracy": 0.5,
     }
     result.intervals = {"plain/test/accuracy": (0.4412, 0.4723)}
-    result.chance = {"plain/test/accuracy": 0.1, "augmented/test/accuracy": 0.1}
+    result.trivial = {"plain/test/accuracy": 0.1, "augmented/test/accuracy": 0.1}
     result.protocol = {"data": "CIFAR-10", "train": 1000, "size": 32, "network": "ResNet-18"}
     result.references = [
         {

@@ -12,7 +12,7 @@ from vislab.data import catalogue
 from vislab.errors import pick
 
 if TYPE_CHECKING:
-    from vislab.data.findings import Findings
+    from vislab.data.checks.findings import Findings
 
 USAGE = """usage: vislab data list [--json]           the catalogue
        vislab data list NAME               one card
@@ -168,8 +168,8 @@ def check_set(
 
 
 def _check_labelled(where: str, sheet: Path) -> "Findings":
-    from vislab.data.check import check
-    from vislab.data.contact_sheet import contact_sheet
+    from vislab.data.checks.contact_sheet import contact_sheet
+    from vislab.data.checks.pictures import check
     from vislab.data.sources import open_source
     from vislab.runs.writing import replacing
 
@@ -181,8 +181,8 @@ def _check_labelled(where: str, sheet: Path) -> "Findings":
 
 
 def _check_annotated(path: Path, sheet: Path) -> "Findings":
-    from vislab.data.annotation_check import check_annotated
-    from vislab.data.annotation_sheet import annotation_sheet
+    from vislab.data.checks.annotation_sheet import annotation_sheet
+    from vislab.data.checks.annotations import check_annotated
     from vislab.data.formats import read_annotated
     from vislab.runs.writing import replacing
 

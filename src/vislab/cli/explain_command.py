@@ -48,16 +48,9 @@ def show(
         memory: Megabytes of activations at a time.
         as_json: Print what is in scores.json.
     """
-    from vislab.lab.explaining import (
-        box_of,
-        chosen_methods,
-        expected_seconds,
-        explain_pictures,
-        file_explanations,
-        nothing_in,
-        scores,
-    )
-    from vislab.lab.subject import subject
+    from vislab.inference.predictor import subject
+    from vislab.inspection.explanations import chosen_methods, expected_seconds, explain_pictures
+    from vislab.inspection.report import box_of, file_explanations, nothing_in, scores
     from vislab.runs.phrasing import duration
     from vislab.runs.writing import saying_why
 

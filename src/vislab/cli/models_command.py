@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from vislab.errors import OptionError
-from vislab.lab import zoo
-from vislab.lab.zoo import Card, Count
+from vislab.profiling import zoo
+from vislab.profiling.zoo import Card, Count
 
 if TYPE_CHECKING:
-    from vislab.lab.layers import Layer
-    from vislab.lab.receptive_field import Size
+    from vislab.profiling.layers import Layer
+    from vislab.profiling.receptive_field import Size
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 

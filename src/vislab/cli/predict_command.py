@@ -38,7 +38,7 @@ def show(
         why: Where the pictures of where it looked go; without it, `predictions` in the run folder.
         as_json: Print a list of picture, label and probability as JSON.
     """
-    from vislab.lab.predicting import DRAWN, predict
+    from vislab.inference.classes import DRAWN, predict
 
     # A run that may not be written to is still asked, unless drawings are asked for as well.
     folder = why or (run / "predictions" if os.access(run, os.W_OK) else None)

@@ -13,9 +13,10 @@ import tyro
 
 from vislab import recipes
 from vislab.errors import OptionError, RunError
-from vislab.lab.recipe import Recipe, restore
+from vislab.lab.knobs import restore
+from vislab.lab.recipe import Recipe
 from vislab.runs.folder import RunFolder
-from vislab.runs.phrasing import is_share, measured, percent, with_span
+from vislab.runs.phrasing import is_share, measured, trivial_word, with_span
 
 USAGE = """usage: vislab run NAME-OR-FILE [options]
        vislab run --resume FOLDER
@@ -108,8 +109,8 @@ def parse(kind: type[Recipe], name: str, words: list[str]) -> tuple[RunOptions, 
 
 def start(recipe: Recipe, name: str, options: RunOptions) -> int:
     """Run from the beginning."""
-    from vislab.lab import processes
     from vislab.lab.running import Conditions, execute
+    from vislab.ops import processes
 
     conditions = Conditions(options.seed, options.seeds, options.minutes)
     processes.join()
@@ -154,7 +155,7 @@ def finish(work: Any, folder: Path, *, way_on: str = "") -> None:
 
     `way_on` is what to do after an interruption; without it, to resume the run.
     """
-    from vislab.lab import processes
+    from vislab.ops import processes
 
     try:
         run = work()
@@ -178,14 +179,15 @@ def summary(run: RunFolder) -> str:
     width = max((len(name) for name in result.metrics), default=0)
     for name, value in result.metrics.items():
         if not name.endswith("loss"):
-            share = is_share(name, result.chance)
+            share = is_share(name)
             text = with_span(value, result.intervals.get(name), share=share)
-            chance = result.chance.get(name)
-            beside = f"   chance {percent(chance)}" if chance is not None else ""
+            trivial = result.trivial.get(name)
+            level = "" if trivial is None else measured(trivial, share=share)
+            beside = f"   {trivial_word(name)} {level}" if level else ""
             lines.append(f"  {name:<{width}}  {text}{beside}")
     for reference in result.references:
         if reference["ours"] is not None:
-            share = is_share(reference["metric"], result.chance)
+            share = is_share(reference["metric"])
             lines.append(
                 f"  {reference['metric']}: {reference['source']} has "
                 f"{measured(reference['value'], share=share)} ({reference['verdict']})"

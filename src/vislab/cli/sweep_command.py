@@ -79,13 +79,13 @@ def main(words: Sequence[str]) -> int:
         description=f"Search options of {name}. After --, those that every trial shares.",
     )
     recipe = fixed(kind, name, theirs, quick=options.quick)
-    from vislab.lab.sweep_space import axes_of, check_extremes
+    from vislab.sweep.space import axes_of, check_extremes
 
     axes = axes_of(options.over, recipe, name)
     refuse_both([axis.name for axis in axes], theirs)
     check_extremes(recipe, axes)  # before torch is loaded
-    from vislab.lab.sweep import search
-    from vislab.lab.sweep_study import Sweep
+    from vislab.sweep.search import search
+    from vislab.sweep.study import Sweep
 
     sweep = Sweep(
         recipe, name, axes, options.trials, options.metric, options.minutes, options.seed,

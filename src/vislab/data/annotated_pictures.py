@@ -18,6 +18,7 @@ from PIL import Image
 
 from vislab.data import cache, catalogue, decode, shapes
 from vislab.data.annotations import VOID, Annotated, require_sound
+from vislab.data.decode import fit_whole, within
 from vislab.data.formats import read_annotated
 from vislab.data.get import get
 from vislab.data.listing import SPLITS
@@ -27,7 +28,6 @@ from vislab.data.pictures import SHAPES_COUNTS
 from vislab.errors import DataError, OptionError
 
 Wanted = Literal["boxes", "masks"]
-FILL = (124, 116, 104)  # around a picture that is not square: the mean of ImageNet's
 UNUSED = 255  # in `splits`: of no side
 HIDDEN = 0.5  # squared radii; of a thing of which fewer pixels are seen a box tells too little
 
@@ -184,28 +184,6 @@ def annotated(
                 raise
             broken |= {left.members[row] for row in error.rows}
             memory.keep(sorted(broken))
-
-
-def within(size: tuple[int, ...], side: int) -> tuple[int, int]:
-    """Return width and height of a picture whose longer side is made `side`."""
-    width, height = int(size[0]), int(size[1])
-    longer = max(width, height)
-    return max(1, round(width * side / longer)), max(1, round(height * side / longer))
-
-
-def fit_whole(
-    picture: Image.Image, side: int, size: tuple[int, ...] | None = None
-) -> UInt8[np.ndarray, "s s 3"]:
-    """Make the longer side `side` pixels, bicubic, and put the picture in the middle of a square.
-
-    What is left of the square is filled with one colour, the mean of ImageNet's pictures. `size` is
-    the file's, where the picture was decoded at a fraction of it: its shape is rounded by that.
-    """
-    width, height = within(size or picture.size, side)
-    square = Image.new("RGB", (side, side), FILL)
-    small = picture.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0)
-    square.paste(small, ((side - width) // 2, (side - height) // 2))
-    return np.asarray(square)
 
 
 def fit_mask(mask: UInt8[np.ndarray, "h w"], side: int) -> UInt8[np.ndarray, "s s 1"]:

@@ -10,6 +10,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
@@ -143,3 +144,37 @@ def fit_square(picture: Image.Image, size: int) -> UInt8[np.ndarray, "s s 3"]:
     if picture.size != (size, size):
         picture = ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC)
     return np.asarray(picture)
+
+
+FILL = (124, 116, 104)  # around a picture that is not square: the mean of ImageNet's
+
+
+def within(size: tuple[int, ...], side: int) -> tuple[int, int]:
+    """Return width and height of a picture whose longer side is made `side`."""
+    width, height = int(size[0]), int(size[1])
+    longer = max(width, height)
+    return max(1, round(width * side / longer)), max(1, round(height * side / longer))
+
+
+def fit_whole(
+    picture: Image.Image, side: int, size: tuple[int, ...] | None = None
+) -> UInt8[np.ndarray, "s s 3"]:
+    """Make the longer side `side` pixels, bicubic, and put the picture in the middle of a square.
+
+    What is left of the square is filled with one colour, the mean of ImageNet's pictures. `size` is
+    the file's, where the picture was decoded at a fraction of it: its shape is rounded by that.
+    """
+    width, height = within(size or picture.size, side)
+    square = Image.new("RGB", (side, side), FILL)
+    small = picture.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0)
+    square.paste(small, ((side - width) // 2, (side - height) // 2))
+    return np.asarray(square)
+
+
+def opened(path: Path) -> Image.Image:
+    """Return a picture upright and in RGB."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    return decode(content, str(path))

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from vislab.data.annotations import VOID, Annotated, Outline, Things
-from vislab.data.formats.mask_folders import BINARY, read_mask
+from vislab.data.formats.mask_files import BINARY, read_mask
 from vislab.data.formats.numbers import covered
 from vislab.data.run_lengths import decoded
 from vislab.errors import DataError

@@ -1,8 +1,7 @@
 """The bench with one run open on it: what a recipe uses to tell its experiment."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -14,20 +13,21 @@ from vislab.data.augment import Augment
 from vislab.data.batches import in_order
 from vislab.data.pictures import HowToSplit, Pictures
 from vislab.errors import DataError, OptionError
-from vislab.lab import processes
-from vislab.lab.checkpoints import load_checkpoint, save_weights
-from vislab.lab.costs import costs
-from vislab.lab.examining import file_examination, file_predictions, show_evidence
+from vislab.evaluate.classification import Outcome, outcome_of
+from vislab.evaluate.classification_report import file_examination, file_predictions, show_evidence
+from vislab.lab.checkpoints import load_checkpoint
 from vislab.lab.head_training import HeadTraining, can_be_kept
 from vislab.lab.solving import CHECKED, Terms, data_of, solve
-from vislab.lab.testing import Outcome, outcome_of
 from vislab.lab.training import Plan, Watch, train
 from vislab.lab.whole_training import WholeTraining
 from vislab.models.anatomy import Anatomy
+from vislab.models.weights import save_weights
+from vislab.ops import processes
 from vislab.ops.seeding import seed_of
-from vislab.runs import figures
+from vislab.profiling.costs import costs
 from vislab.runs.folder import RunFolder, file_name, read_json
-from vislab.runs.intervals import Interval, wilson
+from vislab.runs.intervals import wilson
+from vislab.runs.notebook import Notebook
 from vislab.runs.references import Protocol, as_cells
 from vislab.runs.writing import write_json
 from vislab.scratch.solver import Solver
@@ -36,12 +36,12 @@ from vislab.tasks.engines import ByHand
 from vislab.tasks.task import Task
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 UNTRAINED = {"epoch": 0, "seconds": 0.0, "stopped_by": "strategy none", "best": None}
 
 
-class Lab:
+class Lab(Notebook):
     """One run: it opens pictures, trains, tests, and files what it finds in the run folder."""
 
     def __init__(
@@ -54,8 +54,9 @@ class Lab:
         quiet: bool = False,
         watch: Watch | None = None,
     ) -> None:
-        self.run, self.seed, self.watch = run, seed, watch
-        self.minutes, self.save_every, self.quiet = minutes, save_every, quiet
+        super().__init__(run, quiet=quiet)
+        self.seed, self.watch = seed, watch
+        self.minutes, self.save_every = minutes, save_every
         self.device = processes.device()
         self._fits_left = 1
         self._seconds_used = 0.0
@@ -66,11 +67,6 @@ class Lab:
     def _reseed(self, after: str) -> None:
         # Weights drawn next depend on what came before by name, not on how much it drew.
         torch.manual_seed(seed_of(self.seed, "after", after))
-
-    def say(self, text: str) -> None:
-        """Print one line of what is going on, in the first process only."""
-        if not self.quiet and not self.run.silent:
-            print(text, flush=True)
 
     def pictures(
         self,
@@ -233,7 +229,7 @@ class Lab:
         ):
             work = HeadTraining(
                 task, pictures, batch, seed=seed, augment=augment, device=self.device,
-                quiet=self.quiet or self.run.silent,
+                quiet=self.muted,
             )  # fmt: skip
         else:
             work = WholeTraining(
@@ -349,7 +345,7 @@ class Lab:
     ) -> None:
         # No interval: the best of several epochs is no fair draw.
         chance = 1 / len(pictures.classes) if metric == "accuracy" else None
-        self.record(f"{name}/val/{metric}" if name else f"val/{metric}", score, chance=chance)
+        self.record(f"{name}/val/{metric}" if name else f"val/{metric}", score, trivial=chance)
 
     def _seconds_for_next(self) -> float | None:
         if self.minutes is None:
@@ -453,7 +449,7 @@ class Lab:
         confusion matrix, the best and worst examples, calibration and what the network costs too.
         """
         outcome = outcome or outcome_of(
-            task.network, pictures, split, device=self.device, quiet=self.quiet or self.run.silent
+            task.network, pictures, split, device=self.device, quiet=self.muted
         )
         prefix = f"{name}/{split}" if name else split
         correct, total = int(outcome.correct.sum()), len(outcome.labels)
@@ -462,7 +458,7 @@ class Lab:
             outcome.accuracy,
             # The training pictures are all there are: no interval.
             interval=wilson(correct, total) if split != "train" else None,
-            chance=1 / len(pictures.classes),
+            trivial=1 / len(pictures.classes),
         )
         self.record(f"{prefix}/loss", float(outcome.losses.mean()))
         self.say(
@@ -484,51 +480,7 @@ class Lab:
         """Show where the network looked on test pictures: some it got right, some wrong."""
         show_evidence(self, task, pictures, outcome, count)
 
-    def record(
-        self,
-        name: str,
-        value: float,
-        *,
-        interval: Interval | None = None,
-        chance: float | None = None,
-    ) -> None:
-        """Write down a final metric, its interval and the level that guessing reaches."""
-        self.run.result.metrics[name] = float(value)
-        if interval is not None:
-            self.run.result.intervals[name] = (float(interval[0]), float(interval[1]))
-        if chance is not None:
-            self.run.result.chance[name] = float(chance)
-
-    def show(
-        self, title: str, figure: "Figure", *, caption: str = "", folded: bool = False
-    ) -> None:
-        """File a figure, as PNG for the report and as SVG for slides."""
-        svg = figures.to_svg(figure) if not figure_has_pictures(figure) else None
-        self.run.add_figure(title, figures.to_png(figure), caption=caption, folded=folded, svg=svg)
-
-    def table(
-        self,
-        title: str,
-        columns: Sequence[str],
-        rows: Iterable[Sequence[Any]],
-        *,
-        caption: str = "",
-        folded: bool = False,
-    ) -> Path:
-        """File a table, as CSV and in the report."""
-        return self.run.add_table(title, columns, rows, caption=caption, folded=folded)
-
-    def note(self, text: str) -> None:
-        """Add a sentence to the report's notes."""
-        if text not in self.run.result.notes:
-            self.run.result.notes.append(text)
-
     def example(self, pictures: Pictures, *, split: str = "test", place: int = 0) -> torch.Tensor:
         """Return one normalised picture (3, S, S) on the bench's device."""
         batch = next(iter(in_order(pictures, split, batch=place + 1, device=self.device)))
         return batch.images[place]
-
-
-def figure_has_pictures(figure: "Figure") -> bool:
-    """Return whether a figure is pictures rather than a drawing; those make poor SVG."""
-    return any(axes.images for axes in figure.axes)

@@ -11,8 +11,8 @@ from torch import Tensor
 from vislab.data import shapes
 from vislab.data.pictures import Pictures
 from vislab.data.shapes.captions import vocabulary
-from vislab.lab.checkpoints import load_weights
 from vislab.lab.solving import Pixels
+from vislab.models.weights import load_weights
 from vislab.ops.seeding import generator, seed_of
 from vislab.progress import track
 from vislab.runs.writing import write_bytes

@@ -5,16 +5,13 @@ far. Randomness is no part of it: that is a function of seed, epoch and step. Th
 kept, each written whole; with either the run ends at the same weights.
 """
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save
-from torch import Tensor
 
 from vislab.errors import RunError
-from vislab.runs.writing import replacing, saying_why, write_bytes
+from vislab.runs.writing import replacing, saying_why
 
 FORMAT = 2
 
@@ -78,21 +75,3 @@ def renamed(state: dict[str, Any]) -> dict[str, Any]:
     names = {"total": "loss", "correct": "accuracy", "pictures": "pictures"}
     counts = {names.get(name, name): value for name, value in counts.items()}
     return {**state, "best": best, "counts": counts}
-
-
-def save_weights(path: Path, weights: dict[str, Tensor]) -> str:
-    """Write weights as safetensors and return the SHA-256 of the file."""
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-    content = save(plain)
-    write_bytes(path, content)
-    return hashlib.sha256(content).hexdigest()
-
-
-def load_weights(path: Path) -> dict[str, Tensor]:
-    """Read safetensors. Raises RunError when the file is missing or damaged."""
-    try:
-        return load_file(path)
-    except FileNotFoundError as error:
-        raise RunError(f"{path} is missing; the run ended before its weights were kept") from error
-    except Exception as error:  # safetensors raises its own kind
-        raise RunError(f"the weights {path} are damaged: {error}") from error

@@ -11,17 +11,17 @@ from dataclasses import replace
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from vislab.data.augment import Augment
-from vislab.data.batches import Batch, in_order
+from vislab.data.batches import Batch
 from vislab.data.pictures import Pictures
 from vislab.errors import OptionError
+from vislab.evaluate.features import features
 from vislab.explain.taps import tap
-from vislab.lab import processes
+from vislab.ops import processes
 from vislab.ops.seeding import generator
-from vislab.progress import track
 from vislab.tasks.classify import Classify
 
 
@@ -134,39 +134,3 @@ class FeatureBatches:
             places, here = rows.to(self.labels.device), view.to(self.labels.device)
             labels = self.labels[places]
             yield Batch(self.views[here, places], labels, labels, rows, len(rows))
-
-
-def features(
-    network: nn.Module,
-    head: nn.Module,
-    pictures: Pictures,
-    split: str,
-    device: torch.device,
-    *,
-    mirrored: bool = False,
-    quiet: bool = False,
-) -> Float[Tensor, "n d"]:
-    """Return what the head is given for each picture of a split, in the split's order."""
-    network.to(device)
-    seen: list[Tensor] = []
-
-    def keep(_module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
-        seen.append(arguments[0])
-
-    total = len(pictures.split(split))
-    what = f"features of {split} pictures" + (", mirrored" if mirrored else "")
-    hook = head.register_forward_pre_hook(keep)
-    try:
-        with (
-            tap(network, []),
-            torch.inference_mode(),
-            track(what, total=total, unit="pictures", quiet=quiet) as advance,
-        ):
-            for batch in in_order(pictures, split, 64, device=device):
-                network(batch.images.flip(-1) if mirrored else batch.images)
-                advance(len(batch.labels))
-    finally:
-        hook.remove()
-    if not seen:
-        return torch.zeros(0, int(getattr(head, "in_features", 0)), device=device)
-    return torch.cat(seen).float()  # out of inference mode: numbers that can be learned from

@@ -12,11 +12,12 @@ from typing import Any
 import torch
 
 from vislab.errors import OptionError, RunError, VislabError
-from vislab.lab import processes
 from vislab.lab.bench import Lab
-from vislab.lab.costs import peak_memory
-from vislab.lab.recipe import Recipe, plain
+from vislab.lab.knobs import plain
+from vislab.lab.recipe import Recipe
 from vislab.lab.training import Stopped, Watch
+from vislab.ops import processes
+from vislab.profiling.costs import peak_memory
 from vislab.runs.environment import environment
 from vislab.runs.folder import RunFolder, read_json
 from vislab.runs.intervals import over_seeds
@@ -206,7 +207,7 @@ def _average(run: RunFolder, parts: list[RunFolder]) -> None:
         interval = over_seeds(values)
         if interval is not None:
             result.intervals[metric] = interval
-    result.chance, result.data = first.result.chance, first.result.data
+    result.trivial, result.data = first.result.trivial, first.result.data
     result.protocol, result.costs = first.result.protocol, first.result.costs
     run.add_table(
         "seeds",

@@ -20,9 +20,9 @@ from safetensors.torch import save
 from torch import Tensor
 
 from vislab.errors import NonFiniteLoss
-from vislab.lab import processes
 from vislab.lab.checkpoints import load_checkpoint, save_checkpoint
 from vislab.lab.sync_batch_norm import share_batch_norm
+from vislab.ops import processes
 from vislab.ops.seeding import seed_of
 from vislab.progress import Advance, track
 from vislab.runs.folder import RunFolder

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from vislab import runs
 from vislab.errors import OptionError, VislabError, pick
-from vislab.lab.recipe import Recipe, flags
+from vislab.lab.knobs import flags
+from vislab.lab.recipe import Recipe
 from vislab.lab.solving import data_of
 from vislab.ops.seeding import generator
 from vislab.progress import track

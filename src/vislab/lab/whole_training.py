@@ -11,8 +11,8 @@ from vislab.data.augment import Augment
 from vislab.data.batches import Batches, in_order
 from vislab.data.pictures import Pictures
 from vislab.errors import OptionError
-from vislab.lab import processes
 from vislab.lab.training import Source
+from vislab.ops import processes
 from vislab.tasks.classify import Classify
 from vislab.tasks.task import Task
 

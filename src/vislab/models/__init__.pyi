@@ -2,12 +2,12 @@ from .all_cnn import AllCNN as AllCNN
 from .anatomy import Anatomy as Anatomy
 from .anatomy import Block as Block
 from .anatomy import anatomy as anatomy
-from .by_name import LITE as LITE
 from .by_name import create as create
 from .by_name import has_weights as has_weights
 from .by_name import names as names
-from .by_name import natural_size as natural_size
-from .by_name import register as register
+from .classifiers import LITE as LITE
+from .classifiers import natural_size as natural_size
+from .classifiers import register as register
 from .compact import Compact as Compact
 from .convnet import ConvNet as ConvNet
 from .densenet import DenseNet as DenseNet

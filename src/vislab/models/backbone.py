@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vislab.errors import OptionError
+from vislab.models.classifiers import create
 from vislab.models.preprocessing import Preprocessing
 
 CELLS = 8  # the side, in cells, of the map that is looked for
@@ -38,8 +39,6 @@ class Backbone(nn.Module):
     preprocessing: Preprocessing | None
 
     def __init__(self, name: str, *, stride: int, pretrained: bool = False) -> None:
-        from vislab.models.by_name import create
-
         super().__init__()
         self.network = create(name, classes=2, pretrained=pretrained)
         self.preprocessing = getattr(self.network, "preprocessing", None)

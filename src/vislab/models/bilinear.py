@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vislab.errors import OptionError, ShapeError
+from vislab.models.classifiers import create, preprocessing_of
 from vislab.models.preprocessing import Preprocessing
 
 WIDEST = 512  # channels: the product of two such is a head of a quarter million weights a class
@@ -124,14 +125,12 @@ def build(
     *, classes: int, streams: Sequence[str] = ("efficientnet-lite0",), pretrained: bool = False
 ) -> Bilinear:
     """Build bilinear pooling over one network, which plays both parts, or two, by name."""
-    from vislab.models import by_name  # which imports this file
-
     if not 1 <= len(streams) <= 2:
         raise OptionError(f"bilinear pooling takes one network or two, got {len(streams)}")
     built = []
     for name in streams:
-        network = by_name.create(name, classes=classes, pretrained=pretrained)
-        shown = by_name.preprocessing_of(name)
+        network = create(name, classes=classes, pretrained=pretrained)
+        shown = preprocessing_of(name)
         built.append(Stream(network, shown))
     model = Bilinear(built[0], built[1] if len(built) > 1 else None, classes)
     model.preprocessing = Preprocessing(  # type: ignore[assignment]

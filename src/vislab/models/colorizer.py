@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vislab.models.classifiers import create
 from vislab.ops.colour import lab_to_rgb, rgb_to_lab
 
 REACH = 110.0  # a and b of what a screen shows lie within this
@@ -54,8 +55,6 @@ class Colorizer(nn.Module):
         self.embedder: nn.Module | None = None
         told, self.shown = 0, IMAGENET
         if embedder is not None:
-            from vislab.models.by_name import create
-
             self.embedder = create(embedder, classes=None, pretrained=pretrained)
             self.embedder.requires_grad_(False)
             known = getattr(self.embedder, "preprocessing", None)

@@ -1,14 +1,16 @@
 """Weights from a file or a library into a network whose head may have other classes."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from vislab.errors import DataError
+from vislab.errors import DataError, RunError
+from vislab.runs.writing import write_bytes
 
 PARALLEL = "module."  # before every name, where DataParallel saved them
 SIDE_HEADS = ("aux1.", "aux2.", "AuxLogits.")  # of GoogLeNet and Inception, for training alone
@@ -100,3 +102,21 @@ def take_body(model: nn.Module, trained: nn.Module, head: tuple[str, ...]) -> No
     """Load all but the head, whose parameters are named, from a network of the same kind."""
     body = {name: tensor for name, tensor in trained.state_dict().items() if name not in head}
     fit_weights(model, body, head, type(trained).__name__)
+
+
+def save_weights(path: Path, weights: dict[str, Tensor]) -> str:
+    """Write weights as safetensors and return the SHA-256 of the file."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    content = save(plain)
+    write_bytes(path, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """Read safetensors. Raises RunError when the file is missing or damaged."""
+    try:
+        return load_file(path)
+    except FileNotFoundError as error:
+        raise RunError(f"{path} is missing; the run ended before its weights were kept") from error
+    except Exception as error:  # safetensors raises its own kind
+        raise RunError(f"the weights {path} are damaged: {error}") from error

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from vislab.data.pictures import Pictures
+    from vislab.evaluate.classification import Outcome
     from vislab.lab.bench import Lab
-    from vislab.lab.testing import Outcome
     from vislab.tasks.classify import Classify
 
 # Each rung adds one step to the rung below.

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from vislab.data.pictures import Pictures
+    from vislab.evaluate.reconstruction import Repainted
     from vislab.lab.bench import Lab
-    from vislab.lab.repainting import Repainted
 
 NETWORKS = ("dense", "convolutional", "skips", "denoising")
 
@@ -84,7 +84,7 @@ class Autoencoder(Recipe):
 
     def run(self, lab: "Lab") -> None:
         """Train each, rebuild pictures never seen, compare."""
-        from vislab.lab.repainting import compare_repainted, judge_repainting
+        from vislab.evaluate.reconstruction import compare_repainted, judge_repainting
 
         for name in self.networks:
             pick({known: known for known in NETWORKS}, name, "network")

@@ -13,8 +13,8 @@ from vislab.tasks.optim import Optim
 from vislab.tasks.strategy import Strategy
 
 if TYPE_CHECKING:
+    from vislab.evaluate.classification import Outcome
     from vislab.lab.bench import Lab
-    from vislab.lab.testing import Outcome
     from vislab.tasks.classify import Classify
 
 COURSE = Protocol(
@@ -114,7 +114,7 @@ class BilinearCars(Recipe):
         task = trained[best][1]
         final = {name: outcomes[name if self.epochs else f"{name}, frozen"] for name in trained}
         _, _, pictures = lab.adopt(builds[best][0], opened, **builds[best][1])
-        lab.record("val/accuracy", trained[best][0], chance=1 / len(pictures.classes))
+        lab.record("val/accuracy", trained[best][0], trivial=1 / len(pictures.classes))
         lab.keep(task, pictures)
         lab.test(task, pictures, outcome=final[best])
         lab.why(task, pictures, final[best])
@@ -133,7 +133,7 @@ class BilinearCars(Recipe):
         self, lab: "Lab", outcomes: "dict[str, Outcome]", final: "dict[str, Outcome]"
     ) -> None:
         """Compare the variants and, within each, frozen with unfrozen."""
-        from vislab.lab.comparison import compare
+        from vislab.evaluate.comparison import compare
 
         compare(lab, outcomes, what="variants")
         for name, other in (("shared", "plain-head"), ("two-networks", "shared")):

@@ -13,8 +13,8 @@ from vislab.tasks.optim import Optim
 
 if TYPE_CHECKING:
     from vislab.data.pictures import Pictures
+    from vislab.evaluate.classification import Outcome
     from vislab.lab.bench import Lab
-    from vislab.lab.testing import Outcome
     from vislab.tasks.classify import Classify
 
 COURSE = Protocol(
@@ -139,7 +139,7 @@ class CifarNetworks(Recipe):
             known[name] = lab.test(trained[name], pictures, split="train", name=name)
             outcomes[name] = lab.test(trained[name], pictures, name=name, examine=False)
         best = max(scores, key=lambda name: scores[name])
-        lab.record("val/accuracy", scores[best], chance=1 / len(pictures.classes))
+        lab.record("val/accuracy", scores[best], trivial=1 / len(pictures.classes))
         lab.keep(trained[best], pictures)
         lab.test(trained[best], pictures, outcome=outcomes[best])
         lab.note(f"Kept for `vislab predict`: {best}, the best on the validation pictures.")
@@ -183,8 +183,8 @@ class CifarNetworks(Recipe):
         pictures: "Pictures",
     ) -> None:
         """Put accuracy and costs in one table, and residual beside plain."""
-        from vislab.lab.comparison import compare
-        from vislab.lab.costs import multiply_adds, parameters
+        from vislab.evaluate.comparison import compare
+        from vislab.profiling.costs import multiply_adds, parameters
 
         compare(lab, outcomes)
         found = lab.run.result.metrics

@@ -14,8 +14,8 @@ from vislab.tasks.strategy import Strategy
 
 if TYPE_CHECKING:
     from vislab.data.pictures import Pictures
+    from vislab.evaluate.classification import Outcome
     from vislab.lab.bench import Lab
-    from vislab.lab.testing import Outcome
     from vislab.tasks.classify import Classify
 
 FLOWERS = Protocol(data="flowers102", train=2_040, test=6_149, metric="accuracy")
@@ -130,10 +130,10 @@ class CnnVsTransformer(Recipe):
             outcomes[network] = lab.test(task, pictures, name=network, examine=False)
         winner = max(trained, key=lambda name: trained[name][0])
         _, task, pictures = trained[winner]
-        lab.record("val/accuracy", trained[winner][0], chance=1 / len(pictures.classes))
+        lab.record("val/accuracy", trained[winner][0], trivial=1 / len(pictures.classes))
         lab.keep(task, pictures)
         lab.test(task, pictures, outcome=outcomes[winner])
-        from vislab.lab.comparison import compare
+        from vislab.evaluate.comparison import compare
 
         compare(lab, outcomes)
         self.show_effects(lab, effects)
@@ -251,7 +251,7 @@ class CnnVsTransformer(Recipe):
         outcomes: "dict[str, Outcome]",
     ) -> None:
         """Put every measured cost beside the accuracy."""
-        from vislab.lab.costs import costs
+        from vislab.profiling.costs import costs
 
         by_name = {entry["name"]: entry for entry in lab.run.result.costs}
         rows = []
@@ -305,17 +305,17 @@ class CnnVsTransformer(Recipe):
         outcomes: "dict[str, Outcome]",
     ) -> None:
         """Compare where the best of either kind looks, on pictures that both have right."""
-        from vislab.lab import attending
+        from vislab.inspection import attention
 
         convolution, transformer = (
-            attending.Seen(name, trained[name][1].network, trained[name][2])
+            attention.Seen(name, trained[name][1].network, trained[name][2])
             for name in (kinds[False], kinds[True])
         )
-        places = attending.right_ones(
+        places = attention.right_ones(
             outcomes[convolution.name].correct & outcomes[transformer.name].correct, self.examined
         )
         labels = outcomes[convolution.name].labels
-        attending.compare_kinds(
+        attention.compare_kinds(
             lab, convolution, transformer, places, [int(labels[k]) for k in places],
             shown=PICTURES_SHOWN,
         )  # fmt: skip

@@ -12,8 +12,8 @@ from vislab.tasks.optim import Optim
 
 if TYPE_CHECKING:
     from vislab.data.pictures import Pictures
+    from vislab.evaluate.reconstruction import Repainted
     from vislab.lab.bench import Lab
-    from vislab.lab.repainting import Repainted
 
 WAYS = ("regression", "class-bins")
 
@@ -76,7 +76,7 @@ class Colorize(Recipe):
 
     def run(self, lab: "Lab") -> None:
         """Train both ways, paint pictures never seen, compare."""
-        from vislab.lab.repainting import compare_repainted, judge_repainting
+        from vislab.evaluate.reconstruction import compare_repainted, judge_repainting
 
         for way in self.ways:
             pick({known: known for known in WAYS}, way, "way to colour")
@@ -107,7 +107,7 @@ class Colorize(Recipe):
 
     def built(self, way: str, pictures: "Pictures") -> Any:
         """Build one of the two; the shares of colours are those of the training pictures."""
-        from vislab.lab.repainting import colour_shares
+        from vislab.evaluate.reconstruction import colour_shares
         from vislab.models.colorizer import colour_bins
 
         network: Any = models.create(

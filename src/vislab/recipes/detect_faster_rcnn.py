@@ -13,8 +13,8 @@ from vislab.tasks.optim import Optim
 
 if TYPE_CHECKING:
     from vislab.data.annotated_pictures import AnnotatedPictures
+    from vislab.evaluate.detection import Detected
     from vislab.lab.bench import Lab
-    from vislab.lab.detecting import Detected
 
 COURSE = Protocol(
     data="voc2007", train=2501, test=2510, size=224, network="mobilenet_v2", augmentation="none",
@@ -106,9 +106,9 @@ class DetectFasterRcnn(Recipe):
 
     def run(self, lab: "Lab") -> None:
         """Train each, test each, show the steps of the best of ours."""
-        from vislab.lab.detecting import judge_detection
-        from vislab.lab.detection_steps import show_steps
-        from vislab.lab.explaining_dense import explain_detection
+        from vislab.evaluate.detection import judge_detection
+        from vislab.evaluate.detection_steps import show_steps
+        from vislab.inspection.dense import explain_detection
 
         for name in self.networks:
             pick({known: known for known in NETWORKS}, name, "network")

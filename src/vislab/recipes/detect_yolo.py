@@ -102,9 +102,9 @@ class DetectYolo(Recipe):
 
     def run(self, lab: "Lab") -> None:
         """Train, test, and show the steps."""
-        from vislab.lab.detecting import judge_detection
-        from vislab.lab.detection_steps import show_steps
-        from vislab.lab.explaining_dense import explain_detection
+        from vislab.evaluate.detection import judge_detection
+        from vislab.evaluate.detection_steps import show_steps
+        from vislab.inspection.dense import explain_detection
 
         pictures = lab.annotated(
             self.data, wanted="boxes", size=self.size, limit=self.limit,

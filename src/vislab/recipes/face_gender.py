@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from vislab.data.pictures import HowToSplit, Pictures
+    from vislab.evaluate.classification import Outcome
     from vislab.lab.bench import Lab
-    from vislab.lab.testing import Outcome
 
 COURSE = Protocol(
     data="lfw", train=10_585, test=2_648, size=100, pixels="official files", metric="accuracy"
@@ -128,7 +128,7 @@ class FaceGender(Recipe):
 
     def train(self, lab: "Lab", name: str, network: str, pictures: "Pictures") -> "Outcome":
         """Train and test one network; the first is kept for `vislab predict`."""
-        from vislab.lab.costs import parameters
+        from vislab.profiling.costs import parameters
 
         classes = len(pictures.classes)
         if network == "compact":

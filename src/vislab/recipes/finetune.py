@@ -13,9 +13,9 @@ from vislab.tasks.strategy import Strategy
 
 if TYPE_CHECKING:
     from vislab.data.pictures import Pictures
+    from vislab.evaluate.classification import Outcome
     from vislab.lab.bench import Lab
-    from vislab.lab.choosing import Choice
-    from vislab.lab.testing import Outcome
+    from vislab.profiling.auto_config import Choice
     from vislab.tasks.classify import Classify
 
 HEAD_EPOCHS = 60  # of features that are computed once: seconds
@@ -129,25 +129,25 @@ class Finetune(Recipe):
 
     def chosen(self, lab: "Lab") -> "Choice":
         """Choose what is left open; a resumed run keeps what it chose."""
-        from vislab.lab import choosing
+        from vislab.profiling import auto_config
 
         survey = data.survey(self.data, per_class=self.per_class, validation=0.1)
         found = lab.once(
             "choice",
             lambda: asdict(
-                choosing.choose(
+                auto_config.choose(
                     survey, lab.minutes, lab.device, network=self.network, size=self.size,
                     strategy=self.strategy, epochs=self.epochs,
                 )
             ),
         )  # fmt: skip
-        return choosing.Choice(**found)
+        return auto_config.Choice(**found)
 
     def batch_and_rate(
         self, lab: "Lab", task: "Classify", pictures: "Pictures", choice: "Choice"
     ) -> tuple[int, float]:
         """Return the batch and the rate, given, found by trial or known to suit."""
-        from vislab.lab import trials
+        from vislab.profiling import tuner
 
         count = len(pictures.split("train"))
         batch = self.batch or int(
@@ -155,7 +155,7 @@ class Finetune(Recipe):
                 "batch",
                 lambda: {
                     "batch": min(
-                        trials.largest_batch(task, choice.size, lab.device, pictures=count), 64
+                        tuner.largest_batch(task, choice.size, lab.device, pictures=count), 64
                     )
                 },
             )["batch"]
@@ -165,7 +165,7 @@ class Finetune(Recipe):
             batches = data.Batches(
                 pictures, batch, seed=lab.seed, augment=self.augment, device=lab.device
             )
-            found = lab.once("rate", lambda: trials.rate_test(task, trials.rounds(batches)))
+            found = lab.once("rate", lambda: tuner.rate_test(task, tuner.rounds(batches)))
             rate = float(found["rate"])
             lab.show(
                 "finding the learning rate",
@@ -188,7 +188,7 @@ class Finetune(Recipe):
         """Compare, keep the better one on validation pictures, and show where it looked."""
         score, name, task = max(trained, key=lambda found: found[0])
         if len(outcomes) > 1:
-            from vislab.lab.comparison import compare
+            from vislab.evaluate.comparison import compare
 
             gain, interval = runs.paired_bootstrap(
                 outcomes["head"].correct, outcomes["fine-tuned"].correct
@@ -199,7 +199,7 @@ class Finetune(Recipe):
                 f"Kept for `vislab predict`: {name}, the better on the validation pictures "
                 f"({score:.1%})."
             )
-        lab.record("val/accuracy", score, chance=1 / len(pictures.classes))
+        lab.record("val/accuracy", score, trivial=1 / len(pictures.classes))
         lab.keep(task, pictures)
         outcome = lab.test(task, pictures, outcome=outcomes[name])
         lab.why(task, pictures, outcome)

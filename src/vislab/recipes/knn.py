@@ -100,7 +100,7 @@ class Knn(Recipe):
         accuracy = float(correct.mean())
         interval = runs.wilson(int(correct.sum()), len(correct))
         chance = 1 / len(pictures.classes)
-        lab.record("test/accuracy", accuracy, interval=interval, chance=chance)
+        lab.record("test/accuracy", accuracy, interval=interval, trivial=chance)
         lab.record(
             "test/accuracy above chance",
             accuracy - chance,

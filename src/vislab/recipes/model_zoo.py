@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from vislab import runs
 from vislab.errors import OptionError
-from vislab.lab import zoo
 from vislab.lab.recipe import Recipe
+from vislab.profiling import zoo
 from vislab.progress import track
 from vislab.runs.claims import claim
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from vislab.lab.bench import Lab
-    from vislab.lab.zoo import Measured
+    from vislab.profiling.zoo import Measured
     from vislab.runs.intervals import Interval
     from vislab.runs.phrasing import Number
 
@@ -109,7 +109,7 @@ class ModelZoo(Recipe):
 
         self.check()
         found: list[Measured] = []
-        quiet = lab.quiet or lab.run.silent
+        quiet = lab.muted
         with track("timing", total=len(self.networks), unit="networks", quiet=quiet) as advance:
             for name in self.networks:
                 one = zoo.measure(

@@ -12,8 +12,8 @@ from vislab.tasks.optim import Optim
 
 if TYPE_CHECKING:
     from vislab.data.pictures import Pictures
+    from vislab.evaluate.classification import Outcome
     from vislab.lab.bench import Lab
-    from vislab.lab.testing import Outcome
     from vislab.tasks.classify import Classify
 
 COURSE = Protocol(
@@ -158,7 +158,7 @@ class ResNetOverfit(Recipe):
         """Show why the surest right answer was given, and how far each map can be trusted."""
         import numpy as np
 
-        from vislab.lab.explaining import explained_sheet
+        from vislab.inspection.explanations import explained_sheet
 
         place = int(np.where(outcome.correct, outcome.probabilities.max(axis=1), 0.0).argmax())
         figure, sentences = explained_sheet(

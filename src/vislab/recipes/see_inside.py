@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from vislab.data.pictures import Pictures
+    from vislab.inspection.benchmark import Ranked
     from vislab.lab.bench import Lab
-    from vislab.lab.ranking import Ranked
     from vislab.models.anatomy import Anatomy
 
 UNITS, PATCHES = 4, 9
@@ -104,7 +104,7 @@ class SeeInside(Recipe):
 
     def run(self, lab: "Lab") -> None:
         """Train, test, and look."""
-        from vislab.lab.explaining import chosen_methods
+        from vislab.inspection.explanations import chosen_methods
 
         methods = chosen_methods(self.methods)
         opened = lab.pictures(self.data, per_class=self.per_class, size=self.size, validation=0.1)
@@ -204,7 +204,7 @@ class SeeInside(Recipe):
         """Show some pictures through all methods."""
         import numpy as np
 
-        from vislab.lab.explaining import smoothed
+        from vislab.inspection.explanations import smoothed
 
         pixels = pictures.split("test").take(np.array(shown))
         images = images_of(lab, pictures, pixels)
@@ -243,7 +243,8 @@ class SeeInside(Recipe):
         import torch
 
         from vislab.data import shapes
-        from vislab.lab.ranking import ranked, scenes_of
+        from vislab.data.world import scenes_of
+        from vislab.inspection.benchmark import ranked
 
         places = self.chosen(correct, self.ranked)
         pixels = pictures.split("test").take(np.array(places))
@@ -258,9 +259,7 @@ class SeeInside(Recipe):
             )
             self.drop(lab, network, images, bare, labels[places])
         targets = [int(labels[k]) for k in places]
-        found, _ = ranked(
-            network, images, masks, targets, methods, quiet=lab.quiet or lab.run.silent
-        )
+        found, _ = ranked(network, images, masks, targets, methods, quiet=lab.muted)
         lab.table(
             "methods ranked",
             ("method", *(("IoU", "95 %", "points at it", "95 %") if known else ()),
@@ -363,7 +362,7 @@ class SeeInside(Recipe):
         import numpy as np
         import torch
 
-        quiet = lab.quiet or lab.run.silent
+        quiet = lab.muted
         look = pictures.normalisation
         classes = list(range(min(10, len(pictures.classes))))
         done = explain.visualise_class(
@@ -431,12 +430,10 @@ class SeeInside(Recipe):
         self, lab: "Lab", network: "nn.Module", anatomy: "Anatomy", pictures: "Pictures"
     ) -> None:
         """Show what a linear classifier makes of each block's features."""
-        from vislab.lab.probing import linear_probe
+        from vislab.evaluate.linear_probe import linear_probe
 
         layers = [block.modules[-1] for block in anatomy.blocks]
-        found = linear_probe(
-            network, pictures, layers, device=lab.device, quiet=lab.quiet or lab.run.silent
-        )
+        found = linear_probe(network, pictures, layers, device=lab.device, quiet=lab.muted)
         first, last = found[layers[0]], found[layers[-1]]
         lab.record(
             "probe: gain in accuracy from the first layer to the last",

@@ -11,8 +11,8 @@ from vislab.runs.claims import claim
 from vislab.tasks.optim import Optim
 
 if TYPE_CHECKING:
+    from vislab.evaluate.segmentation import Segmented
     from vislab.lab.bench import Lab
-    from vislab.lab.segmenting import Segmented
 
 WAYS = ("index-unpooling", "nearest", "bilinear", "fixed-unpooling", "transposed")
 
@@ -79,7 +79,7 @@ class SegmentSegnet(Recipe):
 
     def run(self, lab: "Lab") -> None:
         """Train each way, test each, compare."""
-        from vislab.lab.segmenting import compare_segmented, judge_segmentation
+        from vislab.evaluate.segmentation import compare_segmented, judge_segmentation
 
         for way in self.ways:
             pick({known: known for known in WAYS}, way, "way of upsampling")
@@ -124,6 +124,6 @@ class SegmentSegnet(Recipe):
 
     def checkerboards(self, lab: "Lab", networks: dict[str, Any], pictures: Any) -> None:
         """Score the pattern of single pixels, after one growth and in the trained answers."""
-        from vislab.lab.upsampling import show_checkerboards
+        from vislab.evaluate.checkerboards import show_checkerboards
 
         show_checkerboards(lab, networks, pictures)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from vislab.data.annotated_pictures import AnnotatedPictures
+    from vislab.evaluate.segmentation import Segmented
     from vislab.lab.bench import Lab
-    from vislab.lab.segmenting import Segmented
 
 ISIC = Protocol(data="isic2017", train=2000, test=600, metric="dice")
 NETWORKS = ("unet", "no-skips", "encoder-unet")
@@ -164,7 +164,7 @@ class SegmentUnet(Recipe):
         self, lab: "Lab", task: Any, pictures: "AnnotatedPictures", name: str
     ) -> "Segmented":
         """Test one network and file its pictures."""
-        from vislab.lab.segmenting import judge_segmentation
+        from vislab.evaluate.segmentation import judge_segmentation
 
         return judge_segmentation(lab, task, pictures, name=name)
 
@@ -172,13 +172,13 @@ class SegmentUnet(Recipe):
         self, lab: "Lab", task: Any, pictures: "AnnotatedPictures", found: "Segmented"
     ) -> None:
         """Show why the largest regions have their class, and how far the maps can be believed."""
-        from vislab.lab.explaining_dense import explain_segmentation
+        from vislab.inspection.dense import explain_segmentation
 
         explain_segmentation(lab, task.network, pictures, found, count=self.explained)
 
     def compare(self, lab: "Lab", found: "dict[str, Segmented]") -> None:
         """Put the networks in one table, and what the skips gain beside it."""
-        from vislab.lab.segmenting import compare_segmented
+        from vislab.evaluate.segmentation import compare_segmented
 
         compare_segmented(lab, found)
         if {"unet", "no-skips"} <= found.keys():

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from vislab.explain.painted import Normalisation
     from vislab.lab.bench import Lab
-    from vislab.lab.style import Transferred
+    from vislab.tasks.style_transfer import Transferred
 
 DRAWN = {"content": ("easy", 3), "style": ("hard", 11)}  # of shapes, where no picture is given
 SMALLEST, LARGEST = 16, 1024  # pixels; shapes are drawn up to that
@@ -89,7 +89,7 @@ class StyleTransfer(Recipe):
 
     def run(self, lab: "Lab") -> None:
         """Read two pictures, paint a third, and tell what it cost in content."""
-        from vislab.lab.style import distance, transfer
+        from vislab.tasks.style_transfer import distance, transfer
 
         self.check()
         model, normalisation = self.prepared(lab)
@@ -102,7 +102,7 @@ class StyleTransfer(Recipe):
             content_layer=self.content_layer, style_layers=self.style_layers,
             content_weight=self.content_weight, style_weight=self.style_weight,
             tv_weight=self.tv_weight, steps=self.steps, rate=self.lr, keep=stages, seed=lab.seed,
-            normalisation=normalisation, quiet=lab.quiet or lab.run.silent,
+            normalisation=normalisation, quiet=lab.muted,
         )  # fmt: skip
         lab.say(f"content at {done.content_layer}, style at {', '.join(done.style_layers)}")
         elsewhere = distance(model, style, content, done.content_layer, normalisation)
@@ -123,7 +123,7 @@ class StyleTransfer(Recipe):
 
     def prepared(self, lab: "Lab") -> "tuple[nn.Module, Normalisation]":
         """Return the network with its weights, and how it wants pictures normalised."""
-        from vislab.models.by_name import preprocessing_of
+        from vislab.models.classifiers import preprocessing_of
 
         known = self.weights is None and models.has_weights(self.network)
         model = models.create(
@@ -141,8 +141,8 @@ class StyleTransfer(Recipe):
         """File the pictures, the painting by itself, and the losses."""
         import numpy as np
 
-        from vislab.lab.style import to_pixels
         from vislab.runs.writing import write_bytes
+        from vislab.tasks.style_transfer import to_pixels
 
         painting = to_pixels(done.picture)
         if not lab.run.silent:
@@ -183,7 +183,7 @@ class StyleTransfer(Recipe):
 def picture_of(recipe: StyleTransfer, name: str, seed: int) -> "Tensor":
     """Return the picture of a file, (1, 3, H, W) in [0, 1], its longer side as asked; or shapes."""
     from vislab.data.shapes import draw_scenes, render
-    from vislab.lab.style import in_unit, read_whole
+    from vislab.tasks.style_transfer import in_unit, read_whole
 
     path: Path | None = getattr(recipe, name)
     if path is not None:

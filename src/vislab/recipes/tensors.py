@@ -148,7 +148,7 @@ class Tensors(Recipe):
             elif verdict.reason:
                 lab.say(f"  {name} {told}")
         lab.say(f"{len(right)} of {len(EXERCISES)} exercises are right")
-        lab.record("exercises right", len(right) / len(EXERCISES), chance=0.0)
+        lab.record("exercises right", len(right) / len(EXERCISES), trivial=0.0)
         lab.table(
             "your answers",
             ("topic", "function", "verdict"),

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from vislab.data.pictures import Pictures
+    from vislab.evaluate.classification import Outcome
     from vislab.lab.bench import Lab
-    from vislab.lab.testing import Outcome
     from vislab.models.anatomy import Anatomy
     from vislab.tasks.classify import Classify
 
@@ -149,10 +149,10 @@ class VitFinetune(Recipe):
             )  # fmt: skip
         found = lab.run.result.metrics
         best = max(trained, key=lambda name: found[f"{name}/val/accuracy"])
-        lab.record("val/accuracy", found[f"{best}/val/accuracy"], chance=1 / len(pictures.classes))
+        lab.record("val/accuracy", found[f"{best}/val/accuracy"], trivial=1 / len(pictures.classes))
         lab.keep(trained[best], pictures)
         lab.test(trained[best], pictures, outcome=outcomes[best])
-        from vislab.lab.comparison import compare
+        from vislab.evaluate.comparison import compare
 
         compare(lab, outcomes, what="strategies")
         self.learning(lab, pictures)
@@ -275,21 +275,21 @@ class VitFinetune(Recipe):
         pictures: "Pictures",
     ) -> None:
         """Show what each network attends to, and test whether the best one's maps are right."""
-        from vislab.lab import attending
+        from vislab.inspection import attention
 
-        places = attending.right_ones(outcome.correct, self.examined)
-        images = attending.shown_to(lab, pictures, places)
+        places = attention.right_ones(outcome.correct, self.examined)
+        images = attention.shown_to(lab, pictures, places)
         try:
             found = {
-                name: attending.attended(task.network, images) for name, task in trained.items()
+                name: attention.attended(task.network, images) for name, task in trained.items()
             }
         except ShapeError as error:
             lab.note(f"No pictures of attention: {error}.")
             return
-        shown = attending.spread(range(len(places)), PICTURES_SHOWN)
-        attending.show_layers(lab, found, pictures, places, shown)
-        attending.tell_agreement(lab, found)
-        attending.score_layers(
+        shown = attention.spread(range(len(places)), PICTURES_SHOWN)
+        attention.show_layers(lab, found, pictures, places, shown)
+        attention.tell_agreement(lab, found)
+        attention.score_layers(
             lab, trained[best].network, found[best], pictures, places,
             [int(outcome.predicted[k]) for k in places],
         )  # fmt: skip

@@ -28,6 +28,7 @@ from typing import Any, Literal
 import yaml
 
 from vislab.errors import RunError
+from vislab.runs.tables import Head, flat_rows, formats_of
 from vislab.runs.writing import finite, saying_why, write_bytes, write_json, write_text
 
 FORMAT = 1  # raised when an older vislab could misread a folder
@@ -46,7 +47,7 @@ class Result:
     command: str = ""
     metrics: dict[str, float] = field(default_factory=dict)
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
-    chance: dict[str, float] = field(default_factory=dict)
+    trivial: dict[str, float] = field(default_factory=dict)  # what the trivial answer scores
     references: list[dict[str, Any]] = field(default_factory=list)
     claims: list[dict[str, Any]] = field(default_factory=list)
     protocol: dict[str, Any] = field(default_factory=dict)
@@ -122,6 +123,8 @@ class RunFolder:
         recipe = run.recipe()
         file = path / "result.json"
         content = read_json(file) if file.exists() else {}  # killed before its first line
+        if "chance" in content:  # as folders of before called it
+            content.setdefault("trivial", content["chance"])
         known = Result.__dataclass_fields__
         content = {key: value for key, value in content.items() if key in known}
         content["recipe"] = recipe["recipe"]
@@ -223,21 +226,25 @@ class RunFolder:
     def add_table(
         self,
         title: str,
-        columns: Sequence[str],
+        columns: Sequence[Head],
         rows: Iterable[Sequence[Any]],
         *,
         caption: str = "",
         folded: bool = False,
         shown: bool = True,
     ) -> Path:
-        """File a table as CSV under its title; `shown=False` keeps it out of the report."""
+        """File a table as CSV under its title; `shown=False` keeps it out of the report.
+
+        See `runs.tables` for columns and cells.
+        """
+        names, lines, spans = flat_rows(columns, rows)
         name = free_name(title, self.result.tables)
         path = self.path / "tables" / f"{name}.csv"
         if not self.silent:
             text = io.StringIO()
             writer = csv.writer(text, lineterminator="\n")
-            writer.writerow(columns)
-            writer.writerows(rows)
+            writer.writerow(names)
+            writer.writerows(lines)
             write_text(path, text.getvalue())
         entry = {
             "title": title,
@@ -245,6 +252,8 @@ class RunFolder:
             "caption": caption,
             "folded": folded,
             "shown": shown,
+            "formats": formats_of(columns),
+            "spans": spans,
         }
         put(self.result.tables, entry)
         return path

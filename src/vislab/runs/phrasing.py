@@ -1,7 +1,6 @@
 """How numbers are written for people: the report, the comparison and the terminal agree."""
 
 import math
-from collections.abc import Collection
 from typing import Any
 
 from vislab.runs.intervals import Interval
@@ -11,14 +10,19 @@ MISSING = "–"
 Number = int | float
 
 
-def is_share(metric: str, chance: Collection[str] = ()) -> bool:
-    """Tell whether a metric is written in percent: an accuracy, or one that has a chance level.
+def is_share(metric: str) -> bool:
+    """Tell by its name whether a metric is written in percent: an accuracy, or what is right.
 
     Also a share of errors, and the share of the largest class, as the last part of its name.
     """
     last = metric.rpartition(": ")[2]
     begins = last.startswith(("accuracy", "gain in accuracy", "error, ", "majority level"))
-    return begins or metric.endswith("accuracy") or metric in chance
+    return begins or metric.endswith(("accuracy", " right", "/eer"))
+
+
+def trivial_word(metric: str) -> str:
+    """Return what the level beside a metric is called."""
+    return "chance" if metric.endswith("accuracy") else "trivial answer"
 
 
 def percent(share: Number | None) -> str:

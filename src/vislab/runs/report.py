@@ -31,9 +31,11 @@ from vislab.runs.phrasing import (
     plain,
     points,
     span,
+    trivial_word,
     with_span,
 )
 from vislab.runs.references import KIND
+from vislab.runs.tables import owner, with_bounds, written
 from vislab.runs.writing import write_text
 
 LARGE = 6  # metrics shown as large numbers; the others stand in a folded table
@@ -88,7 +90,7 @@ def report(run: RunFolder) -> str:
         asked=asked(result, options),
         numbers=[large_number(name, result) for name in main],
         all_numbers=[
-            (name, measured(value, share=is_share(name, result.chance)), interval_of(name, result))
+            (name, measured(value, share=is_share(name)), interval_of(name, result))
             for name, value in result.metrics.items()
         ]
         if len(result.metrics) > len(main)
@@ -138,12 +140,12 @@ def asked(result: Result, options: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def main_metrics(result: Result) -> list[str]:
-    """Return the metrics to print large: those a reference, a claim or chance stands beside."""
+    """Return the metrics to print large: those that something stands beside."""
     compared = {entry["metric"] for entry in (*result.references, *result.claims)}
-    compared |= set(result.chance)
+    compared |= set(result.trivial)
 
     def rank(name: str) -> tuple[bool, bool, bool]:
-        return (name not in compared, "test/" not in name, not is_share(name, result.chance))
+        return (name not in compared, "test/" not in name, not is_share(name))
 
     ranked = sorted(result.metrics, key=rank)  # stable: else as the run measured them
     first = [name for name in ranked if name in compared or name in result.intervals]
@@ -152,16 +154,16 @@ def main_metrics(result: Result) -> list[str]:
 
 def interval_of(name: str, result: Result) -> str:
     """Write the interval of a metric, or nothing."""
-    return span(result.intervals.get(name), share=is_share(name, result.chance))
+    return span(result.intervals.get(name), share=is_share(name))
 
 
 def large_number(name: str, result: Result) -> dict[str, Any]:
     """Return one measured number with what stands beside it."""
-    share = is_share(name, result.chance)
-    value, chance = result.metrics[name], result.chance.get(name)
+    share = is_share(name)
+    value, trivial = result.metrics[name], result.trivial.get(name)
     beside = []
-    if chance is not None:
-        beside.append(("chance", measured(chance, share=share), "chance"))
+    if trivial is not None:
+        beside.append((trivial_word(name), measured(trivial, share=share), "trivial"))
     theirs = []
     for entry in result.references:
         if entry["metric"] == name:
@@ -178,7 +180,7 @@ def large_number(name: str, result: Result) -> dict[str, Any]:
             "value": 100 * value,
             "low": 100 * (value if low is None else low),
             "high": 100 * (value if high is None else high),
-            "chance": None if chance is None else 100 * chance,
+            "trivial": None if trivial is None else 100 * trivial,
             "theirs": [100 * their for their in theirs if their is not None],
         }
     return {
@@ -192,7 +194,7 @@ def large_number(name: str, result: Result) -> dict[str, Any]:
 
 def claim_card(claim: Mapping[str, Any], result: Result) -> dict[str, Any]:
     """Return a claim in words: what it asks of which metric, what that was, and the verdict."""
-    share = is_share(claim["metric"], result.chance)
+    share = is_share(claim["metric"])
     bounds = [
         f"{word} {measured(claim[key], share=share)}"
         for key, word in (("at_least", "at least"), ("at_most", "at most"))
@@ -215,7 +217,7 @@ def reference_cards(result: Result) -> list[dict[str, Any]]:
     """Return a card for each source and protocol; numbers measured alike share one."""
     cards: dict[str, dict[str, Any]] = {}
     for entry in result.references:
-        share = is_share(entry["metric"], result.chance)
+        share = is_share(entry["metric"])
         key = json.dumps([entry["source"], entry["kind"], entry["cells"]])
         card = cards.setdefault(
             key,
@@ -306,11 +308,22 @@ def filed_table(run: RunFolder, entry: Mapping[str, Any]) -> dict[str, Any]:
             count = len(rows) + sum(1 for _ in reader)
     wide = [[*row, *[""] * len(columns)][: len(columns)] for row in rows]
     across = [[row[place] for row in wide] for place in range(len(columns))]
-    texts = [column_texts(cells, name) for cells, name in zip(across, columns, strict=True)]
     right = [
         any(cells) and all(as_number(cell) is not None for cell in cells if cell)
         for cells in across
     ]
+    formats = entry.get("formats", {})
+    texts = [
+        formatted_texts(cells, form)
+        if (form := formats.get(name) or formats.get(owner(name, columns) or ""))
+        else column_texts(cells, name)
+        for cells, name in zip(across, columns, strict=True)
+    ]
+    for place in reversed(range(len(columns))):
+        if columns[place] in entry.get("spans", ()):  # its bounds follow: one cell in the report
+            texts[place] = list(map(with_bounds, *texts[place : place + 3]))
+            del texts[place + 1 : place + 3], columns[place + 1 : place + 3]
+            del right[place + 1 : place + 3]
     return {
         "title": entry["title"],
         "caption": entry.get("caption", ""),
@@ -322,6 +335,12 @@ def filed_table(run: RunFolder, entry: Mapping[str, Any]) -> dict[str, Any]:
         "count": number(count),
         "shown": number(len(rows)) if count > len(rows) else None,
     }
+
+
+def formatted_texts(cells: Sequence[str], form: str) -> list[str]:
+    """Write a column in the format that came with it; what is no number stays as it is."""
+    values = [(cell, as_number(cell)) for cell in cells]
+    return [cell if value is None else written(value, form) for cell, value in values]
 
 
 def as_number(text: str) -> float | None:

@@ -4,7 +4,8 @@ from PIL import Image
 
 from tests.data.formats.sets import mask, picture, turned, whats
 from vislab.data.annotations import VOID
-from vislab.data.formats.mask_folders import read, read_mask, recognises
+from vislab.data.formats.mask_files import read_mask
+from vislab.data.formats.mask_folders import read, recognises
 from vislab.data.mask_rendering import mask_of
 from vislab.errors import DataError
 

@@ -17,13 +17,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Int
 from PIL import Image
 
 from vislab.data.annotations import VOID, Annotated
-from vislab.data.decode import hushed
 from vislab.data.formats.class_names import names_listed
 from vislab.data.formats.copies import Copies
+from vislab.data.formats.mask_files import BINARY, MASK_FILES, is_binary, read_mask
 from vislab.data.formats.reading import Reading
 from vislab.data.formats.sizes import disagreement
 from vislab.data.formats.tree import Tree, side_of
@@ -32,10 +32,7 @@ from vislab.errors import DataError
 from vislab.progress import track
 from vislab.runs.writing import replacing, write_text
 
-BINARY = ("background", "foreground")
 NOTHING = ("background", "_background_", "void", "unlabeled", "unlabelled", "none", "other")
-SAMPLE = 50  # masks that decide whether a set is binary
-SMEARED = 0.1  # the share of pixels between black and white that smoothing may leave
 
 PICTURE_WORDS = ("images", "image", "imgs", "img", "pictures", "picture", "photos", "input")
 MASK_WORDS = (
@@ -43,7 +40,6 @@ MASK_WORDS = (
     "ground_truth", "segmentations", "segmentation", "manual",
 )  # fmt: skip
 SUFFIX = re.compile(r"[_-](masks?|segmentation|seg|labels?|gt|groundtruth|annotation|manual)$")
-MASK_FILES = (".png", ".bmp", ".gif", ".tif", ".tiff")  # what keeps every pixel as it was
 
 Place = tuple[str, ...]  # where a picture and its mask would both be, were it not for the words
 
@@ -97,63 +93,6 @@ def read(root: Path, *, seed: int = 0) -> Annotated:
         names = (BINARY[0], *(f"class {kind}" for kind in range(1, highest + 1)))
         reading.notes.append("no file names the classes; they are called by their numbers")
     return reading.finished("masks", names, seed=seed, masks=tuple(masks), binary_masks=binary)
-
-
-def read_mask(path: Path, *, binary: bool | None = None) -> UInt8[np.ndarray, "h w"]:
-    """Return the class of every pixel, and VOID where there is none.
-
-    `binary` says that 255 is the foreground and becomes 1 (`Annotated.binary_masks`); without it
-    the other masks in the file's folder are looked at, which takes a while. Raises DataError for a
-    file that cannot be read, and for colours that are no indexes.
-    """
-    if binary is None:
-        found = [p for p in path.parent.iterdir() if p.suffix.lower() in MASK_FILES]
-        binary = is_binary(sorted(found))
-    values = _values(path)
-    return np.where(values == VOID, np.uint8(1), values) if binary else values
-
-
-def is_binary(masks: list[Path]) -> bool:
-    """Say whether 255 is the foreground in these masks: of 50 of them, evenly spaced.
-
-    It is when, next to nothing else, they hold 0 and 255. A few values between, left by smoothing,
-    do not make classes of them.
-    """
-    places = np.linspace(0, len(masks) - 1, min(len(masks), SAMPLE)).round().astype(int)
-    counts = np.zeros(256, dtype=np.int64)
-    for place in places:
-        try:
-            counts += np.bincount(_values(masks[place]).reshape(-1), minlength=256)
-        except DataError:
-            continue  # told as a flaw of that file
-    between = counts[1:VOID]
-    if not counts[VOID]:
-        return False  # 0 and 1 are indexes
-    if not between.any():
-        return True
-    smooth = np.count_nonzero(between) > 20 and between[200:].any()  # few sets have 200 classes
-    return bool(smooth and between.sum() < SMEARED * counts.sum())
-
-
-def _values(path: Path) -> UInt8[np.ndarray, "h w"]:
-    """Return what the file holds for each pixel. Raises DataError, with the reason alone."""
-    try:
-        with hushed(), Image.open(path) as picture:
-            picture.load()
-            mode = picture.mode
-            values = np.asarray(picture.convert("L") if mode == "1" else picture)
-    except Exception as error:  # Pillow raises nearly anything for a damaged file
-        raise DataError(f"the mask cannot be read: {path.name}: {error}") from error
-    if values.ndim == 3:
-        colours = values[..., : 1 if mode in ("LA", "PA", "La") else 3]
-        if (colours != colours[..., :1]).any():
-            raise DataError(f"the mask holds colours, not the numbers of classes: {path.name}")
-        values = colours[..., 0]
-    if not np.isfinite(values).all() or values.min() < 0 or values.max() > VOID:
-        raise DataError(f"the mask holds numbers beyond 0 to 255: {path.name}")
-    if (values != values.astype(np.uint8)).any():
-        raise DataError(f"the mask holds fractions: {path.name}")
-    return values.astype(np.uint8)
 
 
 def _look_through(reading: Reading, masks: list[str | None], known: int, binary: bool) -> int:

@@ -1,0 +1,289 @@
+"""What is wrong with annotated pictures, found before anything is learned from them.
+
+The flaws that reading found are told by kind and file. Beyond them every picture is decoded once,
+and what is merely odd is named for a person to look at.
+"""
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, SupportsIndex
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from vislab.data.annotations import VOID, Annotated
+from vislab.data.checks.findings import Findings, Problem, printable
+from vislab.data.decode import decode
+from vislab.data.listing import SPLITS
+from vislab.data.mask_rendering import mask_of
+from vislab.data.splits import TEST, TRAIN
+from vislab.errors import DataError
+from vislab.progress import track
+
+SMALL, MEDIUM = 32**2, 96**2  # pixels of a box, as COCO draws the lines
+WHOLE = 0.95  # of the picture under one box
+ALIKE = 0.9  # intersection over union of two boxes that may be one thing
+
+
+def check_annotated(annotated: Annotated, *, progress: bool = True) -> Findings:
+    """Return what is wrong with the set; every picture is decoded, every mask read."""
+    spoiling: list[Problem] = []
+    doubtful: list[Problem] = [Problem(printable(note)) for note in annotated.notes]
+    _add_flaws(annotated, spoiling)
+    flawed = {flaw.row for flaw in annotated.flaws}
+    unreadable, digests = _decoded(annotated, flawed, progress)
+    _add(
+        spoiling,
+        unreadable,
+        ("picture", "pictures"),
+        "cannot be read to the end; mend or delete what is named here",
+    )
+    _judge_copies(annotated, digests, spoiling)
+    facts = _facts(annotated)
+    if annotated.masks is None:
+        facts |= _thing_facts(annotated)
+        _judge_boxes(annotated, doubtful)
+    else:
+        facts |= _mask_facts(annotated, flawed, progress)
+    _judge_classes(facts, spoiling, doubtful)
+    return Findings(printable(annotated.name), facts, tuple(spoiling), tuple(doubtful))
+
+
+def _add_flaws(annotated: Annotated, spoiling: list[Problem]) -> None:
+    """Add a problem for each kind of flaw: what its text says before the colon."""
+    by_kind: dict[str, list[str]] = defaultdict(list)
+    for flaw in annotated.flaws:
+        kind, _, rest = flaw.what.partition(": ")
+        by_kind[printable(kind)].append(printable(f"{flaw.where}: {rest}" if rest else flaw.where))
+    for kind, places in sorted(by_kind.items(), key=lambda one: -len(one[1])):
+        _add(
+            spoiling,
+            sorted(places),
+            ("annotation cannot be used", "annotations cannot be used"),
+            f"({kind}); mend what is named here, or leave these pictures out with --skip-bad",
+        )
+
+
+def _decoded(
+    annotated: Annotated, flawed: set[int | None], progress: bool
+) -> tuple[list[str], dict[int, bytes]]:
+    """Return what cannot be decoded, and a digest of the pixels of each picture that can."""
+    rows = [row for row in range(len(annotated)) if row not in flawed]
+
+    def look(row: int) -> str | bytes:
+        member = annotated.members[row]
+        try:
+            picture = decode((annotated.root / member).read_bytes(), member)
+        except DataError as error:
+            return str(error)
+        except OSError as error:
+            return f"{member}: {error.strerror}"
+        pixels = hashlib.blake2b(str(picture.size).encode(), digest_size=8)
+        pixels.update(picture.tobytes())
+        return pixels.digest()
+
+    unreadable, digests = [], {}
+    with (
+        track(
+            f"checking {annotated.name}", total=len(rows), unit="pictures", quiet=not progress
+        ) as advance,
+        ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool,
+    ):
+        for row, seen in zip(rows, pool.map(look, rows), strict=True):
+            advance(1)
+            if isinstance(seen, str):
+                unreadable.append(printable(seen))
+            else:
+                digests[row] = seen
+    return unreadable, digests
+
+
+def _judge_copies(annotated: Annotated, digests: dict[int, bytes], spoiling: list[Problem]) -> None:
+    """Judge test pictures that are equal, pixel for pixel, to others."""
+    elsewhere = {digest: row for row, digest in digests.items() if annotated.splits[row] != TEST}
+    leaked = [
+        printable(f"{annotated.members[row]} = {annotated.members[elsewhere[digest]]}")
+        for row, digest in digests.items()
+        if annotated.splits[row] == TEST and digest in elsewhere
+    ]
+    _add(
+        spoiling,
+        leaked,
+        ("test picture is", "test pictures are"),
+        "also in train or val, equal in every pixel: a score on such is memory; delete them on one "
+        "side",
+    )
+
+
+def _judge_boxes(annotated: Annotated, doubtful: list[Problem]) -> None:
+    things = annotated.things
+    corners = things.corners
+    area = (corners[:, 2:] - corners[:, :2]).prod(axis=1)
+    pictures = annotated.sizes[things.picture].prod(axis=1)
+    _add(
+        doubtful,
+        [_thing(annotated, row) for row in np.flatnonzero(area > WHOLE * np.maximum(pictures, 1))],
+        ("box covers", "boxes cover"),
+        f"over {100 * WHOLE:.0f} % of the picture: look whether each is a thing",
+    )
+    pairs = []
+    for rows in _groups(annotated):
+        overlap = _overlaps(corners[rows])
+        for first, second in np.argwhere(np.triu(overlap > ALIKE, k=1)):
+            pairs.append(
+                f"{_thing(annotated, rows[first])} ≈ {printable(things.where[rows[second]])}"
+            )
+    _add(
+        doubtful,
+        pairs,
+        ("pair of boxes is", "pairs of boxes are"),
+        f"of one class and nearly equal (IoU over {ALIKE}): look whether they are one thing",
+    )
+
+
+def _groups(annotated: Annotated) -> list[Int[np.ndarray, " m"]]:
+    """Return the rows of things of one class in one picture, where there are several."""
+    things = annotated.things
+    order = np.lexsort([things.kind, things.picture])
+    changes = np.flatnonzero(
+        (np.diff(things.picture[order]) != 0) | (np.diff(things.kind[order]) != 0)
+    )
+    return [rows for rows in np.split(order, changes + 1) if len(rows) > 1]
+
+
+def _overlaps(corners: Float[np.ndarray, "m 4"]) -> Float[np.ndarray, "m m"]:
+    """Return the intersection over union of each box, xyxy, with each."""
+    least = np.maximum(corners[:, None, :2], corners[None, :, :2])
+    most = np.minimum(corners[:, None, 2:], corners[None, :, 2:])
+    shared = (most - least).clip(min=0).prod(axis=-1)  # (M, M)
+    area = (corners[:, 2:] - corners[:, :2]).prod(axis=1)
+    overlaps: Float[np.ndarray, "m m"] = shared / (area[:, None] + area[None, :] - shared)
+    return overlaps
+
+
+def _judge_classes(facts: dict[str, Any], spoiling: list[Problem], doubtful: list[Problem]) -> None:
+    """Judge which classes there is something of to learn from and to test on."""
+    on = {name: [sides[side]["pictures"] for side in SPLITS] for name, sides in
+          facts["classes"].items()}  # fmt: skip
+    for place, side, purpose in ((TRAIN, "train", "train on"), (TEST, "test", "test on")):
+        if not facts["sides"][side]:
+            (spoiling if place == TRAIN else doubtful).append(
+                Problem(f"no picture is there to {purpose}; add a {side} side to the split")
+            )
+            continue
+        _add(
+            doubtful,
+            [name for name, counts in on.items() if any(counts) and not counts[place]],
+            ("class is", "classes are"),
+            f"in no picture to {purpose}; add some, or take the class out",
+        )
+    nowhere = [name for name, counts in on.items() if not any(counts)]
+    _add(doubtful, nowhere, ("class is", "classes are"), "named and in no picture at all")
+    if nowhere and len(nowhere) == len(on):
+        spoiling.append(Problem("no picture shows anything: there is nothing to learn"))
+
+
+def _facts(annotated: Annotated) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "form": annotated.form,
+        "pictures": len(annotated),
+        "official_split": annotated.official,
+        "sides": {side: len(annotated.rows(side)) for side in SPLITS},
+        "flaws": len(annotated.flaws),
+    }
+    known = annotated.sizes[annotated.sizes.min(axis=1) > 0]
+    if len(known):
+        for name, values in (("width", known[:, 0]), ("height", known[:, 1])):
+            facts[name] = _spread(values)
+    return facts
+
+
+def _thing_facts(annotated: Annotated) -> dict[str, Any]:
+    things = annotated.things
+    area = (things.corners[:, 2:] - things.corners[:, :2]).prod(axis=1)
+    sides = annotated.splits[things.picture]
+    per_picture = np.bincount(things.picture, minlength=len(annotated))
+    classes = {}
+    for kind, name in enumerate(annotated.classes):
+        classes[printable(name)] = {
+            side: {
+                "things": int((chosen := (things.kind == kind) & (sides == number)).sum()),
+                "pictures": len(np.unique(things.picture[chosen])),
+            }
+            for number, side in enumerate(SPLITS)
+        }
+    return {
+        "things": len(things),
+        "classes": classes,
+        "box_sizes": {
+            "small": int((area < SMALL).sum()),
+            "medium": int(((area >= SMALL) & (area < MEDIUM)).sum()),
+            "large": int((area >= MEDIUM).sum()),
+        },
+        "things_per_picture": _spread(per_picture),
+        "without_things": int((per_picture == 0).sum()),
+        "crowds": int(things.crowd.sum()),
+        "difficult": int(things.difficult.sum()),
+        "outlined": sum(outline is not None for outline in things.outlines),
+    }
+
+
+def _mask_facts(annotated: Annotated, flawed: set[int | None], progress: bool) -> dict[str, Any]:
+    """Count pixels and pictures of each class; a flawed mask is not looked at."""
+
+    def count(row: int) -> Int[np.ndarray, " v"]:
+        return np.bincount(mask_of(annotated, row).reshape(-1), minlength=256)
+
+    pixels = np.zeros((len(SPLITS), 256), dtype=np.int64)
+    shown = np.zeros((len(SPLITS), 256), dtype=np.int64)
+    rows = [row for row in range(len(annotated)) if row not in flawed]
+    with (
+        track(
+            f"counting {annotated.name}", total=len(rows), unit="masks", quiet=not progress
+        ) as advance,
+        ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool,
+    ):
+        for row, counts in zip(rows, pool.map(count, rows), strict=True):
+            pixels[annotated.splits[row]] += counts
+            shown[annotated.splits[row]] += counts > 0
+            advance(1)
+    whole = np.maximum(pixels.sum(axis=1) - pixels[:, VOID], 1)
+    return {
+        "classes": {
+            printable(name): {
+                side: {
+                    "pictures": int(shown[number, kind]),
+                    "share": float(pixels[number, kind] / whole[number]),
+                }
+                for number, side in enumerate(SPLITS)
+            }
+            for kind, name in enumerate(annotated.classes)
+        },
+        "void_share": float(pixels[:, VOID].sum() / max(pixels.sum(), 1)),
+    }
+
+
+def _spread(values: Int[np.ndarray, " n"]) -> dict[str, Any]:
+    return {
+        "min": values.min().item(),
+        "median": float(np.median(values)),
+        "max": values.max().item(),
+    }
+
+
+def _thing(annotated: Annotated, row: SupportsIndex) -> str:
+    things = annotated.things
+    name = annotated.classes[things.kind[row]]
+    return printable(f"{annotated.members[things.picture[row]]}: {things.where[row]} ({name})")
+
+
+def _add(
+    problems: list[Problem], places: Sequence[str], subject: tuple[str, str], rest: str
+) -> None:
+    """Add a problem with as many places, if any; `subject` is for one place and for more."""
+    if places:
+        some = f"{len(places)} {subject[len(places) > 1]}"
+        problems.append(Problem(f"{some} {rest}", tuple(places)))

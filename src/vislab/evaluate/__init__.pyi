@@ -1,0 +1,2 @@
+from .classification import Outcome as Outcome
+from .comparison import compare as compare

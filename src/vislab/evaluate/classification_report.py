@@ -1,0 +1,123 @@
+"""What the test of a classifier files beside its score: answers, examples, calibration, maps."""
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import nn
+
+from vislab import explain
+from vislab.data.augment_batch import normalise
+from vislab.data.normalisation import Normalisation
+from vislab.data.pictures import Pictures
+from vislab.errors import ShapeError
+from vislab.evaluate.classification import Outcome
+from vislab.ops import processes
+from vislab.runs import figures
+from vislab.runs.notebook import Notebook
+from vislab.tasks.classify import Classify
+
+SHOWN = 12  # best or worst examples
+
+
+def file_predictions(notebook: Notebook, pictures: Pictures, outcome: Outcome, name: str) -> None:
+    """File what the network said of every test picture, as a table."""
+    side, classes = pictures.split("test"), pictures.classes
+    certainty = outcome.probabilities.max(axis=1)
+    rows = zip(
+        side.names,
+        (classes[k] for k in outcome.labels),
+        (classes[k] for k in outcome.predicted),
+        (f"{p:.6f}" for p in certainty),
+        (f"{loss:.6f}" for loss in outcome.losses),
+        strict=True,
+    )
+    columns = ("picture", "label", "predicted", "probability", "loss")
+    title = f"{name} test predictions" if name else "test predictions"
+    notebook.run.add_table(title, columns, rows, folded=True, shown=False)
+
+
+def file_examination(notebook: Notebook, pictures: Pictures, outcome: Outcome, name: str) -> None:
+    """File the confusion matrix, the best and worst examples, and calibration."""
+    before = f"{name} " if name else ""
+    side, classes = pictures.split("test"), pictures.classes
+    certainty = outcome.probabilities.max(axis=1)
+    counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    np.add.at(counts, (outcome.labels, outcome.predicted), 1)
+    notebook.show(
+        f"{before}confusion matrix",
+        figures.confusion_matrix(counts, classes),
+        caption="Rows are what a picture is, columns what the network says.",
+        folded=True,
+    )
+    order = np.argsort(outcome.losses, kind="stable")
+    for title, chosen in (
+        ("best examples", order[:SHOWN]),
+        ("worst examples", order[::-1][:SHOWN]),
+    ):
+        right = outcome.correct[chosen]
+        notebook.show(
+            f"{before}{title}",
+            figures.picture_grid(
+                side.take(chosen),
+                titles=[
+                    f"{classes[outcome.predicted[i]]} {certainty[i]:.0%}"
+                    + ("" if outcome.correct[i] else f"\nis {classes[outcome.labels[i]]}")
+                    for i in chosen
+                ],
+                colours=[figures.RIGHT if ok else figures.WRONG for ok in right],
+                columns=6,
+            ),
+            caption=f"Pictures of the {'lowest' if title[0] == 'b' else 'highest'} loss.",
+            folded=True,
+        )
+    notebook.show(
+        f"{before}calibration",
+        figures.reliability(certainty, outcome.correct),
+        caption="Of the pictures it is 80 % sure of, a calibrated network has 80 % right.",
+        folded=True,
+    )
+
+
+def show_evidence(
+    notebook: Notebook, task: Classify, pictures: Pictures, outcome: Outcome, count: int
+) -> None:
+    """Show where the network looked on test pictures: some it got right, some wrong."""
+    right, wrong = np.flatnonzero(outcome.correct), np.flatnonzero(~outcome.correct)
+    chosen = np.concatenate([right[:: max(1, len(right) // count)][:count], wrong[:count]])
+    side, classes = pictures.split("test"), pictures.classes
+    pixels = side.take(chosen)
+    try:
+        maps = evidence(task.network, pixels, pictures.normalisation, processes.device())
+    except ShapeError as error:
+        notebook.note(f"No picture of where it looked: {error}.")
+        return
+    notebook.show(
+        "where it looked",
+        figures.evidence_over_pictures(
+            pixels,
+            maps,
+            titles=[
+                f"{classes[outcome.predicted[i]]}\n{outcome.probabilities[i].max():.0%}"
+                + ("" if outcome.correct[i] else f"\nis {classes[outcome.labels[i]]}")
+                for i in chosen
+            ],
+        ),
+        caption="Grad-CAM for the class the network names: yellow speaks most for it.",
+    )
+
+
+def evidence(
+    network: nn.Module,
+    pixels: UInt8[np.ndarray, "n s s 3"],
+    normalisation: Normalisation,
+    device: torch.device,
+) -> Float[np.ndarray, "n i j"]:
+    """Return Grad-CAM's map of the class that the network names for each picture.
+
+    Raises ShapeError when no layer of the network has places.
+    """
+    if not len(pixels):
+        return np.zeros((0, 1, 1), dtype=np.float32)
+    mean, deviation = normalisation
+    images = normalise(torch.from_numpy(pixels).to(device), mean, deviation)
+    return explain.grad_cam(network.to(device), images).numpy()

@@ -1,0 +1,132 @@
+"""How a detector comes to its boxes, step by step on one picture, as the course teaches it."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vislab.data.annotated_batches import AnnotatedBatch, annotated_in_order
+from vislab.data.annotated_pictures import AnnotatedPictures
+from vislab.explain.taps import tap
+from vislab.models.faster_rcnn import FasterRCNN
+from vislab.models.yolo import Yolo
+from vislab.ops import processes
+from vislab.ops.suppression import Found
+from vislab.runs import figures
+from vislab.runs.figures.style import BLUE, GREEN, VERMILLION
+from vislab.runs.notebook import Notebook
+from vislab.tasks.detect_faster_rcnn import learn_anchors
+from vislab.tasks.detect_yolo import assign
+
+LEAST = 0.1  # of the scores that are shown before suppression
+CROWDED = 80  # boxes that are drawn before suppression, at most
+SURE, FEW = 0.3, 20  # scores of the last step, and how many at most
+
+
+def show_steps(
+    notebook: Notebook, network: Any, pictures: AnnotatedPictures, *, place: int = 0
+) -> None:
+    """File the steps for one test picture; nothing for a detector that is not ours."""
+    batches = list(annotated_in_order(pictures, "test", batch=place + 1, device=processes.device()))
+    batch = batches[0]
+    one = AnnotatedBatch(
+        batch.images[place : place + 1],
+        batch.boxes[place : place + 1],
+        batch.kinds[place : place + 1],
+        None,
+        batch.rows[place : place + 1],
+        1,
+    )
+    with tap(network, []), torch.inference_mode():
+        if isinstance(network, Yolo):
+            steps = _yolo_steps(network, one, pictures)
+        elif isinstance(network, FasterRCNN):
+            steps = _rcnn_steps(network, one, pictures)
+        else:
+            return
+    row = int(pictures.split("test").rows[place])
+    pixels = np.repeat(np.asarray(pictures.pixels[row])[None], len(steps), axis=0)
+    notebook.show(
+        "step by step",
+        figures.boxes_over_pictures(
+            pixels, [boxes for _, boxes in steps], titles=[title for title, _ in steps], columns=2
+        ),
+        caption="One test picture. "
+        + "; ".join(f"{number}. {title}" for number, (title, _) in enumerate(steps, start=1))
+        + ".",
+    )
+
+
+Steps = list[tuple[str, list[figures.Drawn]]]
+
+
+def _truth(one: AnnotatedBatch, pictures: AnnotatedPictures) -> list[figures.Drawn]:
+    real = one.kinds[0] >= 0
+    names = [pictures.classes[int(kind)] for kind in one.kinds[0][real]]
+    return _drawn(one.boxes[0][real], names, BLUE)
+
+
+def _drawn(
+    boxes: Tensor, texts: list[str], colour: str, *, thin: bool = False
+) -> list[figures.Drawn]:
+    corners = boxes.float().cpu().tolist()
+    return [
+        figures.Drawn((x1, y1, x2, y2), text, colour, thin=thin)
+        for (x1, y1, x2, y2), text in zip(corners, texts or [""] * len(corners), strict=True)
+    ]
+
+
+def _found(
+    found: Found, pictures: AnnotatedPictures, colour: str, *, named: bool
+) -> list[figures.Drawn]:
+    texts = [
+        f"{pictures.classes[int(kind)]} {100 * float(score):.0f}" if named else ""
+        for kind, score in zip(found.kinds, found.scores, strict=True)
+    ]
+    return _drawn(found.boxes, texts, colour, thin=not named)
+
+
+def _yolo_steps(network: Yolo, one: AnnotatedBatch, pictures: AnnotatedPictures) -> Steps:
+    answer = network(one.images)
+    anchors = network.anchors(answer)
+    assigned = assign(one, anchors, network.stride, ignore=1.0)[0]
+    size = (one.images.shape[2], one.images.shape[3])
+    crowd = network.found(answer, size, least=LEAST, overlap=1.0, most=CROWDED)
+    final = network.found(answer, size, least=SURE, most=FEW)
+    mine = anchors[assigned >= 0]
+    crowded = _found(crowd, pictures, VERMILLION, named=False)
+    return [
+        ("what is there", _truth(one, pictures)),
+        (
+            f"anchors that learn it: {len(mine)} of {assigned.numel()}",
+            _drawn(mine, [], GREEN),
+        ),
+        (f"scores above {LEAST}: {len(crowd.scores)}", crowded),
+        (f"after suppression: {len(final.scores)}", _found(final, pictures, GREEN, named=True)),
+    ]
+
+
+def _rcnn_steps(network: FasterRCNN, one: AnnotatedBatch, pictures: AnnotatedPictures) -> Steps:
+    size = (one.images.shape[2], one.images.shape[3])
+    maps = network.backbone(one.images)
+    proposals = network.propose(maps)
+    has, _, _ = learn_anchors(proposals, one.boxes, one.kinds, torch.Generator().manual_seed(0))
+    best = network.selected(proposals, size, overlap=1.0)[0][0, :CROWDED]
+    kept, scores = network.selected(proposals, size)
+    final = network.decided(maps, kept, scores, size, least=SURE, most=FEW)
+    few = kept[0, : CROWDED // 4]
+    mine = proposals.anchors[has[0]]
+    return [
+        ("what is there", _truth(one, pictures)),
+        (
+            f"anchors that learn it: {len(mine)} of {len(proposals.anchors)}",
+            _drawn(mine, [], GREEN, thin=True),
+        ),
+        (f"the best {len(best)} proposals", _drawn(best, [], VERMILLION, thin=True)),
+        (f"the best {len(few)} after suppression", _drawn(few, [], VERMILLION, thin=True)),
+        (
+            f"second stage: {len(final.scores)} boxes",
+            _found(final, pictures, GREEN, named=True),
+        ),
+    ]

@@ -1,0 +1,1 @@
+from .explanations import explain_pictures as explain_pictures

@@ -1,0 +1,96 @@
+"""A recipe's options as plain values: to keep in YAML, to type on a command line, to search."""
+
+import dataclasses
+import typing
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar
+
+from vislab.errors import RunError
+
+T = TypeVar("T")
+
+
+def plain(value: Any) -> Any:
+    """Return a recipe, or any value of its fields, as what YAML and JSON can hold."""
+    if dataclasses.is_dataclass(value):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    if isinstance(value, Path):
+        return str(value)
+    return value
+
+
+def restore(kind: type[T], values: Mapping[str, Any]) -> T:
+    """Return a dataclass from what `plain` gave. Raises RunError when a field is unknown."""
+    hints = typing.get_type_hints(kind)
+    names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    unknown = set(values) - names
+    if unknown:
+        raise RunError(
+            f"{kind.__name__} has no option {min(unknown)!r}: the run was made by another version "
+            "of this recipe and cannot be continued"
+        )
+    return kind(**{name: _restored(hints[name], value) for name, value in values.items()})
+
+
+def _restored(hint: Any, value: Any) -> Any:
+    if typing.get_origin(hint) in (typing.Union, UnionType):
+        if value is None:
+            return None
+        hint = next(inner for inner in typing.get_args(hint) if inner is not NoneType)
+    if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+        return restore(hint, value)  # type: ignore[arg-type]
+    if hint is Path:
+        return Path(value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def flags(recipe: Any, beside: Any = None) -> list[str]:
+    """Return the options that turn a recipe's defaults into it, as typed on a command line.
+
+    With `beside`, those that turn that one into it.
+    """
+    return _flags(plain(recipe), plain(beside or type(recipe)()), "")
+
+
+def _flags(values: dict[str, Any], defaults: dict[str, Any], prefix: str) -> list[str]:
+    words: list[str] = []
+    for name, value in values.items():
+        default, flag = defaults.get(name), f"{prefix}{name.replace('_', '-')}"
+        if value == default:
+            continue
+        if isinstance(value, dict) and isinstance(default, dict):
+            words += _flags(value, default, f"{flag}.")
+        elif isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--{prefix}no-{name.replace('_', '-')}")
+        elif isinstance(value, list):
+            words += [f"--{flag}", *map(str, value)]
+        else:
+            words += [f"--{flag}", str(value)]
+    return words
+
+
+def options_of(recipe: Any) -> dict[str, Any]:
+    """Return the type of every option under its dotted name, as `optim.lr`."""
+    return dict(_options(recipe, ""))
+
+
+def _options(part: Any, before: str) -> Iterator[tuple[str, Any]]:
+    hints = typing.get_type_hints(type(part))
+    for field in dataclasses.fields(part):
+        value, name = getattr(part, field.name), f"{before}{field.name}"
+        if dataclasses.is_dataclass(value):
+            yield from _options(value, f"{name}.")
+        else:
+            yield name, hints[field.name]
+
+
+def kinds(hint: Any) -> list[Any]:
+    """Return the plain types that an option may have; Literal stands for its own values."""
+    if typing.get_origin(hint) in (typing.Union, UnionType):
+        return [kind for inner in typing.get_args(hint) for kind in kinds(inner)]
+    known = (bool, int, float, str, Path, NoneType)
+    return [hint] if hint in known or typing.get_origin(hint) is Literal else []

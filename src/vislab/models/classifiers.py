@@ -1,0 +1,229 @@
+"""Classification networks by name: ours, torchvision's, timm's, Hugging Face's.
+
+Networks that are made of these (backbones, streams of features) build on this file; `by_name` knows
+both.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vislab.errors import DataError, OptionError, ShapeError, UnknownName, pick
+from vislab.models import (
+    course_networks,
+    efficientnet_lite,
+    from_hugging_face,
+    from_timm,
+    from_torchvision,
+)
+from vislab.models.all_cnn import AllCNN
+from vislab.models.anatomy import anatomy
+from vislab.models.compact import Compact
+from vislab.models.convnet import ConvNet
+from vislab.models.densenet import DenseNet
+from vislab.models.preact_resnet import PreActResNet
+from vislab.models.preprocessing import Preprocessing, three
+from vislab.models.resnet import resnet18
+from vislab.models.resnet9 import ResNet9
+from vislab.models.vgg import VGG
+from vislab.models.weights import fit_weights, read_weights
+from vislab.models.wide_resnet import WideResNet
+from vislab.runs.folder import read_json
+
+Build = Callable[..., nn.Module]
+
+
+NETWORKS: dict[str, Build] = {
+    "all-cnn": AllCNN,
+    "compact": Compact,
+    "convnet": ConvNet,
+    "densenet": DenseNet,
+    "preact-resnet": PreActResNet,
+    "resnet18": resnet18,
+    "resnet9": ResNet9,
+    "vgg": VGG,
+    "wide-resnet": WideResNet,
+    **course_networks.NETWORKS,
+}
+
+
+SIZE_OPTIONS = ("img_size", "image_size", "size", "side")  # that say what pictures are taken
+LITE = {f"efficientnet-lite{version}": version for version in efficientnet_lite.SIZES}
+LIBRARIES: dict[str, Any] = {
+    "hf": from_hugging_face,
+    "timm": from_timm,
+    "torchvision": from_torchvision,
+}
+
+
+SMALL, USUAL = 32, 224  # pixels: the side of the pictures that ours, and most others, are made for
+
+
+def register(name: str) -> Callable[[Build], Build]:
+    """Make a network of your own known by name: it is called with `classes=` and its options."""
+
+    def keep(build: Build) -> Build:
+        NETWORKS[name] = build
+        return build
+
+    return keep
+
+
+def create(
+    name: str,
+    *,
+    classes: int | None,
+    pretrained: bool = False,
+    weights: Path | None = None,
+    **options: Any,
+) -> nn.Module:
+    """Build a classification network; see `by_name.create`."""
+    if is_run(name):
+        return of_run(Path(name), classes, weights, options, create)
+    library, _, inside = name.partition(":")
+    shown: Preprocessing | None
+    if inside:
+        source = pick(LIBRARIES, library, "source of networks")
+        if source is from_torchvision and pretrained:
+            options = {**from_torchvision.trained_with(inside), **options}
+        model: nn.Module = source.build(inside, classes, **options)
+        if source is from_hugging_face:
+            options = {**options, "config": model.config}
+        shown = source.preprocessing(inside) if pretrained or weights is not None else None
+        fetch = partial(source.weights, inside, **(options if source is from_timm else {}))
+    elif name in LITE:
+        version = LITE[name]
+        model = efficientnet_lite.build(version, classes, **options)
+        shown = efficientnet_lite.preprocessing(version)
+        fetch = partial(efficientnet_lite.weights, version)
+    else:
+        model = build(NETWORKS, name, classes, options)
+        shown = getattr(model, "preprocessing", None)
+        if pretrained:
+            raise without_weights(name)
+    model.built_as = {"name": name, "classes": classes, "options": options}  # type: ignore[assignment]
+    if weights is not None or pretrained:
+        given = read_weights(weights) if weights is not None else fetch()
+        load(model, given, name, classes, options, str(weights or name))
+        model.preprocessing = shown  # type: ignore[assignment]
+    return model
+
+
+def build(
+    known: Mapping[str, Build], name: str, classes: int | None, options: Mapping[str, Any]
+) -> nn.Module:
+    """Build one of our networks. Raises UnknownName and OptionError as `create` does."""
+    try:
+        make = pick(known, name, "network")
+    except UnknownName as error:
+        raise UnknownName(
+            f"{error}; or torchvision:NAME, timm:NAME, hf:NAME, or the folder of a run"
+        ) from error
+    if classes is None:
+        raise OptionError(f"network {name!r} needs a number of classes")
+    try:
+        return make(classes=classes, **options)
+    except TypeError as error:
+        raise OptionError(f"network {name!r} does not take these options: {error}") from error
+    except (ValueError, RuntimeError) as error:  # sizes that no layer can have
+        raise OptionError(f"network {name!r} cannot be built with {options}: {error}") from error
+
+
+def without_weights(name: str) -> OptionError:
+    """Return the refusal to pre-train what nobody trained."""
+    return OptionError(
+        f"there are no pre-trained weights for {name!r}; {', '.join(LITE)} come with "
+        "theirs, and torchvision:, timm: and hf: names have theirs fetched"
+    )
+
+
+def load(
+    model: nn.Module,
+    given: Mapping[str, Tensor],
+    name: str,
+    classes: int | None,
+    options: Mapping[str, Any],
+    where: str,
+) -> None:
+    """Load weights into a network that was just built; its head may stay fresh."""
+    told = (options[key] for key in SIZE_OPTIONS if key in options)
+    size = next(told, None) or natural_size(name, model)
+    whole = fit_weights(model, given, head_of(model, size), where)
+    if classes is None and not whole:
+        raise DataError(f"the weights of {where} have no head; say how many classes")
+
+
+def of_run(
+    folder: Path,
+    classes: int | None,
+    weights: Path | None,
+    options: Mapping[str, Any],
+    create: Callable[..., nn.Module],
+) -> nn.Module:
+    """Build the network of a run, by `create`, with the run's weights."""
+    if weights is not None or options:
+        raise OptionError(f"the network of {folder} is taken as it is, without options or weights")
+    about = read_json(folder / "model.json")
+    built = about.get("built_as")
+    if not built:
+        raise DataError(f"the network of {folder} has no name, so it cannot be built again")
+    kept = built["classes"]
+    model = create(built["name"], classes=classes or kept, **built["options"])
+    given = read_weights(folder / "model.safetensors")
+    fit_weights(model, given, head_of(model, int(about["size"])), str(folder))
+    mean, deviation = about["mean"], about["deviation"]
+    model.preprocessing = Preprocessing(  # type: ignore[assignment]
+        int(about["size"]), three(mean), three(deviation)
+    )
+    return model
+
+
+def is_run(name: str) -> bool:
+    """Return whether a name is the folder of a run that kept its network."""
+    return ":" not in name and (Path(name) / "model.json").is_file()
+
+
+def preprocessing_of(name: str) -> Preprocessing:
+    """Return what a network's pre-trained weights were shown; ImageNet's usual where it is unknown.
+
+    For a network with fresh weights it is as good as any.
+    """
+    library, _, inside = name.partition(":")
+    if name in LITE:
+        return efficientnet_lite.preprocessing(LITE[name])
+    if inside and library in LIBRARIES:
+        known: Preprocessing | None = LIBRARIES[library].preprocessing(inside)
+        if known is not None:
+            return known
+    return Preprocessing(natural_size(name), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def natural_size(name: str, model: nn.Module | None = None) -> int:
+    """Return the side in pixels of the pictures that a network was made for."""
+    library, _, inside = name.partition(":")
+    if name in LITE:
+        return efficientnet_lite.SIZES[LITE[name]]
+    if library == "hf" and inside:
+        config = getattr(model, "config", None)
+        return from_hugging_face.side_of(config) if config else from_hugging_face.size(inside)
+    if is_run(name):
+        return int(read_json(Path(name) / "model.json")["size"])
+    if not inside:
+        return SMALL
+    shown = pick(LIBRARIES, library, "source of networks").preprocessing(inside)
+    return USUAL if shown is None else int(shown.size)
+
+
+def head_of(model: nn.Module, size: int) -> tuple[str, ...]:
+    """Return the names of the head's parameters, found by showing it one S×S picture.
+
+    None, where the network cannot be taken apart.
+    """
+    try:
+        return anatomy(model, torch.zeros(1, 3, size, size)).head.parameters
+    except (ShapeError, RuntimeError, AssertionError, ValueError, TypeError):
+        return ()  # it takes no such pictures, or gives no scores: then everything must fit

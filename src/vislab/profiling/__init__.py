@@ -1,0 +1,5 @@
+"""What networks cost here: weights, multiply-adds, speed, memory; and settings chosen by it."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,1 @@
+from .costs import parameters as parameters

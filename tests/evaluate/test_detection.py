@@ -1,0 +1,179 @@
+"""Detection tested: where boxes lie in the file, and what a perfect detector scores."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tests.data.formats.sets import coco, picture, thing
+from tests.lab.undrawn import draw_nothing
+from vislab import data
+from vislab.data.annotated_batches import annotated_in_order
+from vislab.evaluate.detection import detected, in_file, judge_detection, truth_of
+from vislab.lab.bench import Lab
+from vislab.metrics.detection_errors import LABELS
+from vislab.ops.suppression import Found
+from vislab.runs import figures
+from vislab.runs.folder import RunFolder
+
+CPU = torch.device("cpu")
+
+
+class Knowing(nn.Module):
+    """Says of each batch of a split, in their order, what it has been told."""
+
+    def __init__(self, pictures, split="test", score=None, keep=None, empty=False):
+        super().__init__()
+        self.answers, self.at, self.options = [], 0, []
+        for batch in annotated_in_order(pictures, split):
+            picture, place = torch.nonzero(batch.kinds != -1, as_tuple=True)
+            if empty:
+                picture, place = picture[:0], place[:0]
+            kinds = batch.kinds[picture, place]
+            kinds = torch.where(kinds < 0, -2 - kinds, kinds)
+            scores = torch.full((len(kinds),), 0.9) if score is None else score(len(kinds))
+            self.answers.append(Found(picture, batch.boxes[picture, place], kinds, scores))
+
+    def detect(self, images, **options):
+        answer = self.answers[self.at % len(self.answers)]
+        self.at += 1
+        self.options.append(options)
+        return answer
+
+
+@pytest.fixture(scope="module")
+def shapes():
+    return data.annotated("shapes:easy", wanted="boxes", size=48, limit=40)
+
+
+@pytest.fixture
+def lab(tmp_path):
+    return Lab(RunFolder.create(tmp_path / "run", "a test", {}), quiet=True)
+
+
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory):
+    """Return pictures of four shapes, each with two things, and the boxes as they were written."""
+    root, images, things, boxes = tmp_path_factory.mktemp("uneven"), [], [], []
+    for number, size in enumerate([(40, 30), (31, 47), (17, 90), (64, 64)]):
+        picture(root / "images" / f"{number}.png", size)
+        images.append({"id": number, "file_name": f"{number}.png"})
+        for box in ((1, 2, 9, 13), (5.5, 3.25, size[0] - 5.5, size[1] - 3.25)):
+            things.append(thing(box, image=number))
+            boxes.append((number, (box[0], box[1], box[0] + box[2], box[1] + box[3])))
+    pictures = data.annotated(str(coco(root, things, images)), wanted="boxes", size=32)
+    return pictures, boxes
+
+
+def test_boxes_come_back_to_the_pixels_of_files_of_any_shape(uneven):
+    pictures, boxes = uneven
+    rows = np.repeat(np.arange(4), 2)
+    back = in_file(pictures, rows, pictures.corners.astype(np.float64))
+    expected = [box for name in pictures.names for row, box in boxes if f"/{row}." in f"/{name}"]
+    np.testing.assert_allclose(back, expected, atol=1e-4)
+    assert in_file(pictures, rows[:0], np.zeros((0, 4))).shape == (0, 4)
+
+
+def test_the_truth_counts_pictures_within_the_split(uneven):
+    pictures, boxes = uneven
+    for split in ("train", "test"):
+        truth, side = truth_of(pictures, split), pictures.split(split)
+        assert len(side)
+        assert truth.picture.tolist() == np.repeat(np.arange(len(side)), 2).tolist()
+        written = [box for name in side.names for row, box in boxes if f"/{row}." in f"/{name}"]
+        np.testing.assert_allclose(truth.corners, written, atol=1e-4)
+
+
+def test_a_detector_that_says_the_truth_scores_one_by_every_count(shapes, lab, monkeypatch):
+    draw_nothing(monkeypatch)
+    judge_detection(lab, SimpleNamespace(network=Knowing(shapes)), shapes)
+    found = lab.run.result.metrics
+    for name in ("map50", "map50 (VOC 2007)", "map50 above 0.8", "COCO AP", "COCO AP75"):
+        assert found[f"test/{name}"] == pytest.approx(1.0), name
+    assert lab.run.result.intervals["test/map50"] == pytest.approx((1.0, 1.0))
+    columns, rows = lab.run.table("classes")
+    wrong = [columns.index(label) for label in (*LABELS[1:], "missed")]
+    right, things = columns.index("right"), columns.index("things")
+    assert {row[place] for row in rows for place in wrong} == {"0"}
+    seen = (~truth_of(shapes, "test").difficult).sum()
+    assert sum(int(row[right]) for row in rows) == seen
+    assert sum(int(row[things]) for row in rows) >= seen
+
+
+def test_the_truth_in_uneven_files_scores_one(uneven, lab, monkeypatch):
+    draw_nothing(monkeypatch)
+    pictures, _ = uneven
+    one = judge_detection(lab, SimpleNamespace(network=Knowing(pictures)), pictures)
+    assert one.average_precision(iou=0.95).mean == 1.0
+
+
+def test_a_detector_that_says_nothing_scores_zero_and_misses_all(shapes, lab, monkeypatch):
+    draw_nothing(monkeypatch)
+    judge_detection(lab, SimpleNamespace(network=Knowing(shapes, empty=True)), shapes)
+    assert lab.run.result.metrics["test/map50"] == 0.0
+    assert lab.run.result.metrics["test/map50 above 0.8"] == 0.0
+    columns, rows = lab.run.table("classes")
+    missed = sum(int(row[columns.index("missed")]) for row in rows)
+    assert missed == (~truth_of(shapes, "test").difficult).sum()
+
+
+def test_the_courses_cut_can_only_take_detections_away(shapes, lab, monkeypatch):
+    draw_nothing(monkeypatch)
+    chance = torch.Generator().manual_seed(3)
+    network = Knowing(shapes, score=lambda count: torch.rand(count, generator=chance))
+    one = judge_detection(lab, SimpleNamespace(network=network), shapes)
+    found = lab.run.result.metrics
+    assert found["test/map50, suppression 0.3"] == pytest.approx(1.0)
+    assert 0 < found["test/map50 above 0.8"] < 0.5
+    # All boxes are right, so what is left is the share of each class that scores 0.8 and more.
+    sure, seen = one.found.score >= 0.8, ~one.truth.difficult
+    shares = [
+        (sure & seen & (one.found.kind == k)).sum() / (seen & (one.truth.kind == k)).sum()
+        for k in range(len(one.classes))
+        if (seen & (one.truth.kind == k)).any()
+    ]
+    assert found["test/map50 above 0.8"] == pytest.approx(np.mean(shares))
+    assert [options.get("overlap") for options in network.options] == [None] * 2 + [0.3] * 2
+
+
+def test_the_training_pictures_are_asked_once_and_get_no_interval(shapes, lab, monkeypatch):
+    draw_nothing(monkeypatch)
+    network = Knowing(shapes, split="train")
+    judge_detection(lab, SimpleNamespace(network=network), shapes, split="train", name="x")
+    assert lab.run.result.metrics == {"x/train/map50": pytest.approx(1.0)}
+    assert lab.run.result.intervals == {}
+    assert network.at == len(network.answers)
+
+
+def test_a_detector_is_asked_in_eval_mode_and_left_in_its_own(shapes, monkeypatch):
+    network = Knowing(shapes)
+    network.train()
+    asked, detect = [], Knowing.detect
+    monkeypatch.setattr(
+        Knowing,
+        "detect",
+        lambda one, images: asked.append(one.training) or detect(one, images),
+    )
+    detected(network, shapes, "test", device=CPU, quiet=True)
+    assert asked
+    assert not any(asked)
+    assert network.training
+
+
+def test_the_figure_lays_found_and_missed_over_the_picture_they_belong_to(uneven, lab, monkeypatch):
+    pictures, _ = uneven
+    drawn = []
+    monkeypatch.setattr(
+        figures, "boxes_over_pictures", lambda pixels, boxes, **_: drawn.append((pixels, boxes))
+    )
+    draw_nothing(monkeypatch)
+    judge_detection(lab, SimpleNamespace(network=Knowing(pictures)), pictures)
+    (pixels, boxes), side = drawn[0], pictures.split("test")
+    assert len(pixels) == len(boxes) == len(side)
+    for place, mine in enumerate(boxes):
+        row = next(r for r in side.rows if (pictures.pixels[r] == pixels[place]).all())
+        expected = pictures.corners[pictures.things(int(row))]
+        np.testing.assert_allclose([one.corners for one in mine], expected, atol=1e-3)
+        assert not any(one.dashed for one in mine)
