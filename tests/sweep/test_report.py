@@ -18,7 +18,7 @@ def trials(values=VALUES, states=STATES):
     return tuple(
         Trial(
             number, state, {"optim.lr": 10.0**-number, "flip": number % 2 == 0}, value,
-            epochs=3, seconds=1.5, folder=f"trials/000{number}", chance=0.1,
+            epochs=3, seconds=1.5, folder=f"trials/000{number}", trivial=0.1,
             why="burst" if state == "failed" else "",
         )
         for number, (value, state) in enumerate(zip(values, states, strict=True), start=1)

@@ -7,132 +7,28 @@ boxes back to the pixels of the file.
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import UInt8
 from PIL import Image
 
 from vislab.data import cache, catalogue, decode, shapes
 from vislab.data.annotations import VOID, Annotated, require_sound
+from vislab.data.columns import Boxes, Column, Masks, Placement
 from vislab.data.decode import fit_whole, within
 from vislab.data.formats import read_annotated
 from vislab.data.get import get
 from vislab.data.listing import SPLITS
 from vislab.data.mask_rendering import mask_of, require_few_classes
-from vislab.data.normalisation import Normalisation, measured
 from vislab.data.pictures import SHAPES_COUNTS
+from vislab.data.table import Table
 from vislab.errors import DataError, OptionError
 
 Wanted = Literal["boxes", "masks"]
-UNUSED = 255  # in `splits`: of no side
 HIDDEN = 0.5  # squared radii; of a thing of which fewer pixels are seen a box tells too little
-
-
-@dataclass(frozen=True, eq=False)
-class AnnotatedSplit:
-    """One side of the split: N pictures by their rows."""
-
-    name: str
-    rows: Int[np.ndarray, " n"]
-    names: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-
-@dataclass(frozen=True, eq=False)
-class AnnotatedPictures:
-    """N pictures of S×S pixels, the boxes of R things in them, and a class for each pixel.
-
-    Things of picture i are those from `starts[i]` up to `starts[i + 1]`. `masks` are there when
-    asked for; their class 0 is the background and `VOID` counts nowhere. `classes` are the things'
-    for boxes, and begin with the background for masks.
-    """
-
-    name: str
-    classes: tuple[str, ...]
-    size: int
-    pixels: UInt8[np.ndarray, "n s s 3"]
-    splits: UInt8[np.ndarray, " n"]
-    names: tuple[str, ...]
-    scales: Float[np.ndarray, " n"]  # pixels here for a pixel of the file
-    sizes: Int[np.ndarray, "n 2"]  # width and height of the file
-    starts: Int[np.ndarray, " m"]  # m = n + 1
-    corners: Float[np.ndarray, "r 4"]  # xyxy, pixels here
-    kinds: Int[np.ndarray, " r"]
-    crowd: Bool[np.ndarray, " r"]  # a group under one box; neither learned from nor scored,
-    difficult: Bool[np.ndarray, " r"]  # as what can hardly be told or seen
-    masks: UInt8[np.ndarray, "n s s 1"] | None
-    origin: str
-    official: bool
-    subset: str = "all"
-    notes: tuple[str, ...] = ()
-    as_before: Normalisation | None = None  # of the pictures a network was trained on before
-
-    def split(self, name: str) -> AnnotatedSplit:
-        """Return one side: train, val or test. A side may be empty."""
-        rows = np.flatnonzero(self.splits == SPLITS.index(name))
-        return AnnotatedSplit(name, rows, tuple(self.names[row] for row in rows))
-
-    @cached_property
-    def normalisation(self) -> Normalisation:
-        """What the pictures are normalised by: what a network was shown before, or measured."""
-        return self.as_before or measured(self.pixels, self.split("train").rows)
-
-    def normalised_by(
-        self, mean: tuple[float, ...], deviation: tuple[float, ...]
-    ) -> "AnnotatedPictures":
-        """Return the same pictures, normalised as a pre-trained network expects them."""
-        return replace(self, as_before=(mean, deviation))
-
-    def merged(self) -> "AnnotatedPictures":
-        """Return the same pictures with all things as one class, against the background."""
-        assert self.masks is not None, "pictures are opened with masks to be merged"
-        masks = np.asarray(self.masks)
-        masks = np.where(masks == VOID, masks, (masks > 0).astype(np.uint8))
-        return replace(self, classes=("background", "things"), masks=masks)
-
-    def tested_on_validation(self) -> "AnnotatedPictures":
-        """Return the same pictures with the validation side to test on, and the test side unused.
-
-        As courses do it that keep the test side for the end. Raises OptionError without one.
-        """
-        test, val = SPLITS.index("test"), SPLITS.index("val")
-        if not (self.splits == val).any():
-            raise OptionError(f"{self.name} came without a val side to test on")
-        splits = np.where(self.splits == test, UNUSED, self.splits)
-        return replace(self, splits=np.where(splits == val, test, splits).astype(np.uint8))
-
-    def things(self, row: int) -> slice:
-        """Return where the things of a picture stand in the columns."""
-        return slice(int(self.starts[row]), int(self.starts[row + 1]))
-
-    def corner(self, row: int) -> tuple[int, int]:
-        """Return left and top, in pixels, of the picture in its square."""
-        width, height = within(tuple(self.sizes[row].tolist()), self.size)
-        return (self.size - width) // 2, (self.size - height) // 2
-
-    def about(self) -> dict[str, Any]:
-        """Return what a report says of the data."""
-        sides = {side: self.split(side).rows for side in SPLITS}
-        return {
-            "name": self.name,
-            "classes": list(self.classes),
-            "size": self.size,
-            "counts": {side: len(rows) for side, rows in sides.items()},
-            "things": {
-                side: int((self.starts[rows + 1] - self.starts[rows]).sum())
-                for side, rows in sides.items()
-            },
-            "origin": self.origin,
-            "subset": self.subset,
-            "split": "came with the pictures" if self.official else "drawn, seed 0",
-            "notes": list(self.notes),
-        }
 
 
 def annotated(
@@ -143,7 +39,7 @@ def annotated(
     limit: int | None = None,
     validation: float = 0.0,
     skip_bad: bool = False,
-) -> AnnotatedPictures:
+) -> Table:
     """Open annotated pictures: a name of the catalogue, or a folder or zip of the user's.
 
     `limit` takes the first so many training pictures, and as many of the others at most.
@@ -184,6 +80,14 @@ def annotated(
                 raise
             broken |= {left.members[row] for row in error.rows}
             memory.keep(sorted(broken))
+
+
+def columns_of(
+    placement: Placement, boxes: Boxes, masks: UInt8[np.ndarray, "n s s 1"] | None
+) -> dict[str, Column]:
+    """Return the columns of a table of annotated images."""
+    found: dict[str, Column] = {"placement": placement, "boxes": boxes}
+    return found if masks is None else {**found, "masks": Masks(masks)}
 
 
 def fit_mask(mask: UInt8[np.ndarray, "h w"], side: int) -> UInt8[np.ndarray, "s s 1"]:
@@ -271,9 +175,7 @@ def _mask_stamps(read: Annotated) -> str:
     return cache.stamps(read.root, [mask for mask in read.masks or () if mask is not None])
 
 
-def _decoded(
-    read: Annotated, origin: str, size: int, wanted: Wanted, limit: int | None
-) -> AnnotatedPictures:
+def _decoded(read: Annotated, origin: str, size: int, wanted: Wanted, limit: int | None) -> Table:
     def picture(row: int) -> UInt8[np.ndarray, "s s 3"]:
         content = (read.root / read.members[row]).read_bytes()
         decoded = decode.decode(content, read.members[row], at_least=size)
@@ -301,21 +203,24 @@ def _decoded(
             require_few_classes(read)
             classes = ("background", *classes)
         kept_masks = cache.kept(f"{read.name}-masks", truth, (*shape, 1), _all_of(mask, read))
-    return AnnotatedPictures(
+    return Table(
         name=read.name,
         classes=classes,
         size=size,
         pixels=cache.kept(read.name, about, (*shape, 3), _all_of(picture, read)),
         splits=read.splits,
         names=read.members,
-        scales=scales,
-        sizes=read.sizes,
-        starts=np.searchsorted(things.picture, np.arange(len(read) + 1)),
-        corners=np.clip(corners, 0, size).astype(np.float32),
-        kinds=things.kind,
-        crowd=things.crowd,
-        difficult=things.difficult,
-        masks=kept_masks,
+        columns=columns_of(
+            Placement(size, scales, read.sizes),
+            Boxes(
+                starts=np.searchsorted(things.picture, np.arange(len(read) + 1)),
+                corners=np.clip(corners, 0, size).astype(np.float32),
+                kinds=things.kind,
+                crowd=things.crowd,
+                difficult=things.difficult,
+            ),
+            kept_masks,
+        ),
         origin=origin,
         official=read.official,
         subset="all" if limit is None else f"the first {limit}",
@@ -323,7 +228,7 @@ def _decoded(
     )
 
 
-def _shapes(difficulty: str, size: int, wanted: Wanted, limit: int | None) -> AnnotatedPictures:
+def _shapes(difficulty: str, size: int, wanted: Wanted, limit: int | None) -> Table:
     """Draw the offline world with its boxes, and its masks if they are wanted."""
     starts = np.cumsum([0, *SHAPES_COUNTS.values()])
     numbers = np.concatenate(
@@ -365,21 +270,24 @@ def _shapes(difficulty: str, size: int, wanted: Wanted, limit: int | None) -> An
             (*shape, 1),
             lambda: (_kinds_of(part, owners, n * 250) for n, part in enumerate(scenes())),
         )
-    return AnnotatedPictures(
+    return Table(
         name="shapes" if difficulty == "medium" else f"shapes:{difficulty}",
         classes=(("background",) if wanted == "masks" else ()) + tuple(shapes.CLASSES),
         size=size,
         pixels=pixels,
         splits=splits,
         names=tuple(map(str, numbers)),
-        scales=np.ones(len(numbers)),
-        sizes=np.full((len(numbers), 2), size),
-        starts=np.searchsorted(picture, np.arange(len(numbers) + 1)),
-        corners=corners.astype(np.float32),
-        kinds=kinds,
-        crowd=np.zeros(len(kinds), dtype=bool),
-        difficult=hidden,
-        masks=masks,
+        columns=columns_of(
+            Placement(size, np.ones(len(numbers)), np.full((len(numbers), 2), size)),
+            Boxes(
+                starts=np.searchsorted(picture, np.arange(len(numbers) + 1)),
+                corners=corners.astype(np.float32),
+                kinds=kinds,
+                crowd=np.zeros(len(kinds), dtype=bool),
+                difficult=hidden,
+            ),
+            masks,
+        ),
         origin="generated",
         official=True,
         subset="all" if limit is None else f"the first {limit}",

@@ -59,39 +59,6 @@ def draw_mix(augment: Augment, count: int, side: int, generator: Generator) -> M
     return Mix(partner, 1 - covered / side**2, (top, left, bottom, right))
 
 
-def geometry(
-    augment: Augment,
-    source: UInt8[np.ndarray, "all s s 3"],
-    places: Int[np.ndarray, " n"],
-    rows: Int[Tensor, " n"],
-    count: int,
-    generator: Generator,
-) -> UInt8[Tensor, "n s s 3"]:
-    """Read pictures of `source`, then cut, move and mirror them.
-
-    `rows` says which of the whole batch of `count` these pictures are.
-    """
-    side = source.shape[1]
-    boxes = None
-    if augment.resized_crop > 0:
-        boxes = crop_boxes(augment.resized_crop, count, side, generator)[rows]
-    mirrored = torch.zeros(len(rows), dtype=torch.bool)
-    if augment.flip:
-        mirrored = (torch.rand(count, generator=generator) < 0.5)[rows]
-    if boxes is not None:
-        pixels = resize_boxes(source, places, boxes, mirrored, side)
-    else:
-        pixels = mirror(torch.from_numpy(source[places]), mirrored)
-    if augment.turn:
-        pixels = turned(pixels, torch.randint(0, 4, (count,), generator=generator)[rows])
-    for reach, mode in ((augment.crop, "constant"), (augment.shift, "replicate")):
-        if reach > 0:
-            pad = max(1, round(reach * side))
-            offsets = torch.randint(0, 2 * pad + 1, (count, 2), generator=generator)[rows]
-            pixels = cut_windows(pixels, offsets, pad, mode)
-    return pixels
-
-
 def mirror(pixels: UInt8[Tensor, "n s s 3"], which: Bool[Tensor, " n"]) -> UInt8[Tensor, "n s s 3"]:
     """Mirror the chosen pictures left to right, in place."""
     if which.any():
@@ -123,7 +90,7 @@ def cut_windows(
     padded = np.pad(
         pixels.numpy(),
         ((0, 0), (pad, pad), (pad, pad), (0, 0)),
-        mode="edge" if mode == "replicate" else "constant",
+        mode=mode,  # type: ignore[call-overload]
     )
     # A row of a window is contiguous: one index a row, and each copies a whole run of bytes.
     stride = padded.shape[2] * 3

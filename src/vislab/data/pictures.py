@@ -2,18 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Int, UInt8
 
 from vislab.data import cache, catalogue, decode, shapes
 from vislab.data.arrays import Arrays
+from vislab.data.columns import Column, Labels, Names
 from vislab.data.folders import require_whole
-from vislab.data.listing import SPLITS, Listing
-from vislab.data.normalisation import Normalisation, measured
+from vislab.data.listing import Listing
 from vislab.data.sources import open_source
 from vislab.data.splits import (
     TEST,
@@ -25,99 +24,13 @@ from vislab.data.splits import (
     drawn_anew,
     hold_out_validation,
 )
+from vislab.data.table import Table
 from vislab.data.unlabelled import list_unlabelled
 from vislab.errors import DataError, OptionError
 
 HowToSplit = Literal["given", "by picture", "by group"]
 
 SHAPES_COUNTS = {"train": 10_000, "val": 1_000, "test": 2_000}
-
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """One side of the split: N pictures of S×S pixels, read on demand."""
-
-    name: str
-    pixels: UInt8[np.ndarray, "all s s 3"]  # of all sides; a memory map
-    rows: Int[np.ndarray, " n"]
-    labels: Int[np.ndarray, " n"]
-    names: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def take(self, places: Int[np.ndarray, " m"] | slice) -> UInt8[np.ndarray, "m s s 3"]:
-        """Return a copy of the pictures at these places of this side."""
-        return np.ascontiguousarray(self.pixels[self.rows[places]])
-
-
-@dataclass(frozen=True, eq=False)
-class Pictures:
-    """A data set of pictures of one size.
-
-    `origin` says where the pixels come from, for the protocol card: "official files", "generated"
-    or "own files". `subset` says how the training pictures were chosen.
-    """
-
-    name: str
-    classes: tuple[str, ...]
-    size: int
-    pixels: UInt8[np.ndarray, "n s s 3"]
-    labels: Int[np.ndarray, " n"]
-    splits: UInt8[np.ndarray, " n"]
-    names: tuple[str, ...]
-    origin: str
-    official: bool
-    subset: str = "all"
-    notes: tuple[str, ...] = ()
-    groups: tuple[str, ...] | None = None  # who or what a picture shows: a person, a patient
-    scaled: bool = True  # whether normalisation divides by the standard deviation as well
-    as_before: Normalisation | None = None  # of the pictures a network was trained on before
-
-    def split(self, name: str) -> Split:
-        """Return one side: train, val or test. A side may be empty."""
-        rows = np.flatnonzero(self.splits == SPLITS.index(name))
-        return Split(
-            name, self.pixels, rows, self.labels[rows], tuple(self.names[row] for row in rows)
-        )
-
-    @cached_property
-    def normalisation(self) -> Normalisation:
-        """Mean and standard deviation of each channel in [0, 1], over the training pictures.
-
-        See `normalisation.measured`; or what a pre-trained network was shown.
-        """
-        if self.as_before is not None:
-            return self.as_before
-        return measured(self.pixels, self.split("train").rows, scaled=self.scaled)
-
-    def centred(self) -> "Pictures":
-        """Return the same pictures, normalised by taking the mean away and no more."""
-        return replace(self, scaled=False)
-
-    def normalised_by(self, mean: tuple[float, ...], deviation: tuple[float, ...]) -> "Pictures":
-        """Return the same pictures, normalised as a pre-trained network expects them."""
-        return replace(self, as_before=(mean, deviation))
-
-    def majority(self, split: str = "test") -> float:
-        """Return the share of the largest class: what always guessing it would score."""
-        labels = self.split(split).labels
-        return float(np.bincount(labels).max() / len(labels)) if len(labels) else 0.0
-
-    def about(self) -> dict[str, Any]:
-        """Return what a report says of the data."""
-        return {
-            "name": self.name,
-            "classes": list(self.classes),
-            "size": self.size,
-            "counts": {side: len(self.split(side)) for side in SPLITS},
-            "origin": self.origin,
-            "subset": self.subset,
-            "split": "came with the pictures" if self.official else "drawn, stratified, seed 0",
-            "chance": 1 / len(self.classes),
-            "majority": self.majority(),
-            "notes": list(self.notes),
-        }
 
 
 def pictures(
@@ -128,7 +41,7 @@ def pictures(
     validation: float = 0.0,
     split: HowToSplit = "given",
     labelled: bool = True,
-) -> Pictures:
+) -> Table:
     """Open a data set: a name of the catalogue, or a folder or zip of the user's.
 
     `shapes` takes a difficulty after a colon: `shapes:hard`. `per_class` takes that many training
@@ -174,6 +87,14 @@ def pictures(
     if validation > 0:
         source = hold_out_validation(source, validation, by_group=split != "by picture")
     return _from_listing(source, origin, size, per_class, labelled=labelled)
+
+
+def columns_of(
+    labels: Int[np.ndarray, " n"], classes: tuple[str, ...], groups: tuple[str, ...] | None = None
+) -> dict[str, Column]:
+    """Return the columns of a table of labelled images."""
+    found: dict[str, Column] = {"label": Labels(np.asarray(labels), len(classes))}
+    return found if groups is None else {**found, "group": Names(groups)}
 
 
 @dataclass(frozen=True)
@@ -253,7 +174,7 @@ def _require_train(name: str, classes: tuple[str, ...], train_labels: np.ndarray
 
 def _from_listing(
     listing: Listing, origin: str, size: int, per_class: int | None, *, labelled: bool = True
-) -> Pictures:
+) -> Table:
     if labelled:
         _require_train(listing.name, listing.classes, listing.labels[listing.splits == TRAIN])
     per_class, fewer = _afforded(
@@ -271,19 +192,18 @@ def _from_listing(
     notes = listing.notes + (fewer if labelled else ())
     if listing.unlabelled:
         notes += (f"{len(listing.unlabelled)} pictures have no label and are left out",)
-    return Pictures(
+    return Table(
         name=listing.name,
         classes=listing.classes,
         size=size,
         pixels=cache.decoded(listing, size),
-        labels=listing.labels,
+        columns=columns_of(listing.labels, listing.classes, listing.groups),
         splits=listing.splits,
         names=tuple(listing.where(row) for row in range(len(listing))),
         origin=origin,
         official=listing.official,
         subset=_subset_name(per_class) if labelled or per_class is None else f"{per_class} drawn",
         notes=notes,
-        groups=listing.groups,
     )
 
 
@@ -309,7 +229,7 @@ def _from_arrays(
     size: int,
     per_class: int | None,
     splits: UInt8[np.ndarray, " n"],
-) -> Pictures:
+) -> Table:
     per_class, fewer = _afforded(arrays.labels[splits == TRAIN], arrays.classes, per_class)
     rows = _chosen(arrays.labels, splits, arrays.classes, per_class)
     about = {
@@ -323,12 +243,12 @@ def _from_arrays(
         (len(rows), size, size, 3),
         lambda: cache.resized(arrays.pixels, size, rows),
     )
-    return Pictures(
+    return Table(
         name=arrays.name,
         classes=arrays.classes,
         size=size,
         pixels=pixels,
-        labels=arrays.labels[rows],
+        columns=columns_of(arrays.labels[rows], arrays.classes),
         splits=splits[rows],
         names=tuple(str(row) for row in rows),
         origin=origin,
@@ -338,7 +258,7 @@ def _from_arrays(
     )
 
 
-def _shapes(difficulty: str, size: int, per_class: int | None) -> Pictures:
+def _shapes(difficulty: str, size: int, per_class: int | None) -> Table:
     """Draw the offline world: `SHAPES_COUNTS` pictures, their numbers counted through the sides."""
     numbers = np.arange(sum(SHAPES_COUNTS.values()))
     splits = np.repeat(np.arange(3, dtype=np.uint8), list(SHAPES_COUNTS.values()))
@@ -357,12 +277,12 @@ def _shapes(difficulty: str, size: int, per_class: int | None) -> Pictures:
         "difficulty": difficulty,
         "rows": cache.digest(rows),
     }
-    return Pictures(
+    return Table(
         name="shapes" if difficulty == "medium" else f"shapes:{difficulty}",
         classes=tuple(shapes.CLASSES),
         size=size,
         pixels=cache.kept("shapes", about, (len(rows), size, size, 3), produce),
-        labels=labels[rows],
+        columns=columns_of(labels[rows], tuple(shapes.CLASSES)),
         splits=splits[rows],
         names=tuple(str(number) for number in rows),
         origin="generated",

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from vislab.data.annotated_batches import annotated_in_order
-from vislab.data.annotated_pictures import AnnotatedPictures
+from vislab.data.batches import in_order
+from vislab.data.table import Table
 from vislab.explain.taps import tap
 from vislab.metrics.checkerboard import checkerboard_score
 from vislab.models.segnet import first_growth
@@ -20,11 +20,9 @@ SIDE = 16  # of the smooth map that is grown
 PICTURES = 64  # whose answers are scored
 
 
-def show_checkerboards(
-    notebook: Notebook, networks: Mapping[str, Any], pictures: AnnotatedPictures
-) -> None:
+def show_checkerboards(notebook: Notebook, networks: Mapping[str, Any], pictures: Table) -> None:
     """File a smooth map grown once by each trained network, and the scores of their answers."""
-    batch = next(iter(annotated_in_order(pictures, "test", PICTURES, device=processes.device())))
+    batch = next(iter(in_order(pictures, "test", PICTURES, device=processes.device())))
     rows, grown = [], []
     for name, network in networks.items():
         with tap(network, []), torch.inference_mode():

@@ -1,71 +1,139 @@
-"""What a network answers to a split, and how good that is."""
-
-from dataclasses import dataclass
+"""What the test of a classifier files beside its score: answers, examples, calibration, maps."""
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, UInt8
 from torch import nn
 
-from vislab.data.batches import in_order
-from vislab.data.pictures import Pictures
-from vislab.explain.taps import tap
-from vislab.progress import track
+from vislab import explain
+from vislab.data.augment_batch import normalise
+from vislab.data.normalisation import Normalisation
+from vislab.data.table import Table
+from vislab.errors import ShapeError
+from vislab.evaluate.report import report
+from vislab.ops import processes
+from vislab.runs import figures
+from vislab.runs.notebook import Notebook
+from vislab.tasks.classify import Classified, Classify
+from vislab.tasks.task import Measured
+
+SHOWN = 12  # best or worst examples
 
 
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """Probabilities and losses of every picture of a split, in the split's order."""
-
-    probabilities: Float[np.ndarray, "n k"]
-    losses: Float[np.ndarray, " n"]  # cross-entropy in nats
-    labels: Int[np.ndarray, " n"]
-
-    @property
-    def predicted(self) -> Int[np.ndarray, " n"]:
-        """The most probable class of each picture."""
-        best: Int[np.ndarray, " n"] = self.probabilities.argmax(axis=1)
-        return best
-
-    @property
-    def correct(self) -> Bool[np.ndarray, " n"]:
-        """Whether it is the right one."""
-        right: Bool[np.ndarray, " n"] = self.predicted == self.labels
-        return right
-
-    @property
-    def accuracy(self) -> float:
-        """The share of pictures that got their label."""
-        return float(self.correct.mean()) if len(self.labels) else float("nan")
-
-
-def outcome_of(
-    network: nn.Module,
-    pictures: Pictures,
-    split: str,
+@report.register
+def report_classified(
+    outcome: Classified,
+    notebook: Notebook,
+    task: Measured,
+    table: Table,
+    name: str,
     *,
-    device: torch.device,
-    quiet: bool = False,
-) -> Outcome:
-    """Run the network over a split, in eval mode, and leave it as it was."""
-    network = network.to(device)
-    probabilities, losses, labels = [], [], []
-    total = len(pictures.split(split))
-    what = f"testing on {split} pictures"
-    with (
-        tap(network, []),
-        torch.inference_mode(),
-        track(what, total=total, unit="pictures", quiet=quiet) as advance,
+    examine: bool,
+) -> None:
+    """File every prediction; with `examine` the confusion matrix, examples and calibration."""
+    file_predictions(notebook, table, outcome, name)
+    if examine:
+        file_examination(notebook, table, outcome, name)
+
+
+def file_predictions(notebook: Notebook, table: Table, outcome: Classified, name: str) -> None:
+    """File what the network said of every test image, as a table."""
+    side, classes = table.split("test"), table.classes
+    rows = zip(
+        side.names,
+        (classes[k] for k in outcome.labels),
+        (classes[k] for k in outcome.predicted),
+        outcome.probabilities.max(axis=1),
+        outcome.losses,
+        strict=True,
+    )
+    columns = ("picture", "label", "predicted", "probability", "loss")
+    title = f"{name} test predictions" if name else "test predictions"
+    notebook.table(title, columns, rows, folded=True, shown=False)
+
+
+def file_examination(notebook: Notebook, table: Table, outcome: Classified, name: str) -> None:
+    """File the confusion matrix, the best and worst examples, and calibration."""
+    before = f"{name} " if name else ""
+    side, classes = table.split("test"), table.classes
+    certainty = outcome.probabilities.max(axis=1)
+    counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    np.add.at(counts, (outcome.labels, outcome.predicted), 1)
+    notebook.show(
+        f"{before}confusion matrix",
+        figures.confusion_matrix(counts, classes),
+        caption="Rows are what a picture is, columns what the network says.",
+        folded=True,
+    )
+    order = np.argsort(outcome.losses, kind="stable")
+    for title, chosen in (
+        ("best examples", order[:SHOWN]),
+        ("worst examples", order[::-1][:SHOWN]),
     ):
-        for batch in in_order(pictures, split, device=device):
-            logits = network(batch.images).float()
-            logs = logits.log_softmax(dim=1)
-            probabilities.append(logs.exp().cpu().numpy())
-            picked = logs.gather(1, batch.labels[:, None])[:, 0]
-            losses.append(-picked.cpu().numpy())
-            labels.append(batch.labels.cpu().numpy())
-            advance(len(batch.labels))
-    if not labels:
-        classes = len(pictures.classes)
-        return Outcome(np.zeros((0, classes)), np.zeros(0), np.zeros(0, dtype=np.int64))
-    return Outcome(np.concatenate(probabilities), np.concatenate(losses), np.concatenate(labels))
+        right = outcome.correct[chosen]
+        notebook.show(
+            f"{before}{title}",
+            figures.picture_grid(
+                side.take(chosen),
+                titles=[
+                    f"{classes[outcome.predicted[i]]} {certainty[i]:.0%}"
+                    + ("" if outcome.correct[i] else f"\nis {classes[outcome.labels[i]]}")
+                    for i in chosen
+                ],
+                colours=[figures.RIGHT if ok else figures.WRONG for ok in right],
+                columns=6,
+            ),
+            caption=f"Pictures of the {'lowest' if title[0] == 'b' else 'highest'} loss.",
+            folded=True,
+        )
+    notebook.show(
+        f"{before}calibration",
+        figures.reliability(certainty, outcome.correct),
+        caption="Of the pictures it is 80 % sure of, a calibrated network has 80 % right.",
+        folded=True,
+    )
+
+
+def show_evidence(
+    notebook: Notebook, task: Classify, table: Table, outcome: Classified, count: int
+) -> None:
+    """Show where the network looked on test pictures: some it got right, some wrong."""
+    right, wrong = np.flatnonzero(outcome.correct), np.flatnonzero(~outcome.correct)
+    chosen = np.concatenate([right[:: max(1, len(right) // count)][:count], wrong[:count]])
+    side, classes = table.split("test"), table.classes
+    pixels = side.take(chosen)
+    try:
+        maps = evidence(task.network, pixels, table.normalisation, processes.device())
+    except ShapeError as error:
+        notebook.note(f"No picture of where it looked: {error}.")
+        return
+    notebook.show(
+        "where it looked",
+        figures.evidence_over_pictures(
+            pixels,
+            maps,
+            titles=[
+                f"{classes[outcome.predicted[i]]}\n{outcome.probabilities[i].max():.0%}"
+                + ("" if outcome.correct[i] else f"\nis {classes[outcome.labels[i]]}")
+                for i in chosen
+            ],
+        ),
+        caption="Grad-CAM for the class the network names: yellow speaks most for it.",
+    )
+
+
+def evidence(
+    network: nn.Module,
+    pixels: UInt8[np.ndarray, "n s s 3"],
+    normalisation: Normalisation,
+    device: torch.device,
+) -> Float[np.ndarray, "n i j"]:
+    """Return Grad-CAM's map of the class that the network names for each picture.
+
+    Raises ShapeError when no layer of the network has places.
+    """
+    if not len(pixels):
+        return np.zeros((0, 1, 1), dtype=np.float32)
+    mean, deviation = normalisation
+    images = normalise(torch.from_numpy(pixels).to(device), mean, deviation)
+    return explain.grad_cam(network.to(device), images).numpy()

@@ -1,81 +1,97 @@
-"""Networks tested on the same pictures, side by side, and how far the winner can be believed."""
+"""Networks tested on the same images, side by side, and how far the winner can be believed."""
 
 from collections.abc import Mapping
+from typing import Any
 
-from vislab.evaluate.classification import Outcome
+from vislab.evaluate.report import form_of
 from vislab.runs import figures
-from vislab.runs.intervals import mcnemar, paired_bootstrap, wilson
+from vislab.runs.intervals import mcnemar
 from vislab.runs.notebook import Notebook
-from vislab.runs.phrasing import between
+from vislab.tasks.outcome import Outcome
 
 SURE = 0.05  # a difference less likely than this by chance is called one
 
 
-def compare(notebook: Notebook, outcomes: Mapping[str, Outcome], *, what: str = "networks") -> str:
-    """File a table and a figure of accuracies and a note on the winner; return the winner's name.
+def compare(
+    notebook: Notebook,
+    outcomes: Mapping[str, Outcome],
+    *,
+    what: str = "networks",
+    trivial: float | None = None,
+    unit: str = "",
+) -> str:
+    """File a table and a figure of the main score and a note on the winner; return its name.
 
-    Every other one is compared with the winner on the same pictures: the paired difference with
-    its interval, and McNemar's test. Where several are compared, p values are multiplied by their
-    number (Bonferroni).
+    Every other one is compared with the winner on the same images: the paired difference with its
+    interval, and for what is right or wrong McNemar's test. Where several are compared, p values
+    are multiplied by their number (Bonferroni).
     """
-    ranked = sorted(outcomes, key=lambda name: -outcomes[name].accuracy)
+    ranked = sorted(outcomes, key=lambda name: -outcomes[name].mean())
     best, others = ranked[0], ranked[1:]
-    rows, rivals = [], []
+    winner = outcomes[best]
+    score, form = winner.score, form_of(winner)
+    right_or_wrong = form == ".1%"
+    paired = score in winner.values
+    besides = [one for one in winner.estimates if one not in (score, "loss")]
+    rows: list[list[Any]] = []
+    rivals = []
     for name in ranked:
-        outcome = outcomes[name]
-        low, high = wilson(int(outcome.correct.sum()), len(outcome.labels))
-        cells = [name, f"{outcome.accuracy:.1%}", f"{low:.1%} to {high:.1%}"]
+        one = outcomes[name]
+        row: list[Any] = [name, one.estimates[score]]
         if name == best:
-            rows.append((*cells, "", "", ""))
-            continue
-        gain, gap = paired_bootstrap(outcome.correct, outcomes[best].correct)
-        chance = min(1.0, mcnemar(outcome.correct, outcomes[best].correct) * len(others))
-        rows.append(
-            (*cells, f"{100 * gain:+.1f}", between((100 * gap[0], 100 * gap[1]), "+.1f"),
-             f"{chance:.2g}")
-        )  # fmt: skip
-        if chance >= SURE:
-            rivals.append(name)
+            row += [None] * (2 if right_or_wrong else 1)
+        else:
+            gap = winner.gain_over(one)
+            row.append(gap)
+            if right_or_wrong:
+                values = (one.values[score], winner.values[score])
+                likely = min(1.0, mcnemar(*values) * len(others))
+                row.append(likely)
+                if likely >= SURE:
+                    rivals.append(name)
+            elif gap[1] is None or gap[1][0] <= 0:
+                rivals.append(name)
+        rows.append([*row, *(one.mean(other) for other in besides)])
+    behind = ("points behind" if right_or_wrong else "behind", form)
     notebook.table(
         f"{what} compared",
         (
-            what, "test accuracy", "95 % interval", "points behind", "95 % interval of that",
-            "p (McNemar)",
+            what.removesuffix("s"), (f"test {score}", form), behind,
+            *([("p (McNemar)", ".2g")] if right_or_wrong else []),
+            *((other, form_of(winner, other)) for other in besides),
         ),
         rows,
-        caption=f"On the same {len(outcomes[best].labels)} pictures; p is corrected for "
-        f"{len(others)} comparisons.",
+        caption=f"On the same {len(winner)} pictures, with 95 % intervals."
+        + (f" p is corrected for {len(others)} comparisons." if right_or_wrong else ""),
     )  # fmt: skip
     notebook.show(
         f"{what} compared",
         figures.bars(
             ranked,
-            [outcomes[name].accuracy for name in ranked],
-            intervals=[
-                wilson(int(outcomes[name].correct.sum()), len(outcomes[name].labels))
-                for name in ranked
-            ],
-            chance=1 / outcomes[best].probabilities.shape[1],
-            unit="%",
+            [outcomes[name].mean() for name in ranked],
+            intervals=[outcomes[name].interval() for name in ranked],
+            chance=trivial,
+            unit="%" if right_or_wrong else unit or score,
         ),
-        caption="Test accuracy with 95 % intervals.",
+        caption=f"Test {score} with 95 % intervals.",
     )
-    if others:
-        notebook.note(verdict(best, rivals, len(outcomes[best].labels)))
+    if others and paired:
+        notebook.note(verdict(best, rivals, len(winner), tested=right_or_wrong))
     return best
 
 
-def verdict(best: str, rivals: list[str], pictures: int) -> str:
+def verdict(best: str, rivals: list[str], pictures: int, *, tested: bool = True) -> str:
     """Say in a sentence or two whether the winner could have been another."""
     if rivals:
         named = " or ".join(rivals)
+        by = "McNemar" if tested else "the paired interval holds 0"
         text = (
             f"{best} came out best, but {named} could be as good: on {pictures} pictures the "
-            "difference is within chance (McNemar)."
+            f"difference is within chance ({by})."
         )
     else:
         text = f"{best} came out best, by more than {pictures} test pictures explain by chance."
     return (
-        text + " This is one training of each: another seed moves every accuracy, and with a small "
+        text + " This is one training of each: another seed moves every score, and with a small "
         "difference the winner could be another; --seeds 3 shows by how much."
     )

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vislab.data.annotated_batches import AnnotatedBatch, annotated_in_order
-from vislab.data.annotated_pictures import AnnotatedPictures
+from vislab.data.batches import Batch, in_order
+from vislab.data.table import Table
 from vislab.explain.taps import tap
 from vislab.models.faster_rcnn import FasterRCNN
 from vislab.models.yolo import Yolo
@@ -24,20 +24,10 @@ CROWDED = 80  # boxes that are drawn before suppression, at most
 SURE, FEW = 0.3, 20  # scores of the last step, and how many at most
 
 
-def show_steps(
-    notebook: Notebook, network: Any, pictures: AnnotatedPictures, *, place: int = 0
-) -> None:
+def show_steps(notebook: Notebook, network: Any, pictures: Table, *, place: int = 0) -> None:
     """File the steps for one test picture; nothing for a detector that is not ours."""
-    batches = list(annotated_in_order(pictures, "test", batch=place + 1, device=processes.device()))
-    batch = batches[0]
-    one = AnnotatedBatch(
-        batch.images[place : place + 1],
-        batch.boxes[place : place + 1],
-        batch.kinds[place : place + 1],
-        None,
-        batch.rows[place : place + 1],
-        1,
-    )
+    batch = next(iter(in_order(pictures, "test", place + 1, device=processes.device())))
+    one = batch.take(slice(place, place + 1))
     with tap(network, []), torch.inference_mode():
         if isinstance(network, Yolo):
             steps = _yolo_steps(network, one, pictures)
@@ -61,7 +51,7 @@ def show_steps(
 Steps = list[tuple[str, list[figures.Drawn]]]
 
 
-def _truth(one: AnnotatedBatch, pictures: AnnotatedPictures) -> list[figures.Drawn]:
+def _truth(one: Batch, pictures: Table) -> list[figures.Drawn]:
     real = one.kinds[0] >= 0
     names = [pictures.classes[int(kind)] for kind in one.kinds[0][real]]
     return _drawn(one.boxes[0][real], names, BLUE)
@@ -77,9 +67,7 @@ def _drawn(
     ]
 
 
-def _found(
-    found: Found, pictures: AnnotatedPictures, colour: str, *, named: bool
-) -> list[figures.Drawn]:
+def _found(found: Found, pictures: Table, colour: str, *, named: bool) -> list[figures.Drawn]:
     texts = [
         f"{pictures.classes[int(kind)]} {100 * float(score):.0f}" if named else ""
         for kind, score in zip(found.kinds, found.scores, strict=True)
@@ -87,7 +75,7 @@ def _found(
     return _drawn(found.boxes, texts, colour, thin=not named)
 
 
-def _yolo_steps(network: Yolo, one: AnnotatedBatch, pictures: AnnotatedPictures) -> Steps:
+def _yolo_steps(network: Yolo, one: Batch, pictures: Table) -> Steps:
     answer = network(one.images)
     anchors = network.anchors(answer)
     assigned = assign(one, anchors, network.stride, ignore=1.0)[0]
@@ -107,7 +95,7 @@ def _yolo_steps(network: Yolo, one: AnnotatedBatch, pictures: AnnotatedPictures)
     ]
 
 
-def _rcnn_steps(network: FasterRCNN, one: AnnotatedBatch, pictures: AnnotatedPictures) -> Steps:
+def _rcnn_steps(network: FasterRCNN, one: Batch, pictures: Table) -> Steps:
     size = (one.images.shape[2], one.images.shape[3])
     maps = network.backbone(one.images)
     proposals = network.propose(maps)

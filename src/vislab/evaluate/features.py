@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from vislab.data.batches import in_order
-from vislab.data.pictures import Pictures
+from vislab.data.table import Table
 from vislab.explain.embedding import pooled
 from vislab.explain.taps import tap
 from vislab.progress import track
@@ -17,7 +17,7 @@ from vislab.progress import track
 def features(
     network: nn.Module,
     head: nn.Module,
-    pictures: Pictures,
+    pictures: Table,
     split: str,
     device: torch.device,
     *,
@@ -52,7 +52,7 @@ def features(
 
 def pooled_features(
     network: nn.Module,
-    pictures: Pictures,
+    pictures: Table,
     split: str,
     most: int,
     layers: Sequence[str],

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from vislab.data.pictures import Pictures
+from vislab.data.table import Table
 from vislab.evaluate.features import pooled_features
 from vislab.progress import track
 from vislab.runs import wilson
@@ -21,7 +21,7 @@ LEARNED, ASKED = 2000, 1000  # pictures at most
 
 def linear_probe(
     network: nn.Module,
-    pictures: Pictures,
+    pictures: Table,
     layers: Sequence[str],
     *,
     device: torch.device,

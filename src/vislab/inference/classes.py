@@ -15,7 +15,7 @@ from vislab.data.augment_batch import normalise
 from vislab.data.decode import decode, fit_square
 from vislab.data.faces import largest_face
 from vislab.errors import DataError, RunError, ShapeError
-from vislab.evaluate.classification_report import evidence
+from vislab.evaluate.classification import evidence
 from vislab.inference.dense import predict_dense
 from vislab.models.weights import load_weights
 from vislab.ops import processes

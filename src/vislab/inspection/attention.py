@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from vislab import explain
 from vislab.data.augment_batch import normalise
-from vislab.data.pictures import Pictures
+from vislab.data.table import Table
 from vislab.data.world import causes
 from vislab.errors import ShapeError
 from vislab.inspection.benchmark import (
@@ -110,7 +110,7 @@ def spread(places: Sequence[int], count: int) -> list[int]:
 
 
 def shown_to(
-    notebook: Notebook, pictures: Pictures, places: Sequence[int]
+    notebook: Notebook, pictures: Table, places: Sequence[int]
 ) -> Float[Tensor, "n 3 s s"]:
     """Return test pictures as the network is shown them, on the bench's device."""
     pixels = pictures.split("test").take(np.array(places))
@@ -120,7 +120,7 @@ def shown_to(
 def show_layers(
     notebook: Notebook,
     found: Mapping[str, Attended],
-    pictures: Pictures,
+    pictures: Table,
     places: Sequence[int],
     shown: Sequence[int],
 ) -> None:
@@ -192,7 +192,7 @@ def score_layers(
     notebook: Notebook,
     network: nn.Module,
     found: Attended,
-    pictures: Pictures,
+    pictures: Table,
     places: Sequence[int],
     targets: Sequence[int],
 ) -> None:
@@ -277,7 +277,7 @@ class Seen:
 
     name: str
     network: nn.Module
-    pictures: Pictures
+    pictures: Table
 
 
 def compare_kinds(

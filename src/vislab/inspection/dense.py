@@ -15,11 +15,10 @@ from jaxtyping import Bool, Float, UInt8
 from scipy import ndimage
 from torch import Tensor, nn
 
-from vislab.data.annotated_pictures import AnnotatedPictures
 from vislab.data.augment_batch import normalise
+from vislab.data.table import Table
 from vislab.errors import ShapeError
-from vislab.evaluate.detection import COLOURS, SURE, Detected
-from vislab.evaluate.segmentation import Segmented
+from vislab.evaluate.detection import COLOURS, SURE
 from vislab.explain.dense import BoxScore, RegionScore
 from vislab.explain.grad_cam import grad_cam
 from vislab.explain.randomised import randomised
@@ -30,6 +29,8 @@ from vislab.progress import track
 from vislab.runs import figures
 from vislab.runs.figures.style import GREEN, INK
 from vislab.runs.notebook import Notebook
+from vislab.tasks.detecting import Detected
+from vislab.tasks.segment import Segmented
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -79,7 +80,7 @@ class Answered:
 def explain_detection(
     notebook: Notebook,
     network: nn.Module,
-    pictures: AnnotatedPictures,
+    pictures: Table,
     detected: Detected,
     *,
     count: int = 4,
@@ -99,7 +100,7 @@ def explain_detection(
         except ShapeError as error:
             notebook.note(f"No maps of why a box was found: {error}.")
             return []
-        name = detected.classes[kind]
+        name = pictures.classes[kind]
         said = f"{name} {100 * detected.found.score[one]:.0f}"
         known = label != UNLABELLED
         asked.append(
@@ -127,7 +128,7 @@ def explain_detection(
 def explain_segmentation(
     notebook: Notebook,
     network: nn.Module,
-    pictures: AnnotatedPictures,
+    pictures: Table,
     segmented: Segmented,
     *,
     count: int = 4,
@@ -147,8 +148,8 @@ def explain_segmentation(
         mask = torch.from_numpy(region).to(processes.device())
         asked.append(
             Asked(
-                int(side.rows[place]), RegionScore(network, mask), kind, segmented.classes[kind],
-                f"{segmented.classes[kind]}, Dice {segmented.dice[place]:.2f}", GREEN, region,
+                int(side.rows[place]), RegionScore(network, mask), kind, pictures.classes[kind],
+                f"{pictures.classes[kind]}, Dice {segmented.dice[place]:.2f}", GREEN, region,
             )
         )  # fmt: skip
     if not asked:
@@ -197,7 +198,7 @@ def depth(itself: Bool[np.ndarray, "h w"]) -> Float[Tensor, "h w"]:
 def boxes_to_explain(detected: Detected, count: int) -> list[tuple[int, int]]:
     """Return boxes of different pictures, and their labels: sure mistakes, then sure hits."""
     found = detected.found
-    labels = errors_of(found, detected.truth, len(detected.classes), score=SURE).label
+    labels = errors_of(found, detected.truth, detected.classes, score=SURE).label
     order = np.argsort(-found.score, kind="stable")
     wrong = [one for one in order if labels[one] != UNLABELLED and LABELS[labels[one]] in WRONG]
     right = [one for one in order if labels[one] == LABELS.index("right")]
@@ -209,9 +210,7 @@ def boxes_to_explain(detected: Detected, count: int) -> list[tuple[int, int]]:
     return [(one, int(labels[one])) for one in chosen.values()]
 
 
-def _answered(
-    notebook: Notebook, pictures: AnnotatedPictures, asked: Sequence[Asked]
-) -> list[Answered]:
+def _answered(notebook: Notebook, pictures: Table, asked: Sequence[Asked]) -> list[Answered]:
     found = []
     what, quiet = "explaining", notebook.muted
     with track(what, total=len(asked), unit="answers", quiet=quiet) as advance:
@@ -263,7 +262,7 @@ def _sentence(found: Sequence[Answered], itself: str) -> str:
 def _table(
     notebook: Notebook,
     title: str,
-    pictures: AnnotatedPictures,
+    pictures: Table,
     found: Sequence[Answered],
     itself: str,
 ) -> None:
@@ -296,9 +295,7 @@ def _table(
     )  # fmt: skip
 
 
-def _boxes_figure(
-    pictures: AnnotatedPictures, found: Sequence[Answered]
-) -> "matplotlib.figure.Figure":
+def _boxes_figure(pictures: Table, found: Sequence[Answered]) -> "matplotlib.figure.Figure":
     shown, boxes, titles = [], [], []
     for one in found:
         pixels = np.asarray(pictures.pixels[one.asked.row])
@@ -313,9 +310,7 @@ def _boxes_figure(
     return figures.boxes_over_pictures(np.stack(shown), boxes, titles=titles, columns=2)
 
 
-def _regions_figure(
-    pictures: AnnotatedPictures, found: Sequence[Answered]
-) -> "matplotlib.figure.Figure":
+def _regions_figure(pictures: Table, found: Sequence[Answered]) -> "matplotlib.figure.Figure":
     shown, titles = [], []
     for one in found:
         pixels = np.asarray(pictures.pixels[one.asked.row])
@@ -340,16 +335,14 @@ def outlined(
     return np.where(border[..., None], 255, np.where(dark[..., None], 0, large)).astype(np.uint8)
 
 
-def _image(notebook: Notebook, pictures: AnnotatedPictures, row: int) -> Float[Tensor, "3 s s"]:
+def _image(notebook: Notebook, pictures: Table, row: int) -> Float[Tensor, "3 s s"]:
     pixels = torch.from_numpy(np.array(pictures.pixels[row])[None]).to(processes.device())
     return normalise(pixels, *pictures.normalisation)[0]
 
 
-def here(
-    pictures: AnnotatedPictures, row: int, corners: np.ndarray
-) -> tuple[float, float, float, float]:
+def here(pictures: Table, row: int, corners: np.ndarray) -> tuple[float, float, float, float]:
     """Return a box of a file in pixels of the picture as the network sees it."""
-    x1, y1, x2, y2 = (corners * pictures.scales[row] + np.tile(pictures.corner(row), 2)).tolist()
+    x1, y1, x2, y2 = pictures.placement.in_square(row, corners)
     return x1, y1, x2, y2
 
 

@@ -1,4 +1,4 @@
-"""Pictures explained by many methods, each map with its worth, filed as pictures and one page."""
+"""Table explained by many methods, each map with its worth, filed as pictures and one page."""
 
 import time
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from torchvision.transforms.v2.functional import gaussian_blur
 
 from vislab import metrics
 from vislab.data.augment_batch import normalise
-from vislab.data.pictures import Pictures
+from vislab.data.table import Table
 from vislab.errors import DataError, OptionError, ShapeError
 from vislab.explain.methods import METHODS, Method, method
 from vislab.explain.randomised import randomised
@@ -167,7 +167,7 @@ def begun(
 
 def explained_sheet(
     network: nn.Module,
-    pictures: Pictures,
+    pictures: Table,
     place: int,
     target: int,
     methods: Sequence[str],

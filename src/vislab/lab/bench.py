@@ -1,24 +1,27 @@
 """The bench with one run open on it: what a recipe uses to tell its experiment."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import nn
 
 from vislab import data, models
-from vislab.data.annotated_pictures import AnnotatedPictures, Wanted
+from vislab.data.annotated_pictures import Wanted
 from vislab.data.augment import Augment
 from vislab.data.batches import in_order
-from vislab.data.pictures import HowToSplit, Pictures
+from vislab.data.pictures import HowToSplit
+from vislab.data.table import Table
 from vislab.errors import DataError, OptionError
-from vislab.evaluate.classification import Outcome, outcome_of
-from vislab.evaluate.classification_report import file_examination, file_predictions, show_evidence
+from vislab.evaluate.classification import show_evidence
+from vislab.evaluate.report import report
+from vislab.evaluate.testing import run_test, told, write_down
 from vislab.lab.checkpoints import load_checkpoint
 from vislab.lab.head_training import HeadTraining, can_be_kept
 from vislab.lab.solving import CHECKED, Terms, data_of, solve
 from vislab.lab.training import Plan, Watch, train
+from vislab.lab.variants import Variants, require_names, train_variants
 from vislab.lab.whole_training import WholeTraining
 from vislab.models.anatomy import Anatomy
 from vislab.models.weights import save_weights
@@ -26,14 +29,14 @@ from vislab.ops import processes
 from vislab.ops.seeding import seed_of
 from vislab.profiling.costs import costs
 from vislab.runs.folder import RunFolder, file_name, read_json
-from vislab.runs.intervals import wilson
 from vislab.runs.notebook import Notebook
 from vislab.runs.references import Protocol, as_cells
 from vislab.runs.writing import write_json
 from vislab.scratch.solver import Solver
-from vislab.tasks.classify import Classify
+from vislab.tasks.classify import Classified, Classify
 from vislab.tasks.engines import ByHand
-from vislab.tasks.task import Task
+from vislab.tasks.outcome import Outcome
+from vislab.tasks.task import Measured, Task
 
 if TYPE_CHECKING:
     pass
@@ -77,7 +80,7 @@ class Lab(Notebook):
         validation: float = 0.0,
         split: HowToSplit = "given",
         labelled: bool = True,
-    ) -> Pictures:
+    ) -> Table:
         """Open pictures (see `vislab.data.pictures`) and note in the run what they are.
 
         Raises DataError when there is nothing to test on.
@@ -103,7 +106,7 @@ class Lab(Notebook):
         validation: float = 0.0,
         skip_bad: bool = False,
         test_on: Literal["test", "val"] = "test",
-    ) -> AnnotatedPictures:
+    ) -> Table:
         """Open annotated pictures (see `vislab.data.annotated`) and note in the run what they are.
 
         `test_on="val"` tests on the validation side and leaves the test side alone.
@@ -122,7 +125,7 @@ class Lab(Notebook):
         self._tell(opened, where)
         return opened
 
-    def _tell(self, opened: Pictures | AnnotatedPictures, where: str) -> None:
+    def _tell(self, opened: Table, where: str) -> None:
         if len(opened.split("test")) == 0:
             raise DataError(f"{where} has no pictures to test on; add some, or a test folder")
         self.run.result.data = opened.about()
@@ -136,8 +139,8 @@ class Lab(Notebook):
             self.say(f"  note: {note}")
 
     def adopt(
-        self, network: str, pictures: Pictures, *, pretrained: bool = True, **options: Any
-    ) -> tuple[nn.Module, Anatomy, Pictures]:
+        self, network: str, pictures: Table, *, pretrained: bool = True, **options: Any
+    ) -> tuple[nn.Module, Anatomy, Table]:
         """Build a network for these classes and return it, its parts, and the pictures.
 
         The pictures come back normalised as the network's weights expect. Raises OptionError when
@@ -192,7 +195,7 @@ class Lab(Notebook):
     def fit(
         self,
         task: Task,
-        pictures: Pictures | AnnotatedPictures,
+        pictures: Table,
         *,
         epochs: int,
         batch: int = 64,
@@ -222,11 +225,7 @@ class Lab(Notebook):
         task.before_step(0.0)
         seed, fit_name = seed_of(self.seed, name, "batches"), self._take_name(name)
         work: HeadTraining | WholeTraining
-        if (
-            isinstance(task, Classify)
-            and isinstance(pictures, Pictures)
-            and can_be_kept(task, augment)
-        ):
+        if isinstance(task, Classify) and can_be_kept(task, augment):
             work = HeadTraining(
                 task, pictures, batch, seed=seed, augment=augment, device=self.device,
                 quiet=self.muted,
@@ -277,13 +276,38 @@ class Lab(Notebook):
         if not state["best"]:
             return None
         best = float(state["best"]["score"])
-        self._record_validation(best, pictures, name, task.score)
+        self._record_validation(best, pictures, name, task)
         return best
+
+    def variants(
+        self,
+        names: Sequence[str],
+        build: Callable[[str], Task | tuple[Task, Table]],
+        table: Table,
+        *,
+        of: Iterable[str] | None = None,
+        what: str = "networks",
+        known: bool = False,
+        examine: bool = True,
+        fit: Mapping[str, Any] | Callable[[str], Mapping[str, Any]],
+    ) -> Variants:
+        """Train and test several tasks alike, each under its name, and return all of them.
+
+        `build` returns the task of a name, or the task and the images as it needs them; each is
+        built once before the first is trained, so that what one refuses is told at once. `fit` are
+        the options of `fit`, the same for all or by name. A name that is none `of` these is refused
+        first. With `known` the training images are
+        tested as well. Images are normalised as a pre-trained network expects.
+        """
+        require_names(names, of, what)
+        return train_variants(
+            self, names, build, table, what=what, known=known, examine=examine, fit=fit
+        )
 
     def solve(
         self,
         task: ByHand,
-        pictures: Pictures,
+        pictures: Table,
         *,
         rule: str,
         config: Mapping[str, float],
@@ -322,7 +346,7 @@ class Lab(Notebook):
         if not name:
             self.keep(task, pictures)
         if solver.best_epoch:
-            self._record_validation(solver.best_val_acc, pictures, name)
+            self._record_validation(solver.best_val_acc, pictures, name, task)
         return solver
 
     def _take_name(self, name: str) -> str:
@@ -339,13 +363,13 @@ class Lab(Notebook):
     def _record_validation(
         self,
         score: float,
-        pictures: Pictures | AnnotatedPictures,
+        pictures: Table,
         name: str,
-        metric: str = "accuracy",
+        task: Measured,
     ) -> None:
         # No interval: the best of several epochs is no fair draw.
-        chance = 1 / len(pictures.classes) if metric == "accuracy" else None
-        self.record(f"{name}/val/{metric}" if name else f"val/{metric}", score, trivial=chance)
+        metric, trivial = task.score, task.chance(pictures).get(task.score)
+        self.record(f"{name}/val/{metric}" if name else f"val/{metric}", score, trivial=trivial)
 
     def _seconds_for_next(self) -> float | None:
         if self.minutes is None:
@@ -358,7 +382,7 @@ class Lab(Notebook):
     def _note_protocol(
         self,
         task: Task | ByHand,
-        pictures: Pictures | AnnotatedPictures,
+        pictures: Table,
         augmentation: str,
         optimiser: str,
         schedule: str,
@@ -409,7 +433,7 @@ class Lab(Notebook):
     def keep(
         self,
         task: Task | ByHand,
-        pictures: Pictures | AnnotatedPictures,
+        pictures: Table,
         *,
         crop: str | None = None,
     ) -> None:
@@ -435,52 +459,39 @@ class Lab(Notebook):
 
     def test(
         self,
-        task: Classify | ByHand,
-        pictures: Pictures,
+        task: Measured,
+        table: Table,
         *,
         split: str = "test",
         name: str = "",
         examine: bool = True,
         outcome: Outcome | None = None,
-    ) -> Outcome:
-        """Test on a split, unless its `outcome` is known already; record accuracy and loss.
+    ) -> Any:
+        """Test any task on a split, unless its `outcome` is known already; record every score.
 
-        For the test split also its 95 % interval and every prediction; with `examine` the
-        confusion matrix, the best and worst examples, calibration and what the network costs too.
+        Each with its 95 % interval and what the trivial answer scores. For the test split also what
+        the outcome's kind has to show (see `evaluate.report`) and, with `examine`, what the network
+        costs. Returns the outcome.
         """
-        outcome = outcome or outcome_of(
-            task.network, pictures, split, device=self.device, quiet=self.muted
-        )
-        prefix = f"{name}/{split}" if name else split
-        correct, total = int(outcome.correct.sum()), len(outcome.labels)
-        self.record(
-            f"{prefix}/accuracy",
-            outcome.accuracy,
-            # The training pictures are all there are: no interval.
-            interval=wilson(correct, total) if split != "train" else None,
-            trivial=1 / len(pictures.classes),
-        )
-        self.record(f"{prefix}/loss", float(outcome.losses.mean()))
-        self.say(
-            f"{name or task.model.__class__.__name__} on {total} {split} pictures: "
-            f"{outcome.accuracy:.1%} right (chance {1 / len(pictures.classes):.1%})"
-        )
+        outcome = outcome or run_test(task, table, split, device=self.device, quiet=self.muted)
+        trivial = {**task.chance(table), **outcome.trivial}
+        write_down(self, outcome, trivial, split, name)
+        self.say(told(task, outcome, trivial, split, name))
         if split == "test":
-            file_predictions(self, pictures, outcome, name)
-            if examine:
-                file_examination(self, pictures, outcome, name)
-                if not self.run.silent:
-                    entry = self._cost_entry(name)
-                    entry.update(costs(task.model, pictures.size, self.device))
+            report(outcome, self, task, table, name, examine=examine)
+            if examine and isinstance(outcome, Classified) and not self.run.silent:
+                entry = self._cost_entry(name)
+                entry.update(costs(task.model, table.size, self.device))
         self.run.save()
-        self._reseed(f"{name} {split}")
+        if isinstance(outcome, Classified):  # of other tasks no run has drawn anew after a test
+            self._reseed(f"{name} {split}")
         return outcome
 
-    def why(self, task: Classify, pictures: Pictures, outcome: Outcome, *, count: int = 4) -> None:
+    def why(self, task: Classify, pictures: Table, outcome: Classified, *, count: int = 4) -> None:
         """Show where the network looked on test pictures: some it got right, some wrong."""
         show_evidence(self, task, pictures, outcome, count)
 
-    def example(self, pictures: Pictures, *, split: str = "test", place: int = 0) -> torch.Tensor:
+    def example(self, pictures: Table, *, split: str = "test", place: int = 0) -> torch.Tensor:
         """Return one normalised picture (3, S, S) on the bench's device."""
         batch = next(iter(in_order(pictures, split, batch=place + 1, device=self.device)))
         return batch.images[place]

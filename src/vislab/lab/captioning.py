@@ -9,8 +9,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from vislab.data import shapes
-from vislab.data.pictures import Pictures
 from vislab.data.shapes.captions import vocabulary
+from vislab.data.table import Table
 from vislab.lab.solving import Pixels
 from vislab.models.weights import load_weights
 from vislab.ops.seeding import generator, seed_of
@@ -31,7 +31,7 @@ SCORED = 250  # pictures in a batch of the feature maps
 class Captioned:
     """Pictures of the offline world with a caption each: words (N, T + 1) of every split."""
 
-    pictures: Pictures
+    pictures: Table
     word_to_idx: dict[str, int]
     words: dict[str, Tensor]
 
@@ -62,7 +62,7 @@ class Captioned:
         return bags
 
 
-def captioned_pictures(pictures: Pictures) -> Captioned:
+def captioned_pictures(pictures: Table) -> Captioned:
     """Write the first wording of every scene that the pictures show."""
     known = {word: n for n, word in enumerate((NULL, START, END, *vocabulary()))}
     difficulty = pictures.name.partition(":")[2] or "medium"
@@ -130,7 +130,7 @@ def train_features(
 
 
 def feature_maps(
-    network: WordSpotter, pictures: Pictures, split: str, rows: Tensor | None = None
+    network: WordSpotter, pictures: Table, split: str, rows: Tensor | None = None
 ) -> Tensor:
     """Return the spotter's last feature map of each picture: (N, C, a, a)."""
     pixels = Pixels(pictures, split, ByHand(network))

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from vislab.data.augment import Augment
 from vislab.data.batches import Batch
-from vislab.data.pictures import Pictures
+from vislab.data.table import Table
 from vislab.errors import OptionError
 from vislab.evaluate.features import features
 from vislab.explain.taps import tap
@@ -46,7 +46,7 @@ class HeadTraining:
     def __init__(
         self,
         task: Classify,
-        pictures: Pictures,
+        pictures: Table,
         batch: int,
         *,
         seed: int,
@@ -133,4 +133,4 @@ class FeatureBatches:
             view = torch.randint(views, (len(rows),), generator=draws)
             places, here = rows.to(self.labels.device), view.to(self.labels.device)
             labels = self.labels[places]
-            yield Batch(self.views[here, places], labels, labels, rows, len(rows))
+            yield Batch(self.views[here, places], rows, len(rows), labels=labels, targets=labels)

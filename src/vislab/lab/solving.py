@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from vislab.data.augment_batch import normalise
-from vislab.data.pictures import Pictures
+from vislab.data.table import Table
 from vislab.lab.checkpoints import load_checkpoint, save_checkpoint
 from vislab.progress import track
 from vislab.runs.folder import RunFolder
@@ -26,7 +26,7 @@ CHECKED = 2000  # training pictures on which accuracy is measured after an epoch
 class Pixels:
     """The pictures of a split as a network reads them, decoded by the rows that are asked for."""
 
-    def __init__(self, pictures: Pictures, split: str, task: ByHand) -> None:
+    def __init__(self, pictures: Table, split: str, task: ByHand) -> None:
         self.split, self.task = pictures.split(split), task
         self.mean, self.deviation = pictures.normalisation
 
@@ -40,7 +40,7 @@ class Pixels:
         return as_input(self.task.engine, images.contiguous())
 
 
-def data_of(pictures: Pictures, task: ByHand) -> dict[str, Any]:
+def data_of(pictures: Table, task: ByHand) -> dict[str, Any]:
     """Return training and validation pictures as `Solver` takes them."""
     data: dict[str, Any] = {}
     for side, name in (("train", "train"), ("val", "val")):
@@ -157,7 +157,7 @@ class _Clock:
         self.saved = time.monotonic()
 
 
-def few(pictures: Pictures, task: ByHand, count: int) -> dict[str, Any]:
+def few(pictures: Table, task: ByHand, count: int) -> dict[str, Any]:
     """Return the first training pictures, spread over the split, with few validation ones."""
     data = data_of(pictures, task)
     for side, most in (("train", count), ("val", CHECKED)):

@@ -28,7 +28,7 @@ from vislab.scratch.update_rules import RULES, Config
 from vislab.tasks.engines import AutogradEngine, ByHand
 
 if TYPE_CHECKING:
-    from vislab.data.pictures import Pictures
+    from vislab.data.table import Table
     from vislab.lab.bench import Lab
 
 # Gradients differ by rounding and, because each engine goes its own way, a little more each step.
@@ -351,7 +351,7 @@ def pair_of(recipe: Recipe, lab: "Lab") -> Pair:
 
 
 def batches_of(
-    pictures: "Pictures", task: ByHand, count: int
+    pictures: "Table", task: ByHand, count: int
 ) -> Callable[[int], tuple[Tensor, Tensor]]:
     """Return a function from a step to its batch of training pictures."""
     data = data_of(pictures, task)

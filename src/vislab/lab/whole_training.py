@@ -1,15 +1,12 @@
 """Training a network on pictures as they come, augmented anew in each epoch."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
 
-from vislab.data.annotated_batches import AnnotatedBatches, annotated_in_order
-from vislab.data.annotated_pictures import AnnotatedPictures
 from vislab.data.augment import Augment
 from vislab.data.batches import Batches, in_order
-from vislab.data.pictures import Pictures
+from vislab.data.table import Table
 from vislab.errors import OptionError
 from vislab.lab.training import Source
 from vislab.ops import processes
@@ -25,7 +22,7 @@ class WholeTraining:
     def __init__(
         self,
         task: Task,
-        pictures: Pictures | AnnotatedPictures,
+        pictures: Table,
         batch: int,
         *,
         seed: int,
@@ -45,31 +42,23 @@ class WholeTraining:
             "rank": processes.rank(),
             "world": processes.world_size(),
         }
-        if isinstance(pictures, AnnotatedPictures):
-            self.batches = AnnotatedBatches(pictures, batch, tile=tile, **shared)
-        else:
-            self.batches = Batches(pictures, batch, **shared)
+        self.batches = Batches(pictures, batch, tile=tile, **shared)
 
     def prepare(self) -> None:
         """Do nothing: pictures are read as they are needed."""
 
     def validate(self) -> dict[str, float]:
         """Return loss and scores on the validation pictures."""
-        found = self.task.scores(in_turn(self.pictures, "val", self.device))
+        found = self._scores("val")
         return {f"val/{name}": value for name, value in found.items()}
+
+    def _scores(self, split: str) -> dict[str, float]:
+        batches = in_order(self.pictures, split, self.task.images_at_once, device=self.device)
+        return self.task.scores(batches)
 
     def known(self) -> float:
         """Return the score on the training pictures as they are."""
-        return self.task.scores(in_turn(self.pictures, "train", self.device))[self.task.score]
+        return self._scores("train")[self.task.score]
 
     def finish(self) -> None:
         """Leave the task as it is: it was trained itself."""
-
-
-def in_turn(
-    pictures: Pictures | AnnotatedPictures, split: str, device: torch.device
-) -> Iterator[Any]:
-    """Yield the batches of a split from first to last, not augmented."""
-    if isinstance(pictures, AnnotatedPictures):
-        return annotated_in_order(pictures, split, device=device)
-    return in_order(pictures, split, device=device)

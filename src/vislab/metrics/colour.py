@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+ALIKE = 100.0  # decibels: what is written for images that do not differ
+
 
 def psnr(a: Float[Tensor, "n c h w"], b: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
     """Return the peak signal-to-noise ratio of each pair in decibels; infinite where alike.

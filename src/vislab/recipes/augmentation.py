@@ -13,7 +13,7 @@ from vislab.tasks.optim import Optim
 if TYPE_CHECKING:
     from torch import nn
 
-    from vislab.data.pictures import Pictures
+    from vislab.data.table import Table
     from vislab.evaluate.classification import Outcome
     from vislab.lab.bench import Lab
     from vislab.tasks.classify import Classify
@@ -71,7 +71,7 @@ class Augmentation(Recipe):
         default_factory=lambda: Optim("adamw", lr=3e-3, weight_decay=0.05, schedule="one-cycle")
     )
     batch: int = 128
-    """Pictures in a step."""
+    """Table in a step."""
     epochs: int = 30
     """Times through the training pictures, on every rung."""
     networks: tuple[str, ...] = tuple(NETWORKS)
@@ -138,7 +138,7 @@ class Augmentation(Recipe):
         self.compare(lab, outcomes, pictures)
 
     def compare(
-        self, lab: "Lab", outcomes: "dict[tuple[str, str], Outcome]", pictures: "Pictures"
+        self, lab: "Lab", outcomes: "dict[tuple[str, str], Outcome]", pictures: "Table"
     ) -> None:
         """Tell what each rung added, over all networks together."""
         chance = 1 / len(pictures.classes)

@@ -1,27 +1,24 @@
 """Autoencoders: a picture through a narrow place and back."""
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from vislab import models, runs, tasks
-from vislab.data.augment import Augment
-from vislab.errors import OptionError, pick
-from vislab.lab.recipe import Recipe
+from vislab import models, tasks
+from vislab.lab.training_recipe import TrainingRecipe
 from vislab.runs.claims import claim
 from vislab.tasks.optim import Optim
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from vislab.data.pictures import Pictures
-    from vislab.evaluate.reconstruction import Repainted
+    from vislab.data.table import Table
     from vislab.lab.bench import Lab
 
 NETWORKS = ("dense", "convolutional", "skips", "denoising")
 
 
 @dataclass(frozen=True)
-class Autoencoder(Recipe):
+class Autoencoder(TrainingRecipe):
     """Squeeze pictures through a narrow place and rebuild them, with four kinds of networks.
 
     Linear layers; convolutions; the same with skips past the narrow place; the same asked to take
@@ -49,8 +46,6 @@ class Autoencoder(Recipe):
     """A name of the catalogue, or any folder or zip of pictures: labels are not used."""
     limit: int | None = 10_000
     """Training pictures, drawn; None takes all."""
-    size: int = 32
-    """Side of the pictures in pixels."""
     networks: tuple[str, ...] = NETWORKS
     """Which: dense, convolutional, skips, denoising."""
     code: int = 256
@@ -61,13 +56,8 @@ class Autoencoder(Recipe):
     """Their sizes: full, half, a quarter, …"""
     noise: float = 0.1
     """Standard deviation of the noise that `denoising` takes away, pixels running from 0 to 1."""
-    optim: Optim = field(default_factory=lambda: Optim("adamw", lr=2e-3, schedule="one-cycle"))
-    batch: int = 64
-    """Pictures in a step."""
+    optim: Optim = Optim("adamw", lr=2e-3, schedule="one-cycle")
     epochs: int = 15
-    """Times through the training pictures."""
-    augment: Augment = field(default_factory=lambda: Augment(flip=True))
-    """What training pictures go through."""
 
     claims = (
         claim("skips carry the low-level information",
@@ -84,54 +74,33 @@ class Autoencoder(Recipe):
 
     def run(self, lab: "Lab") -> None:
         """Train each, rebuild pictures never seen, compare."""
-        from vislab.evaluate.reconstruction import compare_repainted, judge_repainting
-
-        for name in self.networks:
-            pick({known: known for known in NETWORKS}, name, "network")
-        if not self.networks:
-            raise OptionError(f"--networks names none; take some of {', '.join(NETWORKS)}")
-        pictures = lab.pictures(
+        images = lab.pictures(
             self.data, per_class=self.limit, size=self.size, validation=0.1, labelled=False
         )
-        lab.plan(fits=len(self.networks))
-        lab.rehearse(lambda name: self.task(name, pictures), self.networks)
-        found: dict[str, Repainted] = {}
-        trained: dict[str, Any] = {}
-        for name in self.networks:
-            task = self.task(name, pictures)
-            lab.fit(
-                task, pictures, epochs=self.epochs, batch=self.batch, augment=self.augment,
-                name=name,
-            )  # fmt: skip
-            found[name] = judge_repainting(lab, task, pictures, name=name)
-            trained[name] = task
-        kept = "convolutional" if "convolutional" in trained else self.networks[0]
-        lab.keep(trained[kept], pictures)
-        lab.note(f"Kept for `vislab predict` and for `segment-unet --start`: {kept}.")
-        compare_repainted(lab, found)
-        if {"convolutional", "skips"} <= found.keys():
-            gain, interval = runs.paired_bootstrap(found["convolutional"].psnr, found["skips"].psnr)
-            lab.record("skips: decibels gained", gain, interval=interval)
+        found = lab.variants(
+            self.networks, lambda name: self.task(name, images), images, of=NETWORKS,
+            fit={"epochs": self.epochs, "batch": self.batch, "augment": self.augment},
+        )  # fmt: skip
+        # The one from which U-Net can begin, where it is among them.
+        found.keep("convolutional" if "convolutional" in found else self.networks[0])
+        found.compare()
+        found.gain("skips: decibels gained", "skips", over="convolutional")
         if "denoising" in found:
-            gain, interval = runs.paired_bootstrap(
-                found["denoising"].psnr_before, found["denoising"].psnr
-            )
+            gain, interval = found["denoising"].outcome.gain_over_trivial()
             lab.record("denoising: decibels gained over the noisy picture", gain, interval=interval)
 
-    def task(self, name: str, pictures: "Pictures") -> Any:
+    def task(self, name: str, images: "Table") -> tasks.Reconstruct:
         """Build one of the networks, and what it is to learn."""
-        return tasks.Reconstruct(
-            self.built(name, pictures), self.optim, deviation=pictures.normalisation[1],
-            noise=self.noise if name == "denoising" else 0.0,
-        )  # fmt: skip
+        mean, deviation = images.normalisation
+        noise = self.noise if name == "denoising" else 0.0
+        network = self.network(name)
+        return tasks.Reconstruct(network, self.optim, mean=mean, deviation=deviation, noise=noise)
 
-    def built(self, name: str, pictures: "Pictures") -> "nn.Module":
+    def network(self, name: str) -> "nn.Module":
         """Build one of the networks, the convolutional ones with about as narrow a place."""
         if name == "dense":
             return models.create("dense-autoencoder", classes=3, side=self.size, code=self.code)
-        side = self.size
-        for _ in range(self.depth - 1):
-            side = -(-side // 2)
+        side = -(-self.size // 2 ** (self.depth - 1))
         return models.create(
             "conv-autoencoder", classes=3, width=self.width, depth=self.depth,
             code=max(1, self.code // side**2), skips=name == "skips",

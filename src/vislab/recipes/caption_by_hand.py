@@ -12,7 +12,7 @@ from vislab.runs.references import Protocol, course
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from vislab.data.pictures import Pictures
+    from vislab.data.table import Table
     from vislab.lab.bench import Lab
     from vislab.lab.captioning import Captioned
     from vislab.lab.twin import Pair
@@ -77,7 +77,7 @@ class CaptionByHand(Recipe):
     decay: float = 0.9
     """The learning rate is multiplied by it after every epoch."""
     batch: int = 100
-    """Pictures in a step."""
+    """Table in a step."""
     epochs: int = 25
     """Times through the training pictures, for every writer."""
 
@@ -107,7 +107,7 @@ class CaptionByHand(Recipe):
         "feature_epochs": 1, "hidden": 12, "word_width": 8, "epochs": 2, "batch": 20,
     }  # fmt: skip
 
-    def pictures(self, lab: "Lab") -> "Pictures":
+    def pictures(self, lab: "Lab") -> "Table":
         """Open the offline world, the only pictures that write captions of themselves."""
         for cell in self.cells:
             pick(dict.fromkeys(CELLS), cell, "cell")

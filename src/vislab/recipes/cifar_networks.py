@@ -1,21 +1,17 @@
 """The topologies for small pictures, trained alike and put in one table."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vislab import models, runs, tasks
+from vislab import evaluate, models, tasks
 from vislab.data.augment import Augment
-from vislab.errors import pick
-from vislab.lab.recipe import Recipe
+from vislab.lab.training_recipe import LabelledRecipe
 from vislab.runs.claims import claim
 from vislab.runs.references import Protocol, course, literature
 from vislab.tasks.optim import Optim
 
 if TYPE_CHECKING:
-    from vislab.data.pictures import Pictures
-    from vislab.evaluate.classification import Outcome
     from vislab.lab.bench import Lab
-    from vislab.tasks.classify import Classify
 
 COURSE = Protocol(
     data="cifar10", train=49_000, test=1000, pixels="official files", size=32,
@@ -44,7 +40,7 @@ WIDTHS = 4  # a bottleneck works at a quarter of what it gives out
 
 
 @dataclass(frozen=True)
-class CifarNetworks(Recipe):
+class CifarNetworks(LabelledRecipe):
     """Train VGG, ResNets with and without skips, Wide ResNet and DenseNet alike, and compare.
 
     All get the same pictures in the same order, the same optimiser and the same epochs. `fast` is
@@ -68,27 +64,14 @@ class CifarNetworks(Recipe):
 
     group = "Classification"
 
-    data: str = "cifar10"
-    """A name of the catalogue, a folder or a zip."""
-    per_class: int | None = None
-    """Training pictures of each class; None takes all."""
-    size: int = 32
-    """Side of the pictures in pixels."""
     networks: tuple[str, ...] = tuple(SMALL)
     """Which: vgg, preact-resnet, plain, bottleneck, wide-resnet, densenet, fast."""
     paper: bool = False
     """The papers' sizes (VGG-16, WRN-28-10, DenseNet-BC-100-12): hours of a GPU."""
     widths: tuple[int, ...] = (16, 32, 64)
     """Channels of the ResNets' stages; the course's are 8 16 32."""
-    optim: Optim = field(
-        default_factory=lambda: Optim("sgd", lr=0.05, weight_decay=5e-4, schedule="one-cycle")
-    )
-    batch: int = 64
-    """Pictures in a step."""
-    epochs: int = 10
-    """Times through the training pictures, the course's budget."""
-    augment: Augment = field(default_factory=lambda: Augment(crop=0.125, flip=True))
-    """What training pictures go through."""
+    optim: Optim = Optim("sgd", lr=0.05, weight_decay=5e-4, schedule="one-cycle")
+    augment: Augment = Augment(crop=0.125, flip=True)
     fast_epochs: int = 24
     """Of `fast`."""
     fast_batch: int = 512
@@ -126,103 +109,42 @@ class CifarNetworks(Recipe):
 
     def run(self, lab: "Lab") -> None:
         """Train each, test each, compare."""
-        builds = {name: self.built(name) for name in self.networks}
-        pictures = lab.pictures(self.data, per_class=self.per_class, size=self.size, validation=0.1)
-        lab.plan(fits=len(builds))
-        outcomes: dict[str, Outcome] = {}
-        trained: dict[str, Classify] = {}
-        scores: dict[str, float] = {}
-        known: dict[str, Outcome] = {}
-        for name, (build, options) in builds.items():
-            model = models.create(build, classes=len(pictures.classes), **options)
-            scores[name], trained[name] = self.train(lab, name, model, pictures)
-            known[name] = lab.test(trained[name], pictures, split="train", name=name)
-            outcomes[name] = lab.test(trained[name], pictures, name=name, examine=False)
-        best = max(scores, key=lambda name: scores[name])
-        lab.record("val/accuracy", scores[best], trivial=1 / len(pictures.classes))
-        lab.keep(trained[best], pictures)
-        lab.test(trained[best], pictures, outcome=outcomes[best])
-        lab.note(f"Kept for `vislab predict`: {best}, the best on the validation pictures.")
-        self.compare(lab, outcomes, known, trained, pictures)
+        images = lab.pictures(self.data, per_class=self.per_class, size=self.size, validation=0.1)
+        found = lab.variants(
+            self.networks, lambda name: self.task(name, len(images.classes)), images, of=SMALL,
+            fit=self.training, known=True, examine=False,
+        )  # fmt: skip
+        found.conclude()
+        found.compare()
+        found.costs()
+        found.gain("skips: loss saved on training pictures", "plain", over="preact-resnet",
+                   score="loss", known=True)  # fmt: skip
+        found.gain("skips: gain in accuracy", "preact-resnet", over="plain")
+        if {"plain", "preact-resnet"} <= found.keys():
+            evaluate.show_curves(
+                lab, "with and without skips", ("plain", "preact-resnet"), "train/loss",
+                y="training loss, nats", caption="The same depth and width, the same batches.",
+            )  # fmt: skip
 
-    def built(self, name: str) -> Built:
-        """Return which network a name means and its options."""
-        build, options = pick(PAPERS if self.paper else SMALL, name, "network")
+    def task(self, name: str, classes: int) -> tasks.Classify:
+        """Build a network, as large as on the laptop or as in its paper."""
+        build, options = (PAPERS if self.paper else SMALL)[name]
         if build == "preact-resnet":
             wider = WIDTHS if options.get("block") == "bottleneck" else 1
-            blocks = len(self.widths)
             # Five blocks a stage, however many stages: a stage fewer is a network less deep.
-            depth = 5 * (3 if wider > 1 else 2) * blocks + 2
+            depth = 5 * (3 if wider > 1 else 2) * len(self.widths) + 2
             widths = tuple(wider * width for width in self.widths)
             options = {**options, "widths": widths, "depth": depth}
-        return build, options
+        network = models.create(build, classes=classes, **options)
+        if name != "fast":
+            return tasks.Classify(network, self.optim)
+        rate = 0.4 * self.fast_batch / 512
+        optim = Optim("sgd", lr=rate, weight_decay=5e-4, schedule="one-cycle")
+        return tasks.Classify(network, optim, label_smoothing=0.1)
 
-    def train(
-        self, lab: "Lab", name: str, model: Any, pictures: "Pictures"
-    ) -> "tuple[float, Classify]":
-        """Train one network and return its best validation accuracy and its task."""
+    def training(self, name: str) -> dict[str, Any]:
+        """Return how long a network is trained and on what."""
         if name == "fast":
-            optim = Optim(
-                "sgd", lr=0.4 * self.fast_batch / 512, weight_decay=5e-4, schedule="one-cycle"
-            )
-            task = tasks.Classify(model, optim, label_smoothing=0.1)
             augment = Augment(crop=0.125, flip=True, cutout=0.25)
-            epochs, batch = self.fast_epochs, self.fast_batch
-        else:
-            task = tasks.Classify(model, self.optim)
-            augment, epochs, batch = self.augment, self.epochs, self.batch
-        score = lab.fit(task, pictures, epochs=epochs, batch=batch, augment=augment, name=name)
-        return score or 0.0, task
-
-    def compare(
-        self,
-        lab: "Lab",
-        outcomes: "dict[str, Outcome]",
-        known: "dict[str, Outcome]",
-        trained: "dict[str, Classify]",
-        pictures: "Pictures",
-    ) -> None:
-        """Put accuracy and costs in one table, and residual beside plain."""
-        from vislab.evaluate.comparison import compare
-        from vislab.profiling.costs import multiply_adds, parameters
-
-        compare(lab, outcomes)
-        found = lab.run.result.metrics
-        by_name = {cost["name"]: cost for cost in lab.run.result.costs}
-        lab.table(
-            "what each network costs",
-            ("network", "parameters", "MACs", "train", "test", "epochs", "minutes", "pictures/s"),
-            [
-                (
-                    name,
-                    f"{parameters(task.model):,}",
-                    f"{multiply_adds(task.model, pictures.size):,}",
-                    f"{found[f'{name}/train/accuracy']:.1%}",
-                    f"{found[f'{name}/test/accuracy']:.1%}",
-                    by_name[name]["epochs"],
-                    f"{by_name[name]['seconds'] / 60:.1f}",
-                    f"{by_name[name].get('train_pictures_per_second', 0):.0f}",
-                )
-                for name, task in trained.items()
-            ],
-        )
-        if {"plain", "preact-resnet"} <= trained.keys():
-            saved, span = runs.paired_bootstrap(
-                known["preact-resnet"].losses, known["plain"].losses, draws=1000
-            )
-            lab.record("skips: loss saved on training pictures", saved, interval=span)
-            gain, interval = runs.paired_bootstrap(
-                outcomes["plain"].correct, outcomes["preact-resnet"].correct
-            )
-            lab.record("skips: gain in accuracy", gain, interval=interval)
-            losses: dict[str, tuple[list[float], list[float]]] = {}
-            for line in lab.run.logged():
-                if line["fit"] in ("plain", "preact-resnet"):
-                    epochs, values = losses.setdefault(str(line["fit"]), ([], []))
-                    epochs.append(line["epoch"])
-                    values.append(line["train/loss"])
-            lab.show(
-                "with and without skips",
-                runs.figures.curves(losses, x="epoch", y="training loss, nats"),
-                caption="The same depth and width, the same batches.",
-            )
+            return {"epochs": self.fast_epochs, "batch": self.fast_batch, "augment": augment}
+        return {"epochs": self.epochs, "batch": self.batch, "augment": self.augment}

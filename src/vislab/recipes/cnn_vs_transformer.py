@@ -13,7 +13,7 @@ from vislab.tasks.optim import Optim
 from vislab.tasks.strategy import Strategy
 
 if TYPE_CHECKING:
-    from vislab.data.pictures import Pictures
+    from vislab.data.table import Table
     from vislab.evaluate.classification import Outcome
     from vislab.lab.bench import Lab
     from vislab.tasks.classify import Classify
@@ -76,7 +76,7 @@ class CnnVsTransformer(Recipe):
     lr: float = 3e-4
     """The rate in the middle; the others are a third and three times it."""
     batch: int = 32
-    """Pictures in a step; the other batch is twice as large."""
+    """Table in a step; the other batch is twice as large."""
     tune_epochs: int = 3
     """Of each short training."""
     epochs: int = 15
@@ -110,7 +110,7 @@ class CnnVsTransformer(Recipe):
         settings = self.settings()
         lab.plan(fits=len(self.networks) * (len(settings) + 1))
         outcomes: dict[str, Outcome] = {}
-        trained: dict[str, tuple[float, Classify, Pictures]] = {}
+        trained: dict[str, tuple[float, Classify, Table]] = {}
         effects: dict[str, dict[str, float]] = {}
         for network in self.networks:
             effects[network] = {
@@ -175,11 +175,11 @@ class CnnVsTransformer(Recipe):
         self,
         lab: "Lab",
         network: str,
-        opened: "Pictures",
+        opened: "Table",
         setting: Mapping[str, Any],
         epochs: int,
         name: str,
-    ) -> "tuple[float, Classify, Pictures]":
+    ) -> "tuple[float, Classify, Table]":
         """Train one network under one setting; return its validation accuracy and the task."""
         model, anatomy, pictures = lab.adopt(network, opened, pretrained=self.pretrained)
         optim = Optim(
@@ -247,7 +247,7 @@ class CnnVsTransformer(Recipe):
     def show_costs(
         self,
         lab: "Lab",
-        trained: "dict[str, tuple[float, Classify, Pictures]]",
+        trained: "dict[str, tuple[float, Classify, Table]]",
         outcomes: "dict[str, Outcome]",
     ) -> None:
         """Put every measured cost beside the accuracy."""
@@ -283,7 +283,7 @@ class CnnVsTransformer(Recipe):
     def judge(
         self,
         lab: "Lab",
-        trained: "dict[str, tuple[float, Classify, Pictures]]",
+        trained: "dict[str, tuple[float, Classify, Table]]",
         outcomes: "dict[str, Outcome]",
     ) -> None:
         """Compare the best of either kind, chosen on validation pictures."""
@@ -301,7 +301,7 @@ class CnnVsTransformer(Recipe):
         self,
         lab: "Lab",
         kinds: Mapping[bool, str],
-        trained: "dict[str, tuple[float, Classify, Pictures]]",
+        trained: "dict[str, tuple[float, Classify, Table]]",
         outcomes: "dict[str, Outcome]",
     ) -> None:
         """Compare where the best of either kind looks, on pictures that both have right."""

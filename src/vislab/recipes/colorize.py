@@ -11,7 +11,7 @@ from vislab.runs.claims import claim
 from vislab.tasks.optim import Optim
 
 if TYPE_CHECKING:
-    from vislab.data.pictures import Pictures
+    from vislab.data.table import Table
     from vislab.evaluate.reconstruction import Repainted
     from vislab.lab.bench import Lab
 
@@ -58,7 +58,7 @@ class Colorize(Recipe):
     """Channels at full size."""
     optim: Optim = field(default_factory=lambda: Optim("adamw", lr=2e-3, schedule="one-cycle"))
     batch: int = 32
-    """Pictures in a step."""
+    """Table in a step."""
     epochs: int = 15
     """Times through the training pictures."""
     augment: Augment = field(default_factory=lambda: Augment(flip=True))
@@ -105,7 +105,7 @@ class Colorize(Recipe):
             )
             lab.record("class-bins: colourfulness gained", gain, interval=interval)
 
-    def built(self, way: str, pictures: "Pictures") -> Any:
+    def built(self, way: str, pictures: "Table") -> Any:
         """Build one of the two; the shares of colours are those of the training pictures."""
         from vislab.evaluate.reconstruction import colour_shares
         from vislab.models.colorizer import colour_bins

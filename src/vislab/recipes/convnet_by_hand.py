@@ -10,7 +10,7 @@ from vislab.runs.claims import claim
 from vislab.runs.references import Protocol, course
 
 if TYPE_CHECKING:
-    from vislab.data.pictures import Pictures
+    from vislab.data.table import Table
     from vislab.lab.bench import Lab
     from vislab.lab.twin import Pair
     from vislab.scratch import DeepConvNet
@@ -87,7 +87,7 @@ class ConvnetByHand(Recipe):
     decay: float = 0.8
     """The learning rate is multiplied by it after every epoch."""
     batch: int = 128
-    """Pictures in a step."""
+    """Table in a step."""
     epochs: int = 12
     """Times through the training pictures."""
     deep_steps: int = 100
@@ -120,7 +120,7 @@ class ConvnetByHand(Recipe):
         "deep_steps": 2,
     }  # fmt: skip
 
-    def pictures(self, lab: "Lab") -> "Pictures":
+    def pictures(self, lab: "Lab") -> "Table":
         """Open the pictures; only their mean is taken away."""
         opened = lab.pictures(self.data, per_class=self.per_class, size=self.size, validation=0.2)
         return opened.centred()
@@ -195,7 +195,7 @@ class ConvnetByHand(Recipe):
         )
         self.beginnings(lab, pictures)
 
-    def overfit(self, lab: "Lab", pictures: "Pictures") -> None:
+    def overfit(self, lab: "Lab", pictures: "Table") -> None:
         """Learn 50 pictures by heart: the first thing to try with any new network."""
         from vislab.lab.solving import few
         from vislab.scratch import Solver
@@ -223,7 +223,7 @@ class ConvnetByHand(Recipe):
             caption="What it knows by heart does not help with other pictures.",
         )
 
-    def beginnings(self, lab: "Lab", pictures: "Pictures") -> None:
+    def beginnings(self, lab: "Lab", pictures: "Table") -> None:
         """Begin a network of 21 layers in four ways: does a signal reach its end, does it learn?"""
         import numpy as np
 

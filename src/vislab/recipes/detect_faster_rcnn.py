@@ -12,7 +12,7 @@ from vislab.runs.references import Protocol, course
 from vislab.tasks.optim import Optim
 
 if TYPE_CHECKING:
-    from vislab.data.annotated_pictures import AnnotatedPictures
+    from vislab.data.table import Table
     from vislab.evaluate.detection import Detected
     from vislab.lab.bench import Lab
 
@@ -121,7 +121,7 @@ class DetectFasterRcnn(Recipe):
         )  # fmt: skip
         lab.plan(fits=len(self.networks))
         lab.rehearse(lambda name: self.built(name, pictures), self.networks)
-        scores: dict[str, tuple[float, Any, AnnotatedPictures, Detected]] = {}
+        scores: dict[str, tuple[float, Any, Table, Detected]] = {}
         for name in self.networks:
             task, shown = self.built(name, pictures)
             score = lab.fit(
@@ -144,7 +144,7 @@ class DetectFasterRcnn(Recipe):
         show_steps(lab, task.network, shown)
         explain_detection(lab, task.network, shown, found, count=self.explained)
 
-    def built(self, name: str, pictures: "AnnotatedPictures") -> "tuple[Any, AnnotatedPictures]":
+    def built(self, name: str, pictures: "Table") -> "tuple[Any, Table]":
         """Return a task and the pictures as its backbone expects them."""
         options: dict[str, Any] = {
             "backbone": self.backbone, "pretrained": self.pretrained, "stride": self.stride,

@@ -14,7 +14,8 @@ from vislab.tasks.optim import Optim
 if TYPE_CHECKING:
     import numpy as np
 
-    from vislab.data.pictures import HowToSplit, Pictures
+    from vislab.data.pictures import HowToSplit
+    from vislab.data.table import Table
     from vislab.evaluate.classification import Outcome
     from vislab.lab.bench import Lab
 
@@ -109,7 +110,7 @@ class FaceGender(Recipe):
         if unknown:
             raise OptionError(f"--splits {min(unknown)!r} is neither picture nor person")
         lab.plan(fits=len(self.networks) * len(self.splits))
-        tested: dict[str, tuple[Pictures, Outcome]] = {}
+        tested: dict[str, tuple[Table, Outcome]] = {}
         for split in self.splits:
             try:
                 pictures = lab.pictures(
@@ -126,7 +127,7 @@ class FaceGender(Recipe):
                 tested[name] = pictures, self.train(lab, name, network, pictures)
         self.take_apart(lab, tested)
 
-    def train(self, lab: "Lab", name: str, network: str, pictures: "Pictures") -> "Outcome":
+    def train(self, lab: "Lab", name: str, network: str, pictures: "Table") -> "Outcome":
         """Train and test one network; the first is kept for `vislab predict`."""
         from vislab.profiling.costs import parameters
 
@@ -151,7 +152,7 @@ class FaceGender(Recipe):
             lab.keep(task, pictures, crop="face" if pictures.classes == GENDERS else None)
         return outcome
 
-    def take_apart(self, lab: "Lab", tested: "dict[str, tuple[Pictures, Outcome]]") -> None:
+    def take_apart(self, lab: "Lab", tested: "dict[str, tuple[Table, Outcome]]") -> None:
         """Report the meter, errors by group, and people met against people not met."""
         found, classes = lab.run.result.metrics, next(iter(tested.values()))[0].classes
         rows = []
@@ -208,7 +209,7 @@ class FaceGender(Recipe):
         )
         self.met_or_not(lab, tested)
 
-    def met_or_not(self, lab: "Lab", tested: "dict[str, tuple[Pictures, Outcome]]") -> None:
+    def met_or_not(self, lab: "Lab", tested: "dict[str, tuple[Table, Outcome]]") -> None:
         """Compare, on the split by picture, people who are in the training set with the others."""
         import numpy as np
 

@@ -12,7 +12,7 @@ from vislab.tasks.optim import Optim
 from vislab.tasks.strategy import Strategy
 
 if TYPE_CHECKING:
-    from vislab.data.pictures import Pictures
+    from vislab.data.table import Table
     from vislab.evaluate.classification import Outcome
     from vislab.lab.bench import Lab
     from vislab.profiling.auto_config import Choice
@@ -61,7 +61,7 @@ class Finetune(Recipe):
     epochs: int | None = None
     """Of fine-tuning; None chooses."""
     batch: int | None = None
-    """Pictures in a step; None tries what fits."""
+    """Table in a step; None tries what fits."""
     lr: float | None = None
     """Learning rate of fine-tuning; None takes one that suits the strategy."""
     find_rate: bool = False
@@ -144,7 +144,7 @@ class Finetune(Recipe):
         return auto_config.Choice(**found)
 
     def batch_and_rate(
-        self, lab: "Lab", task: "Classify", pictures: "Pictures", choice: "Choice"
+        self, lab: "Lab", task: "Classify", pictures: "Table", choice: "Choice"
     ) -> tuple[int, float]:
         """Return the batch and the rate, given, found by trial or known to suit."""
         from vislab.profiling import tuner
@@ -181,7 +181,7 @@ class Finetune(Recipe):
     def conclude(
         self,
         lab: "Lab",
-        pictures: "Pictures",
+        pictures: "Table",
         outcomes: "dict[str, Outcome]",
         trained: "list[tuple[float, str, Classify]]",
     ) -> None:

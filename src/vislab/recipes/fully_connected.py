@@ -9,7 +9,7 @@ from vislab.runs.claims import claim
 from vislab.runs.references import Protocol, course
 
 if TYPE_CHECKING:
-    from vislab.data.pictures import Pictures
+    from vislab.data.table import Table
     from vislab.lab.bench import Lab
     from vislab.lab.twin import Pair
     from vislab.scratch import FullyConnectedNet, Solver
@@ -72,7 +72,7 @@ class FullyConnected(Recipe):
     decay: float = 0.85
     """The learning rate is multiplied by it after every epoch."""
     batch: int = 128
-    """Pictures in a step."""
+    """Table in a step."""
     epochs: int = 20
     """Times through the training pictures, in the long trainings."""
     rule_epochs: int = 3
@@ -97,7 +97,7 @@ class FullyConnected(Recipe):
         "batch": 20,
     }  # fmt: skip
 
-    def pictures(self, lab: "Lab") -> "Pictures":
+    def pictures(self, lab: "Lab") -> "Table":
         """Open the pictures; only their mean is taken away."""
         opened = lab.pictures(self.data, per_class=self.per_class, size=self.size, validation=0.2)
         return opened.centred()
@@ -166,7 +166,7 @@ class FullyConnected(Recipe):
         lab.test(tasks[best], pictures, split="val")
         lab.test(tasks[best], pictures)
 
-    def rules(self, lab: "Lab", pictures: "Pictures") -> None:
+    def rules(self, lab: "Lab", pictures: "Table") -> None:
         """Train with each update rule from the same weights on the same batches."""
         from vislab.tasks.engines import ByHand
 

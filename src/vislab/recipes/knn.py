@@ -12,7 +12,7 @@ from vislab.runs.references import Protocol, course
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from vislab.data.pictures import Pictures
+    from vislab.data.table import Table
     from vislab.lab.bench import Lab
 
 SOURCE = "EECS 498/598, assignment 1"
@@ -147,7 +147,7 @@ class Knn(Recipe):
             folded=True,
         )
 
-    def show_neighbours(self, lab: "Lab", pictures: "Pictures", nearest: "Tensor") -> None:
+    def show_neighbours(self, lab: "Lab", pictures: "Table", nearest: "Tensor") -> None:
         """Show test pictures beside the training pictures that are nearest."""
         import numpy as np
 
@@ -175,7 +175,7 @@ class Knn(Recipe):
         )
 
     def show_amounts(
-        self, lab: "Lab", pictures: "Pictures", train: "Tensor", labels: "Tensor"
+        self, lab: "Lab", pictures: "Table", train: "Tensor", labels: "Tensor"
     ) -> None:
         """Measure accuracy and the best k for fewer training pictures, on the validation ones."""
         import torch
@@ -246,7 +246,7 @@ class Knn(Recipe):
         lab.record("no loop: times faster than two loops", times[0] / times[-1])
 
 
-def rows_of(pictures: "Pictures", split: str) -> "tuple[Tensor, Tensor]":
+def rows_of(pictures: "Table", split: str) -> "tuple[Tensor, Tensor]":
     """Return a split as rows of numbers in [0, 1], (N, 3 S S), and its labels."""
     import numpy as np
     import torch

@@ -10,7 +10,7 @@ from vislab.runs.claims import claim
 from vislab.runs.references import Protocol, course
 
 if TYPE_CHECKING:
-    from vislab.data.pictures import Pictures
+    from vislab.data.table import Table
     from vislab.lab.bench import Lab
     from vislab.lab.twin import Pair
     from vislab.scratch import LinearSVM, Softmax
@@ -64,7 +64,7 @@ class Linear(Recipe):
     penalties: tuple[float, ...] = (0.0, 1e-4, 1e-3, 1e-2)
     """Weights of the penalty on squared weights, in the grid."""
     batch: int = 64
-    """Pictures in a step."""
+    """Table in a step."""
     search_epochs: int = 3
     """Times through the training pictures in every cell of the grid."""
     epochs: int = 15
@@ -89,7 +89,7 @@ class Linear(Recipe):
         "search_epochs": 1, "epochs": 2,
     }  # fmt: skip
 
-    def pictures(self, lab: "Lab") -> "Pictures":
+    def pictures(self, lab: "Lab") -> "Table":
         """Open the pictures; only their mean is taken away."""
         opened = lab.pictures(self.data, per_class=self.per_class, size=self.size, validation=0.2)
         return opened.centred()
@@ -142,7 +142,7 @@ class Linear(Recipe):
         gain, interval = runs.paired_bootstrap(first.correct, second.correct)
         lab.record(f"{self.losses[1]}: gain in accuracy", gain, interval=interval)
 
-    def one(self, lab: "Lab", pictures: "Pictures", loss: str) -> "tuple[ByHand, float, Any]":
+    def one(self, lab: "Lab", pictures: "Table", loss: str) -> "tuple[ByHand, float, Any]":
         """Search and train one loss; return it with its accuracies."""
         from vislab.lab.grid_search import best_cell, grid_search
         from vislab.lab.solving import data_of

@@ -11,7 +11,7 @@ from vislab.runs.references import Protocol, course
 from vislab.tasks.optim import Optim
 
 if TYPE_CHECKING:
-    from vislab.data.pictures import Pictures
+    from vislab.data.table import Table
     from vislab.evaluate.classification import Outcome
     from vislab.lab.bench import Lab
     from vislab.tasks.classify import Classify
@@ -68,7 +68,7 @@ class ResNetOverfit(Recipe):
     """Side of the pictures in pixels; the course used 224."""
     optim: Optim = field(default_factory=Optim)
     batch: int = 32
-    """Pictures in a step."""
+    """Table in a step."""
     epochs: int = 60
     """At most; training stops once every training picture is right."""
     augment: Augment = field(default_factory=lambda: Augment(crop=0.125, flip=True, colour=0.3))
@@ -153,7 +153,7 @@ class ResNetOverfit(Recipe):
         self.explain_one(lab, task, pictures, plain)
 
     def explain_one(
-        self, lab: "Lab", task: "Classify", pictures: "Pictures", outcome: "Outcome"
+        self, lab: "Lab", task: "Classify", pictures: "Table", outcome: "Outcome"
     ) -> None:
         """Show why the surest right answer was given, and how far each map can be trusted."""
         import numpy as np
@@ -167,7 +167,7 @@ class ResNetOverfit(Recipe):
         )  # fmt: skip
         lab.show("why it says so, by several methods", figure, caption=" ".join(sentences))
 
-    def look_inside(self, lab: "Lab", task: "Classify", pictures: "Pictures") -> None:
+    def look_inside(self, lab: "Lab", task: "Classify", pictures: "Table") -> None:
         """Show kernels, their magnitudes by depth, and what each stage answers to one picture."""
         network = task.network
         lab.show(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jaxtyping import UInt8
     from torch import Tensor, nn
 
-    from vislab.data.pictures import Pictures
+    from vislab.data.table import Table
     from vislab.inspection.benchmark import Ranked
     from vislab.lab.bench import Lab
     from vislab.models.anatomy import Anatomy
@@ -68,7 +68,7 @@ class SeeInside(Recipe):
     epochs: int = 8
     """Times through the training pictures."""
     batch: int = 64
-    """Pictures in a step."""
+    """Table in a step."""
     augment: Augment = field(default_factory=lambda: Augment(crop=0.125, flip=True))
     """What training pictures go through."""
     shown: int = 4
@@ -145,7 +145,7 @@ class SeeInside(Recipe):
             found += [places[turn] for places in by_class if turn < len(places)]
         return found[:count]
 
-    def weights(self, lab: "Lab", network: "nn.Module", pictures: "Pictures") -> None:
+    def weights(self, lab: "Lab", network: "nn.Module", pictures: "Table") -> None:
         """Show kernels, and how weights and their gradients are spread by depth."""
         from vislab.data.batches import in_order
 
@@ -175,7 +175,7 @@ class SeeInside(Recipe):
             folded=True,
         )
 
-    def features(self, lab: "Lab", network: "nn.Module", pictures: "Pictures", place: int) -> None:
+    def features(self, lab: "Lab", network: "nn.Module", pictures: "Table", place: int) -> None:
         """Show what each resolution answers to one picture."""
         try:
             maps = explain.feature_maps(network, lab.example(pictures, place=place))
@@ -196,7 +196,7 @@ class SeeInside(Recipe):
         self,
         lab: "Lab",
         network: "nn.Module",
-        pictures: "Pictures",
+        pictures: "Table",
         shown: list[int],
         predicted: "np.ndarray",
         methods: list[str],
@@ -233,7 +233,7 @@ class SeeInside(Recipe):
         self,
         lab: "Lab",
         network: "nn.Module",
-        pictures: "Pictures",
+        pictures: "Table",
         correct: "np.ndarray",
         labels: "np.ndarray",
         methods: list[str],
@@ -312,7 +312,7 @@ class SeeInside(Recipe):
         lab.record("probability of the class, its cause removed", after)
 
     def units(
-        self, lab: "Lab", network: "nn.Module", anatomy: "Anatomy", pictures: "Pictures"
+        self, lab: "Lab", network: "nn.Module", anatomy: "Anatomy", pictures: "Table"
     ) -> None:
         """Show the strongest patches of units, early and late, and what in them did it."""
         import torch
@@ -354,7 +354,7 @@ class SeeInside(Recipe):
         lab: "Lab",
         network: "nn.Module",
         anatomy: "Anatomy",
-        pictures: "Pictures",
+        pictures: "Table",
         place: int,
         predicted: "np.ndarray",
     ) -> None:
@@ -427,7 +427,7 @@ class SeeInside(Recipe):
         )
 
     def depth(
-        self, lab: "Lab", network: "nn.Module", anatomy: "Anatomy", pictures: "Pictures"
+        self, lab: "Lab", network: "nn.Module", anatomy: "Anatomy", pictures: "Table"
     ) -> None:
         """Show what a linear classifier makes of each block's features."""
         from vislab.evaluate.linear_probe import linear_probe
@@ -452,7 +452,7 @@ class SeeInside(Recipe):
             caption="Test accuracy of a linear classifier on each block's mean features.",
         )
 
-    def neighbourhoods(self, lab: "Lab", network: "nn.Module", pictures: "Pictures") -> None:
+    def neighbourhoods(self, lab: "Lab", network: "nn.Module", pictures: "Table") -> None:
         """Show who is near whom in what enters the head."""
         import numpy as np
 
@@ -474,7 +474,7 @@ class SeeInside(Recipe):
         )
 
 
-def images_of(lab: "Lab", pictures: "Pictures", pixels: "np.ndarray") -> "Tensor":
+def images_of(lab: "Lab", pictures: "Table", pixels: "np.ndarray") -> "Tensor":
     """Return pixels normalised, on the bench's device."""
     import torch
 

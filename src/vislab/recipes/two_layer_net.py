@@ -9,7 +9,7 @@ from vislab.runs.claims import claim
 from vislab.runs.references import Protocol, course
 
 if TYPE_CHECKING:
-    from vislab.data.pictures import Pictures
+    from vislab.data.table import Table
     from vislab.lab.bench import Lab
     from vislab.lab.twin import Pair
     from vislab.scratch import TwoLayerNet
@@ -60,7 +60,7 @@ class TwoLayer(Recipe):
     penalties: tuple[float, ...] = (1e-6, 1e-4, 1e-3)
     """Weights of the penalty on squared weights, in the grid."""
     batch: int = 200
-    """Pictures in a step."""
+    """Table in a step."""
     search_epochs: int = 2
     """Times through the training pictures in every cell of the grid."""
     epochs: int = 30
@@ -83,7 +83,7 @@ class TwoLayer(Recipe):
         "penalties": (0.0, 1e-3), "search_epochs": 1, "epochs": 2, "batch": 20,
     }  # fmt: skip
 
-    def pictures(self, lab: "Lab") -> "Pictures":
+    def pictures(self, lab: "Lab") -> "Table":
         """Open the pictures; only their mean is taken away."""
         opened = lab.pictures(self.data, per_class=self.per_class, size=self.size, validation=0.2)
         return opened.centred()

@@ -16,7 +16,7 @@ from vislab.tasks.strategy import Strategy
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from vislab.data.pictures import Pictures
+    from vislab.data.table import Table
     from vislab.evaluate.classification import Outcome
     from vislab.lab.bench import Lab
     from vislab.models.anatomy import Anatomy
@@ -81,7 +81,7 @@ class VitFinetune(Recipe):
     epochs: int = 10
     """Of each training."""
     batch: int = 32
-    """Pictures in a step."""
+    """Table in a step."""
     augment: Augment = field(default_factory=lambda: Augment(flip=True))
     """What training pictures go through."""
     examined: int = 40
@@ -183,7 +183,7 @@ class VitFinetune(Recipe):
         )
 
     def tuned(
-        self, lab: "Lab", name: str, model: "nn.Module", anatomy: "Anatomy", pictures: "Pictures"
+        self, lab: "Lab", name: str, model: "nn.Module", anatomy: "Anatomy", pictures: "Table"
     ) -> float:
         """Return the best on validation of as many rates as every other strategy tries."""
         usual = Strategy.parse(name).rate
@@ -205,7 +205,7 @@ class VitFinetune(Recipe):
             )
         return usual * best
 
-    def learning(self, lab: "Lab", pictures: "Pictures") -> None:
+    def learning(self, lab: "Lab", pictures: "Table") -> None:
         """Show all curves on one plot and record who learned how quickly."""
         count, chance = len(pictures.split("val")), 1 / len(pictures.classes)
         curves: dict[str, tuple[list[float], list[float]]] = {}
@@ -272,7 +272,7 @@ class VitFinetune(Recipe):
         trained: "dict[str, Classify]",
         outcome: "Outcome",
         best: str,
-        pictures: "Pictures",
+        pictures: "Table",
     ) -> None:
         """Show what each network attends to, and test whether the best one's maps are right."""
         from vislab.inspection import attention

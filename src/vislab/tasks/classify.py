@@ -1,24 +1,76 @@
 """Classification: one label a picture, softmax and cross-entropy."""
 
-from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
-import torch
-from jaxtyping import Float
+import numpy as np
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
 from vislab.data.batches import Batch
-from vislab.explain.taps import tap
+from vislab.data.table import Table
 from vislab.models.anatomy import Anatomy
 from vislab.tasks.optim import Optim
+from vislab.tasks.outcome import Outcome
 from vislab.tasks.strategy import Strategy, hold_still
 from vislab.tasks.task import Task
 
 
+@dataclass(frozen=True, eq=False)
+class Classified(Outcome):
+    """Probabilities and losses of every image of a split, in the split's order."""
+
+    @property
+    def probabilities(self) -> Float[np.ndarray, "n k"]:
+        """What the network gives each class."""
+        return self.kept.get("probabilities", np.zeros((0, 1)))
+
+    @property
+    def labels(self) -> Int[np.ndarray, " n"]:
+        """The true classes."""
+        return self.kept.get("labels", np.zeros(0, dtype=np.int64))
+
+    @property
+    def predicted(self) -> Int[np.ndarray, " n"]:
+        """The most probable class of each image."""
+        return self.kept.get("predicted", np.zeros(0, dtype=np.int64))
+
+    @property
+    def losses(self) -> Float[np.ndarray, " n"]:
+        """Cross-entropies, in nats."""
+        return self.values.get("loss", np.zeros(0))
+
+    @property
+    def correct(self) -> Bool[np.ndarray, " n"]:
+        """Whether the most probable class is the right one."""
+        return self.values.get("accuracy", np.zeros(0, dtype=bool))
+
+    @property
+    def accuracy(self) -> float:
+        """The share of images that got their label."""
+        return self.mean("accuracy")
+
+
+def measured(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    """Measure the logits (N, K) that a network gives for a batch."""
+    logits = network(batch.images).float()
+    logs = logits.log_softmax(dim=1)
+    predicted = logits.argmax(dim=1)
+    return {
+        "accuracy": predicted == batch.labels,
+        "loss": -logs.gather(1, batch.labels[:, None])[:, 0],
+        "probabilities": logs.exp(),
+        "labels": batch.labels,
+        "predicted": predicted,
+    }
+
+
 class Classify(Task):
     """A network that gives logits (N, K), the loss it is trained on and how it is updated."""
+
+    outcome = Classified
 
     def __init__(
         self,
@@ -43,16 +95,13 @@ class Classify(Task):
         correct = (logits.detach().argmax(dim=1) == batch.labels).sum()
         return self.step(loss, len(batch.images), batch.whole, accuracy=correct)
 
-    def scores(self, batches: Iterable[Batch]) -> dict[str, float]:
-        """Return the cross-entropy, without label smoothing, and the share that is right."""
-        loss, right, count = 0.0, 0, 0
-        with tap(self.network, []), torch.inference_mode():
-            for batch in batches:
-                logits = self.network(batch.images).float()
-                loss += self.losses(logits, batch).sum().item()
-                right += int((logits.argmax(dim=1) == batch.labels).sum())
-                count += len(batch.labels)
-        return {"loss": loss / max(count, 1), "accuracy": right / max(count, 1)}
+    def measure(self, batch: Batch) -> dict[str, Tensor]:
+        """Return which labels are right, and the cross-entropy without label smoothing."""
+        return measured(self.network, batch)
+
+    def chance(self, data: Table) -> dict[str, float]:
+        """Return what guessing evenly among the classes gets right."""
+        return {"accuracy": 1 / len(data.classes)}
 
     def before_step(self, progress: float) -> None:
         """Freeze what the strategy freezes at this share of the training."""
@@ -82,7 +131,3 @@ class Classify(Task):
         return self.optim.build(
             self.model, scales=self.strategy.scales(self.anatomy), left_out=never
         )
-
-    def losses(self, logits: Float[Tensor, "n k"], batch: Batch) -> Float[Tensor, " n"]:
-        """Return each picture's cross-entropy, without label smoothing, in nats."""
-        return F.cross_entropy(logits, batch.labels, reduction="none")

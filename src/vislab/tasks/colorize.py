@@ -1,6 +1,6 @@
 """Colorization: the colours are what is to be learned, from the lightness."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -9,12 +9,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vislab.data.batches import Batch
-from vislab.explain.taps import tap
 from vislab.losses.colour import rebalanced
-from vislab.metrics.colour import colourfulness, psnr
+from vislab.metrics.colour import ALIKE, colourfulness, psnr
 from vislab.models.colorizer import REACH, Colorizer
-from vislab.ops.colour import rgb_to_lab
+from vislab.ops.colour import lab_to_rgb, rgb_to_lab
 from vislab.tasks.optim import Optim
+from vislab.tasks.reconstruct import Repainted
 from vislab.tasks.task import Task
 
 
@@ -27,6 +27,9 @@ class Colorize(Task):
 
     score: ClassVar[str] = "psnr"
     answers: ClassVar[str] = "colours"
+    units: ClassVar[Mapping[str, str]] = {"psnr": "dB"}
+    images_at_once: ClassVar[int] = 64
+    outcome = Repainted
 
     def __init__(
         self,
@@ -66,16 +69,25 @@ class Colorize(Task):
             loss = each.mean()
         return self.step(loss, len(batch.images), batch.whole)
 
-    def scores(self, batches: Iterable[Batch]) -> dict[str, float]:
-        """Return the mean PSNR in decibels and the mean colourfulness of what is painted."""
+    def repainted(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the images in grey, as they are painted and as they are, all in [0, 1]."""
         network = self.network
         assert isinstance(network, Colorizer)
-        decibels, colour, count = 0.0, 0.0, 0
-        with tap(network, []), torch.inference_mode():
-            for batch in batches:
-                pixels = self.pixels(batch.images)
-                painted = network.paint(pixels)
-                decibels += float(psnr(painted, pixels).clamp(max=100).sum())
-                colour += float(colourfulness(painted).sum())
-                count += len(pixels)
-        return {"psnr": decibels / max(count, 1), "colourfulness": colour / max(count, 1)}
+        true = self.pixels(batch.images)
+        return greyed(true), network.paint(true), true
+
+    def measure(self, batch: Batch) -> dict[str, Tensor]:
+        """Return PSNR in decibels and colourfulness of what is painted, and of grey."""
+        grey, painted, true = self.repainted(batch)
+        return {
+            "psnr": psnr(painted, true).clamp(max=ALIKE),
+            "colourfulness": colourfulness(painted),
+            "psnr (trivial)": psnr(grey, true).clamp(max=ALIKE),
+            "colourfulness (truth)": colourfulness(true),
+        }
+
+
+def greyed(pixels: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+    """Return images with their lightness alone."""
+    lightness = rgb_to_lab(pixels)[:, :1]
+    return lab_to_rgb(torch.cat([lightness, torch.zeros_like(lightness).repeat(1, 2, 1, 1)], dim=1))

@@ -1,39 +1,33 @@
 """Detection in two stages, trained together."""
 
-from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from vislab.data.annotated_batches import AnnotatedBatch
-from vislab.data.augment_annotated import IGNORED
+from vislab.data.batches import Batch
+from vislab.data.views import IGNORED
 from vislab.errors import OptionError
-from vislab.explain.taps import tap
 from vislab.losses.faster_rcnn import box_loss, proposal_loss
 from vislab.models.faster_rcnn import WEIGHTS, FasterRCNN, Proposals
 from vislab.ops.box_codings import encode_rcnn
 from vislab.ops.boxes import pairwise_iou
 from vislab.ops.matching import IGNORED as NOT_LEARNED
 from vislab.ops.matching import NEGATIVE, match, sample_balanced
-from vislab.tasks.detecting import average_precision_of, still_norms
+from vislab.tasks.detecting import Detect
 from vislab.tasks.optim import Optim
-from vislab.tasks.task import Task
 
 ANCHORS_DRAWN, ANCHORS_SHARE = 256, 0.5  # of a picture, and how many at most have a thing
 BOXES_DRAWN, BOXES_SHARE = 64, 0.25
 
 
-class DetectFasterRCNN(Task):
+class DetectFasterRCNN(Detect):
     """A `models.FasterRCNN` and the losses of its two stages.
 
     `scales` are sizes that batches are resized to, one drawn for each batch, as a share of theirs.
     """
-
-    score: ClassVar[str] = "map50"
-    answers: ClassVar[str] = "boxes"
 
     def __init__(
         self,
@@ -43,20 +37,12 @@ class DetectFasterRCNN(Task):
         frozen_norm: bool = False,
         scales: tuple[float, ...] = (1.0,),
     ) -> None:
-        super().__init__(model, optim)
+        super().__init__(model, optim, frozen_norm=frozen_norm)
         if not scales or min(scales) <= 0:
             raise OptionError(f"--scales {' '.join(map(str, scales))} must be above 0")
-        self.classes = model.classes
-        self.frozen_norm, self.scales = frozen_norm, scales
+        self.scales = scales
 
-    def train(self, mode: bool = True) -> "DetectFasterRCNN":
-        """Set training mode; frozen normalisation stays in eval mode."""
-        super().train(mode)
-        if self.frozen_norm and isinstance(self.model, FasterRCNN):
-            still_norms(self.model.backbone)
-        return self
-
-    def training_step(self, batch: AnnotatedBatch, _step: int) -> dict[str, Any]:
+    def training_step(self, batch: Batch, _step: int) -> dict[str, Any]:
         """Return the loss and its four parts.
 
         What is drawn comes from torch's own generator, which the bench seeds for each step.
@@ -89,7 +75,7 @@ class DetectFasterRCNN(Task):
         sums = {f"{name} loss": part.detach() * count for name, part in parts.items()}
         return self.step(torch.stack(list(parts.values())).sum(), count, batch.whole, **sums)
 
-    def rescaled(self, batch: AnnotatedBatch) -> tuple[Tensor, Tensor]:
+    def rescaled(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return pictures and boxes at a scale that is drawn for the batch."""
         scale = self.scales[int(torch.randint(len(self.scales), ()))]
         if scale == 1:
@@ -97,11 +83,6 @@ class DetectFasterRCNN(Task):
         side = max(32, round(batch.images.shape[2] * scale / 32) * 32)
         images = F.interpolate(batch.images, size=(side, side), mode="bilinear", antialias=True)
         return images, batch.boxes * (side / batch.images.shape[2])
-
-    def scores(self, batches: Iterable[AnnotatedBatch]) -> dict[str, float]:
-        """Return the mean average precision at an overlap of one half."""
-        with tap(self.network, []), torch.inference_mode():
-            return {"map50": average_precision_of(self.network, batches, self.classes)}
 
 
 def learn_anchors(

@@ -1,35 +1,28 @@
 """Detection in one stage: the cells' answers are learned where the things' centres lie."""
 
-from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from vislab.data.annotated_batches import AnnotatedBatch
-from vislab.data.augment_annotated import IGNORED
-from vislab.explain.taps import tap
+from vislab.data.batches import Batch
+from vislab.data.views import IGNORED
 from vislab.losses.yolo import yolo_loss
 from vislab.models.yolo import Yolo
 from vislab.ops.boxes import pairwise_iou
 from vislab.ops.matching import IGNORED as NOT_LEARNED
 from vislab.ops.matching import NEGATIVE, yolo_assignment
-from vislab.tasks.detecting import average_precision_of, still_norms
+from vislab.tasks.detecting import Detect
 from vislab.tasks.optim import Optim
-from vislab.tasks.task import Task
 
 
-class DetectYolo(Task):
+class DetectYolo(Detect):
     """A `models.Yolo` and the loss of its three parts.
 
-    With `frozen_norm`, batch normalisation of the backbone keeps the averages it came with, as is
-    usual for pre-trained backbones and small batches. An anchor that overlaps a thing by `ignore`
+    An anchor that overlaps a thing by `ignore`
     or more, and is not the one that learns it, learns nothing: 0.2 in the course, 0.5 in YOLOv3
     (Redmon and Farhadi 2018, arXiv:1804.02767), which leaves fewer boxes around the same thing.
     """
-
-    score: ClassVar[str] = "map50"
-    answers: ClassVar[str] = "boxes"
 
     def __init__(
         self,
@@ -39,18 +32,10 @@ class DetectYolo(Task):
         frozen_norm: bool = False,
         ignore: float = 0.5,
     ) -> None:
-        super().__init__(model, optim)
-        self.classes = model.classes
-        self.frozen_norm, self.ignore = frozen_norm, ignore
+        super().__init__(model, optim, frozen_norm=frozen_norm)
+        self.ignore = ignore
 
-    def train(self, mode: bool = True) -> "DetectYolo":
-        """Set training mode; frozen normalisation stays in eval mode."""
-        super().train(mode)
-        if self.frozen_norm and isinstance(self.model, Yolo):
-            still_norms(self.model.backbone)
-        return self
-
-    def training_step(self, batch: AnnotatedBatch, _step: int) -> dict[str, Any]:
+    def training_step(self, batch: Batch, _step: int) -> dict[str, Any]:
         """Return the loss and its parts."""
         model: nn.Module = self.model
         assert isinstance(model, Yolo)
@@ -72,13 +57,8 @@ class DetectYolo(Task):
         loss = parts.confidence + parts.place + parts.kind
         return self.step(loss, count, batch.whole, **sums)
 
-    def scores(self, batches: Iterable[AnnotatedBatch]) -> dict[str, float]:
-        """Return the mean average precision at an overlap of one half."""
-        with tap(self.network, []), torch.inference_mode():
-            return {"map50": average_precision_of(self.network, batches, self.classes)}
 
-
-def assign(batch: AnnotatedBatch, anchors: Tensor, stride: int, *, ignore: float) -> Tensor:
+def assign(batch: Batch, anchors: Tensor, stride: int, *, ignore: float) -> Tensor:
     """Return for each anchor its thing; those that see an ignored thing are not learned."""
     assigned = yolo_assignment(
         batch.boxes, batch.kinds >= 0, anchors, stride=stride, negative=ignore

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vislab import models
+from vislab.data.batches import Batch
+from vislab.data.table import Table
 from vislab.errors import pick
 from vislab.models.course_networks import CourseNetwork
 from vislab.scratch import (
@@ -28,6 +30,8 @@ from vislab.scratch.captioning_rnn import NULL
 from vislab.scratch.linear_classifier import LinearClassifier, with_ones
 from vislab.scratch.network import Network
 from vislab.scratch.penalty import FACTORS
+from vislab.tasks.classify import Classified, measured
+from vislab.tasks.task import Measured
 
 ENGINES = ("scratch", "autograd")
 
@@ -192,13 +196,28 @@ class Scorer(nn.Module):
         return {**self.engine.params, **self.engine.running}
 
 
-class ByHand:
+class ByHand(Measured):
     """What the bench trains and tests: an engine, as a network and as the twin that is kept."""
+
+    outcome = Classified
 
     def __init__(self, network: Network, engine_name: str = "scratch") -> None:
         self.engine = engine(network, engine_name)
         self.engine_name = engine_name
-        self.network: nn.Module = Scorer(self.engine)
+        self.scorer = Scorer(self.engine)
+
+    @property
+    def network(self) -> nn.Module:
+        """The engine as a module that gives scores."""
+        return self.scorer
+
+    def measure(self, batch: Batch) -> dict[str, Tensor]:
+        """Return what is measured of a classifier."""
+        return measured(self.network, batch)
+
+    def chance(self, data: Table) -> dict[str, float]:
+        """Return what guessing evenly among the classes gets right."""
+        return {"accuracy": 1 / len(data.classes)}
 
     @property
     def model(self) -> CourseNetwork:

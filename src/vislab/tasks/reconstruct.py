@@ -1,7 +1,6 @@
 """Reconstruction: the picture itself is to be learned, from itself or from noise over it."""
 
-import math
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -10,27 +9,36 @@ from torch import Tensor, nn
 
 from vislab.data.batches import Batch
 from vislab.errors import OptionError
-from vislab.explain.taps import tap
+from vislab.metrics.colour import ALIKE, psnr
 from vislab.ops.seeding import generator
 from vislab.tasks.optim import Optim
+from vislab.tasks.outcome import Outcome
 from vislab.tasks.task import Task
+
+
+class Repainted(Outcome):
+    """How near what a network paints comes to each image of a split."""
 
 
 class Reconstruct(Task):
     """A network that gives pictures for pictures, and the mean square of what differs.
 
     `noise` is the standard deviation of what is added to its input, where pixels run from 0 to 1;
-    `deviation` that of the normalised pictures' channels, to count in those units.
+    `mean` and `deviation` are what the images were normalised by.
     """
 
     score: ClassVar[str] = "psnr"
     answers: ClassVar[str] = "pictures"
+    units: ClassVar[Mapping[str, str]] = {"psnr": "dB"}
+    images_at_once: ClassVar[int] = 64
+    outcome = Repainted
 
     def __init__(
         self,
         model: nn.Module,
         optim: Optim | None = None,
         *,
+        mean: tuple[float, ...],
         deviation: tuple[float, ...],
         noise: float = 0.0,
     ) -> None:
@@ -38,6 +46,7 @@ class Reconstruct(Task):
         if not 0 <= noise <= 1:
             raise OptionError(f"--noise {noise} is a share of the range of pixels: 0 to 1")
         self.noise = noise
+        self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
         self.register_buffer("deviation", torch.tensor(deviation)[:, None, None], persistent=False)
 
     def training_step(self, batch: Batch, _step: int) -> dict[str, Any]:
@@ -60,16 +69,19 @@ class Reconstruct(Task):
         """Return each picture's mean square error, of pixels from 0 to 1."""
         return ((found - images) * self.get_buffer("deviation")).square().mean(dim=(1, 2, 3))
 
-    def scores(self, batches: Iterable[Batch]) -> dict[str, float]:
-        """Return the mean square error and the mean peak signal-to-noise ratio in decibels."""
-        total, decibels, count = 0.0, 0.0, 0
-        with tap(self.network, []), torch.inference_mode():
-            for number, batch in enumerate(batches):
-                noisy = self.noisy(batch.images, generator("noise", number))
-                error = self.errors(self.network(noisy).float(), batch.images)
-                total += float(error.sum())
-                decibels += float((-10 * error.clamp(min=1e-10).log10()).sum())
-                count += len(batch.images)
-        if not count:
-            return {"loss": math.nan, "psnr": math.nan}
-        return {"loss": total / count, "psnr": decibels / count}
+    def repainted(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what the network is given, what it makes of it and the images, all in [0, 1]."""
+        spread, mean = self.get_buffer("deviation"), self.get_buffer("mean")
+        # Noise of its own for every 64 rows, so that it does not depend on the epoch or the device.
+        noisy = self.noisy(batch.images, generator("noise", int(batch.rows[0]) // 64))
+        found = (noisy, self.network(noisy), batch.images)
+        given, made, true = ((one.float() * spread + mean).clamp(0, 1) for one in found)
+        return given, made, true
+
+    def measure(self, batch: Batch) -> dict[str, Tensor]:
+        """Return each image's peak signal-to-noise ratio in decibels, and that of the noisy one."""
+        given, made, true = self.repainted(batch)
+        found = {"psnr": psnr(made, true).clamp(max=ALIKE)}
+        if self.noise:
+            found["psnr (trivial)"] = psnr(given, true).clamp(max=ALIKE)
+        return found

@@ -1,18 +1,60 @@
 """Segmentation: a class for each pixel."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
+from jaxtyping import Float, Int, UInt8
 from torch import nn
 
-from vislab.data.annotated_batches import AnnotatedBatch
+from vislab.data.batches import Batch
 from vislab.errors import pick
-from vislab.explain.taps import tap
 from vislab.losses.segmentation import SEGMENTATION, VOID
-from vislab.metrics.segmentation import confusion, dice
+from vislab.metrics.segmentation import (
+    confusion,
+    dice,
+    hausdorff95,
+    jaccard,
+    sensitivity,
+    specificity,
+)
 from vislab.tasks.optim import Optim
+from vislab.tasks.outcome import Outcome
 from vislab.tasks.task import Task
+
+SCORES = {"dice": dice, "jaccard": jaccard, "sensitivity": sensitivity, "specificity": specificity}
+
+
+@dataclass(frozen=True, eq=False)
+class Segmented(Outcome):
+    """What a network says of every pixel of a split, and how good that is."""
+
+    @property
+    def said(self) -> UInt8[np.ndarray, "n s s"]:
+        """The class that each pixel is given."""
+        return self.kept.get("said", np.zeros((0, 1, 1), dtype=np.uint8))
+
+    @property
+    def truth(self) -> UInt8[np.ndarray, "n s s"]:
+        """The class that it has, or VOID."""
+        return self.kept.get("truth", np.zeros((0, 1, 1), dtype=np.uint8))
+
+    @property
+    def table(self) -> Int[np.ndarray, "n k k"]:
+        """Of each image, how many pixels of each class were said to be which."""
+        return self.kept["table"]
+
+    @property
+    def dice(self) -> Float[np.ndarray, " n"]:
+        """Each image's Dice, the mean over the things it has or is said to have."""
+        return self.values["dice"]
+
+    @property
+    def hausdorff(self) -> Float[np.ndarray, " n"]:
+        """Each image's 95 % Hausdorff distance in pixels, all things taken as one."""
+        return self.values["hausdorff95"]
 
 
 class Segment(Task):
@@ -20,6 +62,9 @@ class Segment(Task):
 
     score: ClassVar[str] = "dice"
     answers: ClassVar[str] = "masks"
+    units: ClassVar[Mapping[str, str]] = {"hausdorff95": "pixels"}
+    images_at_once: ClassVar[int] = 32
+    outcome = Segmented
 
     def __init__(
         self, model: nn.Module, optim: Optim | None = None, *, loss: str = "dice+cross-entropy"
@@ -27,9 +72,8 @@ class Segment(Task):
         super().__init__(model, optim)
         self.loss = pick(SEGMENTATION, loss, "loss of segmentation")
 
-    def training_step(self, batch: AnnotatedBatch, _step: int) -> dict[str, Any]:
+    def training_step(self, batch: Batch, _step: int) -> dict[str, Any]:
         """Return the loss and how many pixels are right, as a share of each picture's not void."""
-        assert batch.masks is not None, "annotated pictures are opened with masks"
         logits = self.model(batch.images)
         loss = self.loss(logits.float(), batch.masks)
         seen = (batch.masks != VOID).sum(dim=(1, 2))
@@ -37,28 +81,42 @@ class Segment(Task):
         right = torch.where(seen > 0, right / seen.clamp(min=1), 1.0).sum()
         return self.step(loss, len(batch.images), batch.whole, **{"pixel accuracy": right})
 
-    def scores(self, batches: Iterable[AnnotatedBatch]) -> dict[str, float]:
-        """Return the loss and the mean over pictures of the mean Dice of the things' classes.
+    def measure(self, batch: Batch) -> dict[str, Any]:
+        """Return each image's scores, each the mean over the classes that it has or is given.
 
-        A class that a picture neither has nor is said to have is left out of its mean.
+        The background is no class here. Of no class at all, a score is 1.
         """
-        losses, dices, count = 0.0, 0.0, 0
-        with tap(self.network, []), torch.inference_mode():
-            for batch in batches:
-                assert batch.masks is not None, "annotated pictures are opened with masks"
-                logits = self.network(batch.images).float()
-                losses += float(self.loss(logits, batch.masks)) * len(batch.images)
-                found = logits.argmax(dim=1).cpu().numpy()
-                table = confusion(found, batch.masks.cpu().numpy(), logits.shape[1])
-                dices += float(mean_dice(table).sum())
-                count += len(batch.images)
-        return {"loss": losses / max(count, 1), "dice": dices / max(count, 1)}
+        logits = self.network(batch.images).float()
+        said = logits.argmax(dim=1).to(torch.uint8)
+        table = confusion(said.cpu().numpy(), batch.masks.cpu().numpy(), logits.shape[1])
+        return {
+            "loss": self.loss(logits, batch.masks),
+            **{name: over_things(table, of(table)) for name, of in SCORES.items()},
+            "said": said,
+            "truth": batch.masks,
+            "table": table,
+        }
+
+    def test(self, batches: Iterable[Batch]) -> "Segmented":
+        """Return the scores, and how far borders are from where they should be."""
+        found = super().test(batches)
+        assert isinstance(found, Segmented), "as its class attribute says"
+        if not len(found):
+            return found
+        things = (found.said > 0, found.truth > 0, found.truth == VOID)
+        far = [
+            hausdorff95(one & ~void, other & ~void)
+            for one, other, void in zip(*things, strict=True)
+        ]
+        return found.with_values(hausdorff95=np.array(far))
 
 
-def mean_dice(table: Any) -> Any:
-    """Return each picture's Dice (N,), the mean over the things that it has or is given."""
-    values = dice(table)[:, 1:]
-    there = (table.sum(axis=1) + table.sum(axis=2))[:, 1:] > 0
-    counted = there.sum(axis=1)
-    total = (values * there).sum(axis=1)
-    return (total + (counted == 0)) / counted.clip(min=1)
+def over_things(
+    table: Int[np.ndarray, "n k k"], score: Float[np.ndarray, "n k"]
+) -> Float[np.ndarray, " n"]:
+    """Return a score of each image: the mean over the classes that it has or is given, or 1."""
+    counted = (table.sum(axis=1) + table.sum(axis=2))[:, 1:] > 0
+    number = counted.sum(axis=1)
+    total = np.where(counted, score[:, 1:], 0.0).sum(axis=1)
+    found: np.ndarray = (total + (number == 0)) / number.clip(min=1)
+    return found

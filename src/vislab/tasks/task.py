@@ -1,28 +1,86 @@
-"""What every task has: a network, how it is updated, and the copy of it that is tested."""
+"""What every task has: a network, how it is updated, and how the copy that is tested is measured.
 
-from collections.abc import Iterable
+A task of one's own gives `training_step` and `measure`; validation, testing, intervals, comparisons
+and the report follow from these two.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import lightning.pytorch as lightning
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from vislab.data.table import Table
 from vislab.errors import NonFiniteLoss
+from vislab.explain.taps import tap
 from vislab.tasks.narrow_convolutions import guard_narrow_convolutions
 from vislab.tasks.optim import Optim
+from vislab.tasks.outcome import Outcome, total
 
 
-class Task(lightning.LightningModule):
+class Measured:
+    """A network and what is measured of its answers."""
+
+    score: ClassVar[str] = "accuracy"  # the main one: what is best where it is largest
+    units: ClassVar[Mapping[str, str]] = {}  # of scores that are no shares, as "dB"
+    answers: ClassVar[str] = "classes"  # what `vislab predict` makes of the network's output
+    images_at_once: ClassVar[int] = 256  # when tested
+    outcome: ClassVar[type[Outcome]] = Outcome
+    model: Any  # the torch module with the weights as they are now
+
+    @property
+    def network(self) -> nn.Module:
+        """The network to test and to keep."""
+        raise NotImplementedError
+
+    def measure(self, batch: Any) -> Mapping[str, Tensor | np.ndarray]:
+        """Return what is measured of the tested network's answers to a batch of N images.
+
+        Scores are (N,), bools or floats, by name; a number without axes is a mean over the batch,
+        such as a loss. All else of N rows, and what is named "... (trivial)" for what the trivial
+        answer scores, is kept for figures. Called in eval mode, without gradients.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no measure(self, batch)")
+
+    def chance(self, data: Table) -> dict[str, float]:
+        """Return what the trivial answer scores on this data set, by the score's name."""
+        return {}
+
+    def scores(self, batches: Iterable[Any]) -> dict[str, float]:
+        """Return the mean of everything that is measured on these batches.
+
+        The mode of the network, and everything else of it, is left as it was.
+        """
+        sums: dict[str, float] = {}
+        count = 0
+        with tap(self.network, []), torch.inference_mode():
+            for batch in batches:
+                for name, value in total(self.measure(batch), len(batch.images)).items():
+                    sums[name] = sums.get(name, 0.0) + value
+                count += len(batch.images)
+        return {name: value / count for name, value in sums.items()} or {self.score: math.nan}
+
+    def test(self, batches: Iterable[Any]) -> Outcome:
+        """Return what the tested network comes to on these batches.
+
+        A score of the set as a whole (mean average precision, an equal error rate) is added to the
+        outcome's `whole` where this is overridden.
+        """
+        with tap(self.network, []), torch.inference_mode():
+            return self.outcome.gathered(self.score, (self.measure(batch) for batch in batches))
+
+
+class Task(Measured, lightning.LightningModule):
     """A network and the loss it is trained on.
 
     A training step returns the loss to differentiate and, under "sums", what the journal counts:
     totals over the pictures of the batch, by the name they are logged under.
     """
-
-    score: ClassVar[str] = "accuracy"  # what is best where it is largest, on validation pictures
-    answers: ClassVar[str] = "classes"  # what `vislab predict` makes of the network's output
 
     def __init__(self, model: nn.Module, optim: Optim | None = None) -> None:
         super().__init__()
@@ -39,13 +97,6 @@ class Task(lightning.LightningModule):
     def network(self) -> nn.Module:
         """The network to test and to keep: the averaged one where there is one."""
         return self.model if self.averaged is None else self.averaged.module
-
-    def scores(self, batches: Iterable[Any]) -> dict[str, float]:
-        """Return the loss and the scores of the tested network on these batches.
-
-        The mode of the network, and everything else of it, is left as it was.
-        """
-        raise NotImplementedError
 
     def before_step(self, progress: float) -> None:
         """Do what a share of the training asks for; called before each step."""

@@ -1,0 +1,75 @@
+"""A task tested on one split of a table, whatever the task: run, written down, reported."""
+
+from collections.abc import Iterator, Mapping
+
+import torch
+
+from vislab.data.batches import Batch, InOrder, in_order
+from vislab.data.table import Table
+
+# Their reports are registered when they are imported.
+from vislab.evaluate import classification, detection, reconstruction, segmentation  # noqa: F401
+from vislab.evaluate.report import scored
+from vislab.progress import track
+from vislab.runs.notebook import Notebook
+from vislab.runs.phrasing import trivial_word
+from vislab.tasks.outcome import Outcome
+from vislab.tasks.task import Measured
+
+
+class WithBar:
+    """Batches of a split that draw a progress bar each time they are gone through."""
+
+    def __init__(self, batches: InOrder, what: str, *, quiet: bool) -> None:
+        self.batches, self.split, self.table = batches, batches.split, batches.table
+        self.what, self.quiet = what, quiet
+
+    def __iter__(self) -> Iterator[Batch]:
+        total = len(self.split)
+        with track(self.what, total=total, unit="pictures", quiet=self.quiet) as advance:
+            for batch in self.batches:
+                yield batch
+                advance(len(batch.images))
+
+
+def run_test(
+    task: Measured, table: Table, split: str, *, device: torch.device, quiet: bool = False
+) -> Outcome:
+    """Run a task's network over a split, in eval mode, and leave it as it was."""
+    task.network.to(device)
+    batches = in_order(table, split, task.images_at_once, device=device)
+    return task.test(WithBar(batches, f"testing on {split} pictures", quiet=quiet))
+
+
+def write_down(
+    notebook: Notebook, outcome: Outcome, trivial: Mapping[str, float], split: str, name: str
+) -> None:
+    """Record every score of an outcome, its interval and what the trivial answer scores.
+
+    Of the training images the main score and the loss alone, and no interval: they are all there
+    are.
+    """
+    prefix = f"{name}/{split}" if name else split
+    if split == "train":
+        for score in [one for one in (*outcome.values, *outcome.whole) if one != outcome.score]:
+            if score == "loss":
+                notebook.record(f"{prefix}/loss", outcome.mean("loss"))
+        notebook.record(
+            f"{prefix}/{outcome.score}", outcome.mean(), trivial=trivial.get(outcome.score)
+        )
+        return
+    for score, (value, interval) in outcome.estimates.items():
+        notebook.record(f"{prefix}/{score}", value, interval=interval, trivial=trivial.get(score))
+
+
+def told(
+    task: Measured, outcome: Outcome, trivial: Mapping[str, float], split: str, name: str
+) -> str:
+    """Say in a line what a test came to."""
+    main = scored(outcome.mean(), outcome, units=task.units)
+    level = trivial.get(outcome.score)
+    beside = ""
+    if level is not None:
+        word = trivial_word(outcome.score)
+        beside = f" ({word} {scored(level, outcome, units=task.units)})"
+    return f"{name or 'network'} on {len(outcome)} {split} pictures: {main}{beside}"

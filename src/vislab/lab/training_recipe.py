@@ -1,0 +1,57 @@
+"""Recipes that train on images: the knobs that all of them share, with their help.
+
+A subclass changes a default by naming the knob again, as `size: int = 64`; the help stays.
+Importing this file does not import torch.
+"""
+
+from dataclasses import dataclass
+
+from vislab.data.augment import Augment
+from vislab.lab.recipe import Recipe
+from vislab.tasks.optim import Optim
+
+
+@dataclass(frozen=True)
+class TrainingRecipe(Recipe):
+    """Base of the recipes that train networks on images."""
+
+    data: str = "cifar10"
+    """A name of the catalogue, a folder or a zip."""
+    size: int = 32
+    """Side of the pictures in pixels."""
+    optim: Optim = Optim("adamw", lr=3e-3, weight_decay=0.05, schedule="one-cycle")
+    batch: int = 64
+    """Pictures in a step."""
+    epochs: int = 10
+    """Times through the training pictures."""
+    augment: Augment = Augment(flip=True)
+    """What training pictures go through."""
+
+
+@dataclass(frozen=True)
+class LabelledRecipe(TrainingRecipe):
+    """Base of the recipes whose images have a label each."""
+
+    per_class: int | None = None
+    """Training pictures of each class; None takes all."""
+
+
+@dataclass(frozen=True)
+class AnnotatedRecipe(TrainingRecipe):
+    """Base of the recipes whose images have boxes or masks."""
+
+    data: str = "shapes"
+    """A folder with masks or boxes, a set of the catalogue, or the offline world."""
+    limit: int | None = None
+    """Training pictures, the first so many; None takes all."""
+    size: int = 64
+    """Pixels that the longer side of a picture is made."""
+    batch: int = 16
+    """Pictures in a step."""
+    augment: Augment = Augment(flip=True, colour=0.2)
+    """What training pictures go through; masks and boxes follow."""
+    validation: float = 0.1
+    """Share of the training pictures held out to choose the best epoch by, where no such side came;
+    0 keeps the last epoch's weights."""
+    skip_bad: bool = False
+    """Leave out pictures whose annotations cannot be used, in place of refusing them all."""
