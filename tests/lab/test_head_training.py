@@ -157,7 +157,7 @@ def test_modes_and_hooks_stay_also_when_a_picture_cannot_be_read(pictures, monke
         raise OSError("no such picture")
         yield
 
-    monkeypatch.setattr("vislab.lab.head_training.in_order", fail)
+    monkeypatch.setattr("vislab.evaluate.features.in_order", fail)
     model = network().train()
     with pytest.raises(OSError, match="no such picture"):
         features(model, model.head, pictures, "val", CPU, quiet=True)

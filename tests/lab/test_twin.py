@@ -342,13 +342,13 @@ def test_a_twin_writes_report_figures_and_the_differences_of_every_step(agreed):
     assert names[:2] == ["W3", "b3"], "from the loss down"
     network, batch = pair("deep with batchnorm").network, NETWORKS["deep with batchnorm"].batch
     check_layers(Pair(network, batch), None)
-    assert float(table[0]["loss"]) == pytest.approx(network.loss(*batch(0))[0], rel=1e-9)
+    assert float(table[0]["loss"]) == pytest.approx(network.loss(*batch(0))[0], rel=1e-12)
     metrics = agreed.result.metrics
-    assert metrics["largest difference of the loss"] == pytest.approx(
-        max(float(row["difference"]) for row in table), rel=1e-3
+    assert metrics["largest difference of the loss"] == max(
+        float(row["difference"]) for row in table
     )
-    assert metrics["largest relative difference of a gradient"] == pytest.approx(
-        max(float(row[name]) for row in table for name in names), rel=1e-3
+    assert metrics["largest relative difference of a gradient"] == max(
+        float(row[name]) for row in table for name in names
     )
     assert metrics["layers refused"] == 0
 

@@ -21,7 +21,13 @@ from vislab.lab.checkpoints import load_checkpoint
 from vislab.lab.head_training import HeadTraining, can_be_kept
 from vislab.lab.solving import CHECKED, Terms, data_of, solve
 from vislab.lab.training import Plan, Watch, train
-from vislab.lab.variants import Variants, require_names, train_variants
+from vislab.lab.variants import (
+    Variant,
+    Variants,
+    require_names,
+    train_variant,
+    train_variants,
+)
 from vislab.lab.whole_training import WholeTraining
 from vislab.models.anatomy import Anatomy
 from vislab.models.weights import save_weights
@@ -304,6 +310,22 @@ class Lab(Notebook):
             self, names, build, table, what=what, known=known, examine=examine, fit=fit
         )
 
+    def variant(
+        self,
+        task: Task,
+        table: Table,
+        *,
+        name: str,
+        known: bool = False,
+        examine: bool = True,
+        **fit: Any,
+    ) -> Variant:
+        """Train and test one task under its name; `fit` are the options of `fit`.
+
+        For trainings that follow one another, where `variants` trains all alike.
+        """
+        return train_variant(self, task, table, name=name, known=known, examine=examine, fit=fit)
+
     def solve(
         self,
         task: ByHand,
@@ -487,7 +509,7 @@ class Lab(Notebook):
             self._reseed(f"{name} {split}")
         return outcome
 
-    def why(self, task: Classify, pictures: Table, outcome: Classified, *, count: int = 4) -> None:
+    def why(self, task: Task, pictures: Table, outcome: Classified, *, count: int = 4) -> None:
         """Show where the network looked on test pictures: some it got right, some wrong."""
         show_evidence(self, task, pictures, outcome, count)
 

@@ -1,8 +1,8 @@
 """What a killed training continues from.
 
-A checkpoint holds weights, the optimiser's state, the place reached and the counts of the epoch so
-far. Randomness is no part of it: that is a function of seed, epoch and step. The last two are
-kept, each written whole; with either the run ends at the same weights.
+A checkpoint holds weights, the states of optimisers and schedules, the place reached and the counts
+of the epoch so far. Randomness is no part of it: that is a function of seed, epoch and step. The
+last two are kept, each written whole; with either the run ends at the same weights.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ import torch
 from vislab.errors import RunError
 from vislab.runs.writing import replacing, saying_why
 
-FORMAT = 2
+FORMAT = 3
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
@@ -61,14 +61,20 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
                 f"the checkpoint {path} was written by a newer vislab; "
                 "update with `pip install -U vislab`"
             )
-        return renamed(state) if version == 1 else state
+        return renamed(state) if version < FORMAT else state
     return None
 
 
 def renamed(state: dict[str, Any]) -> dict[str, Any]:
-    """Return a checkpoint of format 1, which knew accuracy alone, under the names of today."""
+    """Return an older checkpoint under the names of today.
+
+    Format 1 knew accuracy alone, format 2 a single optimiser.
+    """
     if "counts" not in state:  # of a training by hand, whose names have not changed
         return state
+    if "optimiser" in state:
+        state = {**state, "optimisers": [state["optimiser"]], "schedules": []}
+        del state["optimiser"]
     best, counts = dict(state["best"]), dict(state["counts"])
     if "accuracy" in best:
         best["score"] = best.pop("accuracy")

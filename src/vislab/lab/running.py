@@ -212,10 +212,7 @@ def _average(run: RunFolder, parts: list[RunFolder]) -> None:
     run.add_table(
         "seeds",
         ("seed", *names),
-        [
-            (part.result.seed, *(f"{part.result.metrics[metric]:.4f}" for metric in names))
-            for part in parts
-        ],
+        [(part.result.seed, *(part.result.metrics[metric] for metric in names)) for part in parts],
         caption=f"One row a run; the intervals above are Student's over {len(parts)} seeds.",
     )
     result.notes.append(f"Figures, predictions and weights are those of seed {first.result.seed}.")

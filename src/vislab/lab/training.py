@@ -129,7 +129,7 @@ class Conductor(lightning.Callback):
         self.pictures_seen = 0
         self.stopped_by = "epochs"
         self.last_score: float | None = None
-        self.optimiser_state: dict[str, Any] | None = None
+        self.restored: dict[str, Any] | None = None  # what optimisers and schedules take up
         self._device_counts: dict[str, Tensor] = {}
 
     def continue_from(self, state: dict[str, Any]) -> None:
@@ -158,10 +158,17 @@ class Conductor(lightning.Callback):
         return share
 
     def on_train_start(self, trainer: Any, task: Any) -> None:
-        """Take up the optimiser's state, open the event file and start the clock."""
-        if self.optimiser_state is not None:
-            trainer.optimizers[0].load_state_dict(self.optimiser_state)
-            self.optimiser_state = None
+        """Take up the optimisers' states, open the event file and start the clock."""
+        if self.restored is not None:
+            for optimiser, state in zip(
+                trainer.optimizers, self.restored["optimisers"], strict=True
+            ):
+                optimiser.load_state_dict(state)
+            for config, state in zip(
+                trainer.lr_scheduler_configs, self.restored["schedules"], strict=True
+            ):
+                config.scheduler.load_state_dict(state)
+            self.restored = None
         self.begun = self.saved = time.monotonic()
         if not self.run.silent:
             from torch.utils.tensorboard import SummaryWriter
@@ -177,9 +184,11 @@ class Conductor(lightning.Callback):
         torch.manual_seed(seed_of(*key, *([processes.rank()] if processes.rank() else [])))
         progress = self.progress()
         task.before_step(progress)
-        rate = task.optim.rate(progress)
-        for group in trainer.optimizers[0].param_groups:
-            group["lr"] = rate * group["scale"]
+        for optimiser, optim in zip(trainer.optimizers, task.optims, strict=False):
+            rate = optim.rate(progress)
+            for group in optimiser.param_groups:
+                if "scale" in group:  # of one that a task built itself the rate is the task's
+                    group["lr"] = rate * group["scale"]
 
     def on_train_batch_end(
         self, trainer: Any, task: Any, outputs: Any, batch: Batch, _: int
@@ -283,7 +292,10 @@ class Conductor(lightning.Callback):
                 self.folder,
                 {
                     "task": task.state_dict(),
-                    "optimiser": trainer.optimizers[0].state_dict(),
+                    "optimisers": [one.state_dict() for one in trainer.optimizers],
+                    "schedules": [
+                        config.scheduler.state_dict() for config in trainer.lr_scheduler_configs
+                    ],
                     "epoch": self.epoch,
                     "step": self.step,
                     "counts": {key: sum(part[key] for part in parts) for key in self.counts},
@@ -350,7 +362,7 @@ def _go(task: Task, conductor: Conductor, state: dict[str, Any] | None) -> dict[
     stream = Stream(
         conductor.batches, conductor.plan.epochs, epoch=conductor.epoch, step=conductor.step
     )
-    conductor.optimiser_state = state["optimiser"] if state is not None else None
+    conductor.restored = state
     trainer = make_trainer(task, conductor)
     begun = time.monotonic()
     try:
@@ -394,7 +406,8 @@ def make_trainer(task: Task, conductor: Conductor) -> lightning.Trainer:
         sync_batchnorm=world > 1 and cuda,
         precision="bf16-mixed" if bf16 else "32-true",
         callbacks=[conductor],
-        gradient_clip_val=task.optim.clip or None,
+        # A task that steps its optimisers itself clips itself, too.
+        gradient_clip_val=(task.optim.clip or None) if task.automatic_optimization else None,
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

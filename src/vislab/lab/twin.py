@@ -275,14 +275,18 @@ class Twin(Recipe):
         )  # fmt: skip
         lab.table(
             "differences by step",
-            ("step", "loss", "difference", *names),
+            ("step", ("loss", ".6f"), ("difference", ".1e"), *((name, ".1e") for name in names)),
             [
-                (step + 1, f"{found.losses[step]:.12g}", f"{found.differences[step]:.3e}",
-                 *(f"{found.gradients[step][name]:.3e}" for name in names))
+                (
+                    step + 1,
+                    found.losses[step],
+                    found.differences[step],
+                    *(found.gradients[step][name] for name in names),
+                )
                 for step in range(self.steps)
             ],
             folded=True,
-        )  # fmt: skip
+        )
         lab.show(
             "each layer alone",
             runs.figures.rounding_dots(
@@ -301,11 +305,8 @@ class Twin(Recipe):
         )
         lab.table(
             "checks of each layer",
-            ("layer", "against autograd", "against differences", "verdict"),
-            [
-                (c.name, f"{c.autograd:.1e}", f"{c.numeric:.1e}", "wrong" if c.wrong else "right")
-                for c in checks
-            ],
+            ("layer", ("against autograd", ".1e"), ("against differences", ".1e"), "verdict"),
+            [(c.name, c.autograd, c.numeric, "wrong" if c.wrong else "right") for c in checks],
         )
 
     def _judge(self, lab: "Lab", found: Steps, checks: list[LayerCheck]) -> None:

@@ -58,8 +58,14 @@ class Variants(dict[str, Variant]):
         one = self[chosen]
         self.lab.keep(one.task, one.table)
         if len(self) > 1:
-            why = "" if name else ", the best on the validation pictures"
-            why = why if one.validation is not None else ""
+            why = ""
+            if name is None and one.validation is not None:
+                why = ", the best on the validation pictures"
+            elif name is None:
+                why = (
+                    ", the best on the test pictures, for there are none for validation: its score "
+                    "is a little too good"
+                )
             self.lab.note(f"Kept for `vislab predict`: {chosen}{why}.")
         return one
 
@@ -152,10 +158,26 @@ def train_variants(
     for name in names:
         built = build(name)
         task, shown = built if isinstance(built, tuple) else (built, table)
-        shown = shown.shown_to(task.model)
         options = fit(name) if callable(fit) else fit
-        score = lab.fit(task, shown, name=name, **options)
-        by_heart = lab.test(task, shown, split="train", name=name) if known else None
-        outcome: Outcome = lab.test(task, shown, name=name, examine=examine)
-        found[name] = Variant(task, shown, score, outcome, by_heart)
+        found[name] = train_variant(
+            lab, task, shown, name=name, known=known, examine=examine, fit=options
+        )
     return found
+
+
+def train_variant(
+    lab: Bench,
+    task: Task,
+    table: Table,
+    *,
+    name: str,
+    known: bool,
+    examine: bool,
+    fit: Mapping[str, Any],
+) -> Variant:
+    """Train and test one; see `Lab.variant`."""
+    shown = table.shown_to(task.model)
+    score = lab.fit(task, shown, name=name, **fit)
+    by_heart = lab.test(task, shown, split="train", name=name) if known else None
+    outcome: Outcome = lab.test(task, shown, name=name, examine=examine)
+    return Variant(task, shown, score, outcome, by_heart)

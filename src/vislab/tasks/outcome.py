@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Self
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from vislab.runs.intervals import Interval, bootstrap, paired_bootstrap, wilson
 
 Estimate = tuple[float, Interval | None]
 TRIVIAL = " (trivial)"
+Kind = TypeVar("Kind", bound="Outcome")
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +35,9 @@ class Outcome:
     count: int = 0
 
     @classmethod
-    def gathered(cls, score: str, measures: Iterable[Mapping[str, Tensor | np.ndarray]]) -> Self:
+    def gathered(
+        cls: type[Kind], score: str, measures: Iterable[Mapping[str, Tensor | np.ndarray]]
+    ) -> Kind:
         """Put together what `Task.measure` gave for one batch after another."""
         parts: dict[str, list[np.ndarray]] = {}
         for measured in measures:
@@ -96,7 +99,7 @@ class Outcome:
         trivial = pick(self.kept, f"{name}{TRIVIAL}", "trivial answer")
         return paired_bootstrap(trivial, self.values[name])
 
-    def with_values(self, **values: np.ndarray) -> Self:
+    def with_values(self: Kind, **values: np.ndarray) -> Kind:
         """Return the same outcome with further scores of each image."""
         return replace(self, values={**self.values, **values})
 

@@ -81,7 +81,8 @@ class Reconstruct(Task):
     def measure(self, batch: Batch) -> dict[str, Tensor]:
         """Return each image's peak signal-to-noise ratio in decibels, and that of the noisy one."""
         given, made, true = self.repainted(batch)
-        found = {"psnr": psnr(made, true).clamp(max=ALIKE)}
+        loss = (made - true).square().mean()
+        found = {"psnr": psnr(made, true).clamp(max=ALIKE), "loss": loss}
         if self.noise:
             found["psnr (trivial)"] = psnr(given, true).clamp(max=ALIKE)
         return found

@@ -12,7 +12,6 @@ import lightning.pytorch as lightning
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vislab.data.table import Table
@@ -106,9 +105,34 @@ class Task(Measured, lightning.LightningModule):
         if self.averaged is not None:
             self.averaged.update_parameters(self.model)
 
-    def configure_optimizers(self) -> Optimizer:
-        """Build the optimiser over what is trained, now or later in the training."""
+    @property
+    def optims(self) -> tuple[Optim, ...]:
+        """The rule, rate and schedule of each optimiser, in the order of `configure_optimizers`."""
+        return (self.optim,)
+
+    def configure_optimizers(self) -> Any:
+        """Build the optimiser over what is trained, now or later in the training.
+
+        A task with several, such as a GAN, returns a list of them, sets `automatic_optimization` to
+        False and takes its steps with `descend`.
+        """
         return self.optim.build(self.model)
+
+    def descend(self, number: int, loss: Tensor, count: int, whole: int) -> None:
+        """Take a step of the optimiser of this number down a loss, a mean over `count` images.
+
+        For a task that steps its optimisers itself. Raises NonFiniteLoss before the weights are
+        touched; clips as that optimiser's `Optim` says.
+        """
+        found = self.optimizers(use_pl_optimizer=True)
+        optimiser: Any = found[number] if isinstance(found, list) else found
+        self.toggle_optimizer(optimiser)
+        optimiser.zero_grad()
+        self.manual_backward(self.step(loss, count, whole)["loss"])
+        if self.optims[number].clip:
+            self.clip_gradients(optimiser, self.optims[number].clip, "norm")
+        optimiser.step()
+        self.untoggle_optimizer(optimiser)
 
     def step(self, loss: Tensor, count: int, whole: int, **sums: Tensor) -> dict[str, Any]:
         """Return what a training step returns, for a `loss` that is a mean over `count` pictures.
