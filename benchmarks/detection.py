@@ -32,9 +32,9 @@ from torchvision.ops import MultiScaleRoIAlign
 from torchvision.transforms import v2
 
 from vislab import data, models, tasks
-from vislab.data.annotated_batches import AnnotatedBatches, padded_things
+from vislab.data.annotated_batches import Batches, padded_things
 from vislab.data.augment import Augment
-from vislab.data.augment_annotated import draw_views, see_boxes, see_masks, see_pictures
+from vislab.data.views import draw_views, see_boxes, see_masks, see_pictures
 from vislab.ops.seeding import generator
 from vislab.tasks.detect_faster_rcnn import ANCHORS_DRAWN, BOXES_DRAWN
 
@@ -78,7 +78,7 @@ class Stepper:
 def batch_of(size, count, shown):
     pictures = data.annotated("shapes", wanted="boxes", size=size, limit=PICTURES)
     pictures = pictures.normalised_by(shown.mean, shown.deviation)
-    return AnnotatedBatches(pictures, count, seed=0, augment=Augment()).make(np.arange(count), 0)
+    return Batches(pictures, count, seed=0, augment=Augment()).make(np.arange(count), 0)
 
 
 def common(classes):
@@ -292,7 +292,7 @@ def augmentation_rows():
         pictures = data.annotated("shapes", wanted="masks", size=size, limit=AUGMENTED)
         agree(pictures)
         augment = Augment(resized_crop=SMALLEST, flip=True, colour=COLOUR)
-        batches = AnnotatedBatches(pictures, BATCH, seed=0, augment=augment)
+        batches = Batches(pictures, BATCH, seed=0, augment=augment)
 
         def drain(source):
             return sum(len(batch[0]) for batch in source)

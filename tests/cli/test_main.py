@@ -182,8 +182,8 @@ def test_predict_tells_label_and_probability(finished, few, capsys, tmp_path):
     assert main(["predict", str(finished), str(few / "test/red"), str(photo), "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert len(rows) == 6
-    assert set(rows[0]) == {"picture", "label", "probability", "why"}
-    assert rows[-1]["picture"] == str(photo)
+    assert set(rows[0]) == {"input", "label", "probability", "top", "line", "files"}
+    assert rows[-1]["input"] == str(photo)
     assert all(row["label"] in ("red", "green", "blue") for row in rows)
     assert all(1 / 3 <= row["probability"] <= 1 for row in rows)
     assert main(["predict", str(finished), str(photo)]) == 0
@@ -199,7 +199,7 @@ def test_predict_agrees_with_the_predictions_of_the_run(finished, few, capsys):
     rows = json.loads(capsys.readouterr().out)
     assert len(rows) == len(table) == 15
     for row in rows:
-        told = table[os.path.relpath(row["picture"], few)]
+        told = table[os.path.relpath(row["input"], few)]
         assert row["label"] == told["predicted"]
         assert row["probability"] == pytest.approx(float(told["probability"]), abs=1e-4)
 
@@ -212,35 +212,37 @@ def predicted(words, capsys):
 def test_predict_draws_where_the_network_looked_and_names_the_drawings(
     finished, few, tmp_path, capsys
 ):
-    rows = predicted([finished, few / "test/red", "--why", tmp_path / "new/why"], capsys)
-    assert [row["why"] for row in rows] == [
-        str(tmp_path / f"new/why/{number}.png") for number in range(5)
+    rows = predicted([finished, few / "test/red", "--out", tmp_path / "new/why"], capsys)
+    assert [row["files"] for row in rows] == [
+        [str(tmp_path / f"new/why/{number}{ending}") for ending in (".json", ".png")]
+        for number in range(5)
     ]
     for row in rows:
-        drawing = np.asarray(Image.open(row["why"]).convert("RGB")).astype(int)
+        drawing = np.asarray(Image.open(row["files"][1]).convert("RGB")).astype(int)
         assert drawing.shape[1] > drawing.shape[0]  # two pictures side by side
         assert len(np.unique(drawing.reshape(-1, 3), axis=0)) > 50
 
 
 def test_drawings_lie_in_the_run_folder_unless_told(finished, few, capsys):
     (row,) = predicted([finished, few / "test/blue/3.png"], capsys)
-    assert row["why"] == str(finished / "predictions/3.png")
-    assert Image.open(row["why"]).width > 100
+    assert row["files"][1] == str(finished / "predictions/3.png")
+    assert Image.open(row["files"][1]).width > 100
     assert main(["predict", str(finished), str(few / "test/blue/3.png")]) == 0
-    assert f"where it looked: {finished / 'predictions'}" in capsys.readouterr().out
+    assert f"answers: {finished / 'predictions'}\n" in capsys.readouterr().out
 
 
 def test_pictures_of_one_name_get_drawings_of_their_own(finished, few, tmp_path, capsys):
     other = tmp_path / "0-2.png"
     shutil.copy(few / "test/red/1.png", other)
     asked = [few / "test/red/0.png", few / "test/green/0.png", other, few / "test/blue/0.png"]
-    rows = predicted([finished, *asked, "--why", tmp_path / "why"], capsys)
-    assert [row["picture"] for row in rows] == [str(path) for path in asked]
-    names = [row["why"] for row in rows]
+    rows = predicted([finished, *asked, "--out", tmp_path / "why"], capsys)
+    assert [row["input"] for row in rows] == [str(path) for path in asked]
+    names = [row["files"][1] for row in rows]
     assert names[0] == str(tmp_path / "why/0.png")
     assert len(set(names)) == 4
     contents = {(tmp_path / "why" / name).read_bytes() for name in names}
-    assert len(contents) == len(list((tmp_path / "why").iterdir())) == 4
+    assert len(contents) == len(list((tmp_path / "why").glob("*.png"))) == 4
+    assert len(list((tmp_path / "why").glob("*.json"))) == 4
 
 
 def test_a_drawing_is_of_its_own_picture_and_answer(finished, few, tmp_path, capsys, monkeypatch):
@@ -253,10 +255,10 @@ def test_a_drawing_is_of_its_own_picture_and_answer(finished, few, tmp_path, cap
         return draw(pictures, maps, **named)
 
     monkeypatch.setattr(figures, "evidence_over_pictures", note)
-    rows = predicted([finished, few / "test", "--why", tmp_path / "why"], capsys)
+    rows = predicted([finished, few / "test", "--out", tmp_path / "why"], capsys)
     assert len(drawn) == len(rows) == 15
     for row, (picture, found, (title,)) in zip(rows, drawn, strict=True):
-        as_it_is = np.asarray(Image.open(row["picture"]).convert("RGB").resize((32, 32)))
+        as_it_is = np.asarray(Image.open(row["input"]).convert("RGB").resize((32, 32)))
         assert np.abs(picture.mean(axis=(0, 1)) - as_it_is.mean(axis=(0, 1))).max() < 2
         assert (found >= 0).all()
         assert title.split() == [row["label"], f"{row['probability']:.0%}"]
@@ -264,14 +266,14 @@ def test_a_drawing_is_of_its_own_picture_and_answer(finished, few, tmp_path, cap
 
 
 def test_only_the_first_pictures_of_many_are_drawn(finished, few, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("vislab.inference.classes.DRAWN", 2)
-    words = [finished, few / "test", "--why", tmp_path / "why"]
+    monkeypatch.setattr("vislab.inference.predicting.DRAWN", 2)
+    words = [finished, few / "test", "--out", tmp_path / "why"]
     rows = predicted(words, capsys)
     assert len(rows) == 15
-    assert ["why" in row for row in rows] == [True, True] + [False] * 13
-    assert len(list((tmp_path / "why").iterdir())) == 2
+    assert [len(row["files"]) for row in rows] == [2, 2] + [1] * 13
+    assert len(list((tmp_path / "why").glob("*.png"))) == 2
     assert main(["predict", *map(str, words)]) == 0
-    assert f"where it looked, of the first 2: {tmp_path / 'why'}" in capsys.readouterr().out
+    assert f"answers: {tmp_path / 'why'}, drawings of 2 of 15" in capsys.readouterr().out
 
 
 def test_a_network_without_places_predicts_without_drawings(few, tmp_path, capsys):
@@ -284,27 +286,26 @@ def test_a_network_without_places_predicts_without_drawings(few, tmp_path, capsy
     Lab(run, quiet=True).keep(tasks.Classify(model), data.pictures(str(few), size=16))
     run.result.status = "finished"
     run.save()
-    rows = predicted([run.path, few / "test/red", "--why", tmp_path / "why"], capsys)
+    rows = predicted([run.path, few / "test/red", "--out", tmp_path / "why"], capsys)
     assert len(rows) == 5
-    assert set(rows[0]) == {"picture", "label", "probability"}
-    assert not (tmp_path / "why").exists()
+    assert {len(row["files"]) for row in rows} == {1}
+    assert not list((tmp_path / "why").glob("*.png"))
     assert main(["predict", str(run.path), str(few / "test/red")]) == 0
     page = capsys.readouterr().out
-    assert "keeps no places, so there is no picture of where it looked" in page
+    assert "drawings of none of 5" in page
     assert str(few / "test/red/4.png") in page
-    assert not (run.path / "predictions").exists()
 
 
 def test_asking_from_python_draws_nothing_unless_a_folder_is_named(finished, few, tmp_path):
-    from vislab.inference.classes import predict
+    from vislab.inference import predict
     from vislab.runs.folder import RunFolder
 
     before = sorted(finished.rglob("*"))
     (row,) = predict(RunFolder.open(finished), [few / "test/red/0.png"])
-    assert set(row) == {"picture", "label", "probability", "top"}
+    assert set(row) == {"input", "label", "probability", "top", "line"}
     assert sorted(finished.rglob("*")) == before
-    (same,) = predict(RunFolder.open(finished), [few / "test/red/0.png"], why=tmp_path)
-    assert same.pop("why") == str(tmp_path / "0.png")
+    (same,) = predict(RunFolder.open(finished), [few / "test/red/0.png"], out=tmp_path)
+    assert same.pop("files") == [str(tmp_path / "0.json"), str(tmp_path / "0.png")]
     assert same == row
 
 
@@ -312,7 +313,7 @@ def test_a_folder_for_drawings_that_cannot_be_is_told_in_a_sentence(
     finished, few, tmp_path, capsys
 ):
     (tmp_path / "file").write_text("in the way")
-    words = [finished, few / "test/red", "--why", tmp_path / "file"]
+    words = [finished, few / "test/red", "--out", tmp_path / "file"]
     assert main(["predict", *map(str, words)]) == 1
     message = said(capsys)
     assert f"{tmp_path / 'file'} could not be written" in message
@@ -323,9 +324,9 @@ def test_a_picture_that_is_asked_about_is_never_written_over(finished, few, tmp_
     photo = tmp_path / "0.png"
     shutil.copy(few / "test/red/0.png", photo)
     before = photo.read_bytes()
-    (row,) = predicted([finished, photo, "--why", tmp_path], capsys)
+    (row,) = predicted([finished, photo, "--out", tmp_path], capsys)
     assert photo.read_bytes() == before
-    assert row["why"] != str(photo)
+    assert str(photo) not in row["files"]
 
 
 @pytest.mark.parametrize(

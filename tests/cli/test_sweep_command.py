@@ -47,15 +47,19 @@ class Hill(Recipe):
         if self.steps == 13:
             raise KeyboardInterrupt
         top = 1 - self.slope.rise * (self.x - 0.3) ** 2
-        lab.record("val/accuracy", top, chance=0.25)
+        lab.record("val/accuracy", top, trivial=0.25)
 
 
 @pytest.fixture(autouse=True)
 def hill(monkeypatch, tmp_path):
     find = recipes.find
     monkeypatch.setattr(recipes, "find", lambda name: Hill if name == "hill" else find(name))
-    for name in ("sweep_report._file_figures", "sweep_report.write_report", "running.write_report"):
-        monkeypatch.setattr(f"vislab.lab.{name}", lambda *_: None)
+    for name in (
+        "sweep.report._file_figures",
+        "sweep.report.write_report",
+        "lab.running.write_report",
+    ):
+        monkeypatch.setattr(f"vislab.{name}", lambda *_: None)
     monkeypatch.chdir(tmp_path)
 
 

@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from vislab.data.annotated_pictures import AnnotatedPictures
+from vislab.data.annotated_pictures import columns_of
+from vislab.data.columns import Boxes, Placement
+from vislab.data.table import Table
 
 SIDE = 24
 
@@ -33,21 +35,24 @@ def made(count=11, *, side=SIDE, test=2, val=1, masks=True, crowd=(), empty=(), 
     splits = np.zeros(count, dtype=np.uint8)
     splits[count - test - val :] = 1
     splits[count - test :] = 2
-    return AnnotatedPictures(
+    return Table(
         name="made",
         classes=("background", "one", "two", "three")[0 if masks else 1 :],
         size=side,
         pixels=pixels,
         splits=splits,
         names=tuple(f"{row}.png" for row in range(count)),
-        scales=np.ones(count),
-        sizes=np.full((count, 2), side),
-        starts=np.array(starts),
-        corners=np.array(corners, dtype=np.float32).reshape(-1, 4),
-        kinds=np.array(kinds, dtype=np.int64),
-        crowd=flags,
-        difficult=np.zeros(len(kinds), dtype=bool),
-        masks=labels if masks else None,
+        columns=columns_of(
+            Placement(side, np.ones(count), np.full((count, 2), side)),
+            Boxes(
+                starts=np.array(starts),
+                corners=np.array(corners, dtype=np.float32).reshape(-1, 4),
+                kinds=np.array(kinds, dtype=np.int64),
+                crowd=flags,
+                difficult=np.zeros(len(kinds), dtype=bool),
+            ),
+            labels if masks else None,
+        ),
         origin="own files",
         official=True,
     )

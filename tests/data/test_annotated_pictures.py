@@ -15,7 +15,6 @@ from vislab.data.annotated_pictures import annotated, fit_mask
 from vislab.data.annotations import VOID
 from vislab.data.decode import FILL, fit_whole, within
 from vislab.errors import DataError, OptionError
-from vislab.evaluate.detection import in_file
 
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 
@@ -74,11 +73,11 @@ def test_boxes_masks_and_pictures_lie_in_one_place(tmp_path, size):
     assert pictures.classes == ("background", "cat", "dog")
     for row in range(len(SCENES)):
         place = place_of(pictures, f"{row}.png")
-        (box,) = pictures.corners[pictures.things(place)]
-        (kind,) = pictures.kinds[pictures.things(place)]
+        (box,) = pictures.boxes.corners[pictures.boxes.things(place)]
+        (kind,) = pictures.boxes.kinds[pictures.boxes.things(place)]
         assert kind == row % 2
         assert np.abs(tight(pictures.pixels[place, :, :, 1] >= 140) - box).max() <= 1
-        mask = pictures.masks[place, :, :, 0]
+        mask = pictures.masks.pixels[place, :, :, 0]
         assert np.abs(tight(mask == kind + 1) - box).max() <= 1
         beside = (pictures.pixels[place] == FILL).all(axis=2)
         assert np.array_equal(mask == VOID, beside)
@@ -87,10 +86,10 @@ def test_boxes_masks_and_pictures_lie_in_one_place(tmp_path, size):
 def test_boxes_come_back_to_pixels_of_the_file(tmp_path):
     pictures = annotated(coco(tmp_path), wanted="boxes", size=50)
     assert pictures.classes == ("cat", "dog")
-    assert pictures.masks is None
+    assert pictures.columns.get("masks") is None
     rows = np.arange(len(SCENES))
-    assert [len(pictures.kinds[pictures.things(int(row))]) for row in rows] == [1] * 5
-    back = in_file(pictures, rows, pictures.corners.astype(np.float64))
+    assert [len(pictures.boxes.kinds[pictures.boxes.things(int(row))]) for row in rows] == [1] * 5
+    back = pictures.placement.in_file(rows, pictures.boxes.corners.astype(np.float64))
     for place, name in enumerate(pictures.names):
         _, box = SCENES[int(name.split("/")[-1][0])]
         np.testing.assert_allclose(back[place], box, atol=1e-4)
@@ -123,7 +122,7 @@ def test_a_photo_decoded_at_a_fraction_lies_where_its_file_does(tmp_path):
     pictures = annotated(str(tmp_path), wanted="boxes", size=128)
     white = (pictures.pixels[0] > 250).all(axis=2)
     assert tight(white).tolist() == [1, 0, 126, 128]
-    assert pictures.corner(0) == (1, 0)
+    assert pictures.placement.corner(0) == (1, 0)
 
 
 def edited(root, change):
@@ -144,7 +143,7 @@ def test_masks_follow_what_is_edited(tmp_path):
         edited(tmp_path, change)
         pictures = annotated(str(tmp_path), wanted="masks", size=40)
         place = place_of(pictures, "0.png")
-        found.append(pictures.masks[place, 5:35].copy())
+        found.append(pictures.masks.pixels[place, 5:35].copy())
     assert len({one.tobytes() for one in found}) == 4
     assert set(np.unique(found[0])) == {0, 1}
     assert set(np.unique(found[1])) == {0, 2}
@@ -185,7 +184,7 @@ def test_a_limit_takes_the_first_training_pictures_and_as_many_others_at_most(tm
     assert few.about()["subset"] == "the first 4"
     assert sides(annotated(where, wanted="boxes", size=16, limit=99)) == [12, 3, 5]
     for row in range(len(few.names)):
-        assert few.corners[few.things(row)].tolist() == [[4, 4, 12, 12]]
+        assert few.boxes.corners[few.boxes.things(row)].tolist() == [[4, 4, 12, 12]]
 
 
 def test_validation_is_taken_from_training_where_there_is_none(tmp_path):
@@ -233,7 +232,7 @@ def test_a_picture_that_breaks_off_is_left_out_when_asked(tmp_path, monkeypatch,
     assert path.stem not in " ".join(left.names)
     assert left.about()["notes"][-1] == "left out: 1 of 20 pictures, which cannot be read"
     for row in range(len(left.names)):  # the others keep their own things
-        assert left.corners[left.things(row)].tolist() == [[4, 4, 12, 12]]
+        assert left.boxes.corners[left.boxes.things(row)].tolist() == [[4, 4, 12, 12]]
         assert left.pixels[row, 4:12, 4:12].min() > 230
 
 
@@ -290,7 +289,7 @@ def test_masks_alone_have_no_boxes_to_learn(tmp_path):
         annotated(str(tmp_path), wanted="boxes", size=20)
     pictures = annotated(str(tmp_path), wanted="masks", size=20)
     assert len(pictures.classes) == 2
-    assert np.array_equal(pictures.masks[..., 0] == 1, pictures.pixels[..., 0] == 255)
+    assert np.array_equal(pictures.masks.pixels[..., 0] == 1, pictures.pixels[..., 0] == 255)
 
 
 @pytest.mark.parametrize("options", [{"size": 15}, {"size": 2049}, {"limit": 0}])
@@ -317,10 +316,12 @@ def test_shapes_have_the_boxes_of_their_masks(drawn):
     assert drawn.classes == ("background", *shapes.CLASSES)
     tried = 0
     for row in range(300):
-        mask, covered = drawn.masks[row, :, :, 0], np.zeros((40, 40), dtype=bool)
-        mine = drawn.things(row)
+        mask, covered = drawn.masks.pixels[row, :, :, 0], np.zeros((40, 40), dtype=bool)
+        mine = drawn.boxes.things(row)
         for (x1, y1, x2, y2), kind in zip(
-            drawn.corners[mine].astype(int).tolist(), drawn.kinds[mine].tolist(), strict=True
+            drawn.boxes.corners[mine].astype(int).tolist(),
+            drawn.boxes.kinds[mine].tolist(),
+            strict=True,
         ):
             inside = mask[y1:y2, x1:x2] == kind + 1
             edges = (inside[0], inside[-1], inside[:, 0], inside[:, -1])
@@ -334,9 +335,9 @@ def test_shapes_have_the_boxes_of_their_masks(drawn):
 def test_shapes_for_boxes_are_the_same_pictures(drawn):
     boxes = annotated("shapes", wanted="boxes", size=40, limit=100)
     assert np.array_equal(boxes.pixels, drawn.pixels)
-    assert np.array_equal(boxes.corners, drawn.corners)
+    assert np.array_equal(boxes.boxes.corners, drawn.boxes.corners)
     assert boxes.classes == tuple(shapes.CLASSES)
-    assert boxes.masks is None
+    assert "masks" not in boxes.columns
 
 
 def test_a_larger_limit_begins_with_the_same_pictures(drawn):
@@ -350,20 +351,20 @@ def test_a_larger_limit_begins_with_the_same_pictures(drawn):
 
 def test_of_what_is_mostly_hidden_nothing_is_learned():
     hard = annotated("shapes:hard", wanted="boxes", size=48, limit=60)
-    assert 0 < hard.difficult.sum() < len(hard.kinds) / 2
-    assert not hard.crowd.any()
-    sides_of = (hard.corners[:, 2:] - hard.corners[:, :2]).prod(axis=1)
-    assert sides_of[hard.difficult].mean() < sides_of[~hard.difficult].mean()
+    assert 0 < hard.boxes.difficult.sum() < len(hard.boxes.kinds) / 2
+    assert not hard.boxes.crowd.any()
+    sides_of = (hard.boxes.corners[:, 2:] - hard.boxes.corners[:, :2]).prod(axis=1)
+    assert sides_of[hard.boxes.difficult].mean() < sides_of[~hard.boxes.difficult].mean()
 
 
 def test_merged_things_are_one_class_and_void_stays_void(tmp_path):
     pictures = annotated(coco(tmp_path), wanted="masks", size=50)
     merged = pictures.merged()
     assert merged.classes == ("background", "things")
-    assert np.array_equal(merged.masks == VOID, pictures.masks == VOID)
-    thing = (pictures.masks > 0) & (pictures.masks != VOID)
-    assert np.array_equal(merged.masks == 1, thing)
-    assert merged.masks.dtype == np.uint8
+    assert np.array_equal(merged.masks.pixels == VOID, pictures.masks.pixels == VOID)
+    thing = (pictures.masks.pixels > 0) & (pictures.masks.pixels != VOID)
+    assert np.array_equal(merged.masks.pixels == 1, thing)
+    assert merged.masks.pixels.dtype == np.uint8
 
 
 def test_pictures_are_normalised_as_a_network_wants_them_or_by_their_own_training_side():

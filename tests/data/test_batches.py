@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from vislab.data.augment import Augment
 from vislab.data.batches import Batches, in_order, preview
-from vislab.data.pictures import Pictures
+from vislab.data.pictures import columns_of
+from vislab.data.table import Table
 from vislab.errors import OptionError
 
 
@@ -21,12 +22,12 @@ def made(count=23, side=9, *, classes=3, test=0, flat=False, seed=0):
         pixels[:] = shades[:, None, None, None]
     splits = np.zeros(count, dtype=np.uint8)
     splits[count - test :] = 2
-    return Pictures(
+    return Table(
         name="made",
         classes=tuple("abcdefg"[:classes]),
         size=side,
         pixels=pixels,
-        labels=np.arange(count) % classes,
+        columns=columns_of(np.arange(count) % classes, tuple("abcdefg"[:classes])),
         splits=splits,
         names=tuple(str(row) for row in range(count)),
         origin="own files",
@@ -42,7 +43,8 @@ def stream(pictures, batch, *, seed=0, epoch=0, first=0, **options):
 
 
 def same(one, other):
-    return all(torch.equal(a, b) for a, b in zip(one[:4], other[:4], strict=True))
+    ours, theirs = one.tensors(), other.tensors()
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)
 
 
 def order(batches):

@@ -7,21 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.data.annotated_sets import SIDE, made
-from vislab.data.annotated_batches import (
-    NOTHING,
-    AnnotatedBatches,
-    annotated_in_order,
-    padded_things,
-)
 from vislab.data.augment import Augment
-from vislab.data.augment_annotated import IGNORED
+from vislab.data.batches import Batches, in_order
+from vislab.data.columns import NOTHING
+from vislab.data.views import IGNORED
 from vislab.errors import OptionError
 
 ALL = Augment(resized_crop=0.4, flip=True, turn=True, colour=0.3, cutout=0.2)
 
 
 def stream(pictures, batch, *, seed=0, epoch=0, first=0, **options):
-    batches = AnnotatedBatches(pictures, batch, seed=seed, **{"augment": Augment(), **options})
+    batches = Batches(pictures, batch, seed=seed, **{"augment": Augment(), **options})
     batches.epoch, batches.first = epoch, first
     return list(batches)
 
@@ -31,6 +27,12 @@ def things(batch, row):
     real = batch.kinds[row] != NOTHING
     boxes, kinds = batch.boxes[row, real].tolist(), batch.kinds[row, real].tolist()
     return [(*box, kind) for box, kind in zip(boxes, kinds, strict=True)]
+
+
+def padded(pictures, rows):
+    """Return boxes and kinds of these rows."""
+    found = pictures.boxes.batch(np.array(rows))
+    return found["boxes"], found["kinds"]
 
 
 def rows_of(batches):
@@ -73,14 +75,14 @@ def test_a_batch_holds_what_its_rows_hold():
         shares = batch.images.permute(0, 2, 3, 1).numpy() * np.array(deviation) + mean
         rows = batch.rows.numpy()
         np.testing.assert_allclose(shares, pictures.pixels[rows] / 255, atol=1e-5)
-        assert np.array_equal(batch.masks, pictures.masks[rows][..., 0])
+        assert np.array_equal(batch.masks, pictures.masks.pixels[rows][..., 0])
         for place, row in enumerate(rows.tolist()):
             wanted = [
                 (*corners, IGNORED - kind if crowd else kind)
                 for corners, kind, crowd in zip(
-                    pictures.corners[pictures.things(row)].tolist(),
-                    pictures.kinds[pictures.things(row)].tolist(),
-                    pictures.crowd[pictures.things(row)],
+                    pictures.boxes.corners[pictures.boxes.things(row)].tolist(),
+                    pictures.boxes.kinds[pictures.boxes.things(row)].tolist(),
+                    pictures.boxes.crowd[pictures.boxes.things(row)],
                     strict=True,
                 )
             ]
@@ -89,18 +91,18 @@ def test_a_batch_holds_what_its_rows_hold():
 
 def test_kinds_of_groups_and_of_what_is_difficult_are_ignored_each_in_its_own_number():
     pictures = made(3, test=0, val=0, crowd=(2,))  # the second of the second picture
-    pictures.difficult[5] = True  # the third of the third
-    _, kinds = padded_things(pictures, np.array([0, 1, 2]))
+    pictures.boxes.difficult[5] = True  # the third of the third
+    kinds = pictures.boxes.batch(np.array([0, 1, 2]))["kinds"]
     assert kinds.tolist() == [[0, -1, -1], [0, -3, -1], [0, 1, -4]]
 
 
 def test_pictures_without_things_have_a_row_of_nothing():
     pictures = made(4, test=0, val=0, empty=(0, 1, 2, 3))
-    boxes, kinds = padded_things(pictures, np.array([2, 0]))
+    boxes, kinds = padded(pictures, [2, 0])
     assert boxes.shape == (2, 1, 4)
     assert kinds.tolist() == [[NOTHING], [NOTHING]]
     mixed = made(4, test=0, val=0, empty=(0, 3))
-    boxes, kinds = padded_things(mixed, np.array([3, 0]))
+    boxes, kinds = padded(mixed, [3, 0])
     assert kinds.tolist() == [[NOTHING], [NOTHING]]
     assert boxes.shape == (2, 1, 4)
     (batch,) = stream(mixed, 4, augment=ALL)
@@ -177,30 +179,30 @@ def test_tiles_are_as_many_as_cover_a_picture_and_differ():
         for batch in batches for place in range(len(batch.rows))
     }  # fmt: skip
     assert len(tiles) > 20
-    assert len(AnnotatedBatches(pictures, 4, seed=0, augment=Augment(), tile=16)) == 6
+    assert len(Batches(pictures, 4, seed=0, augment=Augment(), tile=16)) == 6
     assert len(stream(pictures, 6, tile=SIDE)) == 1
 
 
 @pytest.mark.parametrize("tile", [15, 25])
 def test_a_tile_that_is_no_part_of_a_picture_is_refused(tile):
     with pytest.raises(OptionError, match=rf"--tile {tile} is no part .*24 pixels; take 16 to 24"):
-        AnnotatedBatches(made(), 4, seed=0, augment=Augment(), tile=tile)
+        Batches(made(), 4, seed=0, augment=Augment(), tile=tile)
 
 
 def test_what_boxes_cannot_follow_is_refused_before_training():
     with pytest.raises(OptionError, match=r"--augment.mixup does not move boxes"):
-        AnnotatedBatches(made(), 4, seed=0, augment=Augment(mixup=0.2))
+        Batches(made(), 4, seed=0, augment=Augment(mixup=0.2))
 
 
 def test_no_picture_in_a_batch_is_refused():
     with pytest.raises(OptionError, match=r"--batch 0 holds no picture"):
-        AnnotatedBatches(made(), 0, seed=0, augment=Augment())
+        Batches(made(), 0, seed=0, augment=Augment())
 
 
 @pytest.mark.parametrize("masks", [True, False])
 def test_in_order_goes_from_first_to_last_without_augmentation(masks):
     pictures = made(11, test=5, masks=masks)
-    batches = list(annotated_in_order(pictures, "test", 2))
+    batches = list(in_order(pictures, "test", 2))
     assert rows_of(batches) == [0, 1, 2, 3, 4]
     assert [len(b.images) for b in batches] == [b.whole for b in batches] == [2, 2, 1]
     mean, deviation = pictures.normalisation
@@ -208,15 +210,18 @@ def test_in_order_goes_from_first_to_last_without_augmentation(masks):
     np.testing.assert_allclose(images * np.array(deviation) + mean, pictures.pixels[6:] / 255,
                                atol=1e-5)  # fmt: skip
     if masks:
-        assert np.array_equal(torch.cat([b.masks for b in batches]), pictures.masks[6:, ..., 0])
+        assert np.array_equal(
+            torch.cat([b.masks for b in batches]), pictures.masks.pixels[6:, ..., 0]
+        )
     else:
-        assert {b.masks for b in batches} == {None}
+        with pytest.raises(AttributeError, match="holds no masks, but scale, shift, boxes"):
+            _ = batches[0].masks
     found = [things(b, row) for b in batches for row in range(len(b.rows))]
     for row, mine in enumerate(found, start=6):
-        corners = pictures.corners[pictures.things(row)].tolist()
-        kinds = pictures.kinds[pictures.things(row)].tolist()
+        corners = pictures.boxes.corners[pictures.boxes.things(row)].tolist()
+        kinds = pictures.boxes.kinds[pictures.boxes.things(row)].tolist()
         assert mine == [(*box, kind) for box, kind in zip(corners, kinds, strict=True)]
 
 
 def test_in_order_of_an_empty_side_is_nothing():
-    assert list(annotated_in_order(made(val=0), "val")) == []
+    assert list(in_order(made(val=0), "val")) == []

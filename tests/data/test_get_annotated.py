@@ -131,7 +131,7 @@ def test_isic_is_read_as_pictures_with_a_binary_mask_each(monkeypatch, tmp_path)
     expected = np.full((40, 40), 255, dtype=np.uint8)
     expected[5:35] = 0
     expected[10:26, 10:30] = 1
-    assert all(np.array_equal(mask[..., 0], expected) for mask in opened.masks)
+    assert all(np.array_equal(mask[..., 0], expected) for mask in opened.masks.pixels)
 
 
 def served(monkeypatch, home, name, archives):
@@ -163,7 +163,7 @@ def test_a_set_is_fetched_unpacked_and_read_by_its_name(
     assert opened.classes == ("dog",)
     assert opened.official
     for row in range(len(opened.names)):
-        (box,) = opened.corners[opened.things(row)].tolist()
+        (box,) = opened.boxes.corners[opened.boxes.things(row)].tolist()
         assert box == [10, 10, 30, 26]  # 5 pixels of filling above
     for archive in archives:  # what came out of it is enough
         (catalogue.folder(name) / archive).unlink()

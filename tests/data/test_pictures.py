@@ -15,8 +15,9 @@ from vislab.data import shapes
 from vislab.data.arrays import Arrays
 from vislab.data.batches import in_order
 from vislab.data.folders import list_folder
-from vislab.data.pictures import Pictures, Survey, pictures, survey
+from vislab.data.pictures import Survey, columns_of, pictures, survey
 from vislab.data.sources import open_source
+from vislab.data.table import Table
 from vislab.errors import DataError, OptionError, UnknownName
 
 module = import_module("vislab.data.pictures")  # `vislab.data.pictures` is the function in it
@@ -320,12 +321,12 @@ def test_pictures_without_labels_are_left_out_and_told(tmp_path):
 
 def made(pixels, labels, splits, classes=("a", "b", "c")):
     count = len(pixels)
-    return Pictures(
+    return Table(
         name="made",
         classes=classes,
         size=pixels.shape[1],
         pixels=pixels,
-        labels=np.asarray(labels),
+        columns=columns_of(np.asarray(labels), classes),
         splits=np.asarray(splits, dtype=np.uint8),
         names=tuple(f"{row}.png" for row in range(count)),
         origin="own files",

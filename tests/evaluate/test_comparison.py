@@ -5,10 +5,11 @@ import csv
 import numpy as np
 import pytest
 
-from vislab.evaluate.classification import Outcome
 from vislab.evaluate.comparison import compare, verdict
 from vislab.lab.bench import Lab
 from vislab.runs.folder import RunFolder
+from vislab.tasks.classify import Classified
+from vislab.tasks.outcome import Outcome
 
 TABLE = "tables/networks-compared.csv"
 
@@ -18,11 +19,10 @@ def lab(tmp_path):
     return Lab(RunFolder.create(tmp_path / "run", "a test", {}), quiet=True)
 
 
-def outcome(correct, classes=4):
-    """Answers that are right where they are told to be, of pictures of class 0."""
+def outcome(correct):
+    """Answers that are right where they are told to be."""
     correct = np.asarray(correct, dtype=bool)
-    predicted = np.where(correct, 0, 1)
-    return Outcome(np.eye(classes)[predicted], np.zeros(len(correct)), np.zeros(len(correct), int))
+    return Classified("accuracy", values={"accuracy": correct}, count=len(correct))
 
 
 def right(*ranges, of=40):
@@ -45,7 +45,7 @@ def test_outcomes_are_what_they_were_told():
 def test_the_most_accurate_wins_and_all_are_ranked(lab):
     best = compare(lab, {"a": right((0, 20)), "b": right((0, 35)), "c": right((0, 30))})
     assert best == "b"
-    assert [row[:2] for row in rows(lab)] == [["b", "87.5%"], ["c", "75.0%"], ["a", "50.0%"]]
+    assert [row[:2] for row in rows(lab)] == [["b", "0.875"], ["c", "0.75"], ["a", "0.5"]]
 
 
 def test_of_two_that_are_as_good_the_first_that_was_named_wins(lab):
@@ -56,14 +56,16 @@ def test_a_pair_is_compared_by_hand(lab):
     """20 both right; 1 only the loser, 9 only the winner: p = 22 / 1024 = 0.0215."""
     compare(lab, {"loser": right((0, 21)), "winner": right((0, 20), (21, 30))})
     winner, loser = rows(lab)
-    assert winner == ["winner", "72.5%", "57.2% to 83.9%", "", "", ""]
+    assert winner[:2] == ["winner", "0.725"]
+    assert [float(cell) for cell in winner[2:4]] == pytest.approx([0.572, 0.839], abs=5e-4)
+    assert winner[4:] == [""] * 4
     # Wilson's interval of 21 in 40; (29 - 21) / 40 = 20 points.
-    assert loser[:4] == ["loser", "52.5%", "37.5% to 67.1%", "+20.0"]
-    low, high = (float(part) for part in loser[4].split(" to "))
+    name, *numbers = loser[0], *(float(cell) for cell in loser[1:])
+    assert (name, numbers[0]) == ("loser", 0.525)
+    assert numbers[1:4] == pytest.approx([0.375, 0.671, 0.2], abs=5e-4)
     # One picture is −1, nine are +1: the deviation of the mean is √(10/40 − 0.2²) / √40 = 7.2 %.
-    assert low == pytest.approx(20 - 1.96 * 7.245, abs=2)
-    assert high == pytest.approx(20 + 1.96 * 7.245, abs=2)
-    assert loser[5] == "0.021"
+    assert numbers[4:6] == pytest.approx([0.2 - 1.96 * 0.07245, 0.2 + 1.96 * 0.07245], abs=0.02)
+    assert numbers[6] == pytest.approx(22 / 1024)
     (note,) = lab.run.result.notes
     assert note.startswith("winner came out best, by more than 40 test pictures explain by chance")
 
@@ -73,10 +75,10 @@ def test_of_several_every_chance_is_multiplied_by_their_number(lab):
     pair = {"loser": right((0, 21)), "winner": right((0, 20), (21, 30))}
     far = right((0, 2))
     compare(lab, {**pair, "bad": far})
-    assert rows(lab)[1][5] == "0.043"
+    assert float(rows(lab)[1][7]) == pytest.approx(44 / 1024)
     assert "by more than" in lab.run.result.notes[0]
     compare(lab, {**pair, "bad": far, "worse": right((0, 1))})
-    assert rows(lab)[1][5] == "0.064"
+    assert float(rows(lab)[1][7]) == pytest.approx(66 / 1024)
     assert (
         "winner came out best, but loser could be as good: on 40 pictures"
         in (lab.run.result.notes[1])
@@ -86,8 +88,8 @@ def test_of_several_every_chance_is_multiplied_by_their_number(lab):
 def test_no_chance_is_above_one(lab):
     same = right((0, 20))
     compare(lab, {"a": same, "b": same, "c": right((1, 20))})
-    assert [row[5] for row in rows(lab)] == ["", "1", "1"]
-    assert [row[3] for row in rows(lab)] == ["", "+0.0", "+2.5"]
+    assert [row[7] for row in rows(lab)] == ["", "1.0", "1.0"]
+    assert [row[4] for row in rows(lab)] == ["", "0.0", "0.025"]
     assert "a came out best, but b or c could be as good" in lab.run.result.notes[0]
 
 
@@ -104,7 +106,7 @@ def test_table_and_figure_are_filed_under_what_is_compared(lab, monkeypatch):
         lambda names, values, **named: shown.update(names=names, values=values, **named),
     )
     monkeypatch.setattr(lab, "show", lambda title, _figure, **_: shown.update(title=title))
-    compare(lab, {"a": right((0, 10)), "b": right((0, 20))}, what="trainings")
+    compare(lab, {"a": right((0, 10)), "b": right((0, 20))}, what="trainings", trivial=0.25)
     assert (lab.run.path / "tables/trainings-compared.csv").exists()
     assert shown["title"] == "trainings compared"
     assert (shown["names"], shown["values"]) == (["b", "a"], [0.5, 0.25])
@@ -125,3 +127,32 @@ def test_a_verdict_names_every_rival_and_says_that_it_is_one_training():
     assert among.startswith("a came out best, but b or c could be as good: on 100 pictures")
     for text in (alone, among):
         assert text.endswith("--seeds 3 shows by how much.")
+
+
+def of_dice(values):
+    return Outcome("dice", values={"dice": np.array(values)}, count=len(values))
+
+
+def test_what_is_no_share_is_compared_by_its_paired_interval(lab):
+    compare(lab, {"worse": of_dice([0.2, 0.3, 0.4]), "best": of_dice([0.5, 0.7, 0.9])})
+    best, worse = rows(lab)
+    assert (best[0], float(best[1])) == ("best", pytest.approx(0.7))
+    assert float(worse[4]) == pytest.approx(0.4)
+    assert 0.3 <= float(worse[5]) <= 0.4 <= float(worse[6]) <= 0.5
+    assert "by more than 3 test pictures" in lab.run.result.notes[0]
+
+
+def test_a_difference_whose_interval_holds_zero_is_no_difference(lab):
+    compare(lab, {"a": of_dice([0.1, 0.9, 0.5]), "b": of_dice([0.9, 0.1, 0.6])})
+    assert "b came out best, but a could be as good" in lab.run.result.notes[0]
+
+
+def test_scores_of_the_whole_set_stand_side_by_side_without_a_verdict(lab):
+    detectors = {
+        name: Outcome("map50", whole={"map50": (value, (value - 0.1, value + 0.1))}, count=9)
+        for name, value in (("a", 0.4), ("b", 0.6))
+    }
+    assert compare(lab, detectors) == "b"
+    assert [row[:2] for row in rows(lab)] == [["b", "0.6"], ["a", "0.4"]]
+    assert float(rows(lab)[1][4]) == pytest.approx(0.2)
+    assert lab.run.result.notes == []

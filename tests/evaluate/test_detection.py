@@ -1,7 +1,5 @@
 """Detection tested: where boxes lie in the file, and what a perfect detector scores."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
@@ -10,15 +8,26 @@ from torch import nn
 from tests.data.formats.sets import coco, picture, thing
 from tests.lab.undrawn import draw_nothing
 from vislab import data
-from vislab.data.annotated_batches import annotated_in_order
-from vislab.evaluate.detection import detected, in_file, judge_detection, truth_of
+from vislab.data.batches import in_order
+from vislab.evaluate import run_test
 from vislab.lab.bench import Lab
 from vislab.metrics.detection_errors import LABELS
 from vislab.ops.suppression import Found
 from vislab.runs import figures
 from vislab.runs.folder import RunFolder
+from vislab.tasks.detecting import Detect, detections_of
 
 CPU = torch.device("cpu")
+
+
+def truth_of(pictures, split):
+    """Return what is there, in pixels of the files."""
+    batches = in_order(pictures, split)
+    return detections_of(Knowing(pictures, split), batches)[1]
+
+
+def run(lab, network, pictures, **options):
+    return lab.test(Detect(network), pictures, **options)
 
 
 class Knowing(nn.Module):
@@ -26,8 +35,9 @@ class Knowing(nn.Module):
 
     def __init__(self, pictures, split="test", score=None, keep=None, empty=False):
         super().__init__()
+        self.classes = len(pictures.classes)
         self.answers, self.at, self.options = [], 0, []
-        for batch in annotated_in_order(pictures, split):
+        for batch in in_order(pictures, split):
             picture, place = torch.nonzero(batch.kinds != -1, as_tuple=True)
             if empty:
                 picture, place = picture[:0], place[:0]
@@ -70,10 +80,10 @@ def uneven(tmp_path_factory):
 def test_boxes_come_back_to_the_pixels_of_files_of_any_shape(uneven):
     pictures, boxes = uneven
     rows = np.repeat(np.arange(4), 2)
-    back = in_file(pictures, rows, pictures.corners.astype(np.float64))
+    back = pictures.placement.in_file(rows, pictures.boxes.corners.astype(np.float64))
     expected = [box for name in pictures.names for row, box in boxes if f"/{row}." in f"/{name}"]
     np.testing.assert_allclose(back, expected, atol=1e-4)
-    assert in_file(pictures, rows[:0], np.zeros((0, 4))).shape == (0, 4)
+    assert pictures.placement.in_file(rows[:0], np.zeros((0, 4))).shape == (0, 4)
 
 
 def test_the_truth_counts_pictures_within_the_split(uneven):
@@ -88,7 +98,7 @@ def test_the_truth_counts_pictures_within_the_split(uneven):
 
 def test_a_detector_that_says_the_truth_scores_one_by_every_count(shapes, lab, monkeypatch):
     draw_nothing(monkeypatch)
-    judge_detection(lab, SimpleNamespace(network=Knowing(shapes)), shapes)
+    run(lab, Knowing(shapes), shapes)
     found = lab.run.result.metrics
     for name in ("map50", "map50 (VOC 2007)", "map50 above 0.8", "COCO AP", "COCO AP75"):
         assert found[f"test/{name}"] == pytest.approx(1.0), name
@@ -105,13 +115,13 @@ def test_a_detector_that_says_the_truth_scores_one_by_every_count(shapes, lab, m
 def test_the_truth_in_uneven_files_scores_one(uneven, lab, monkeypatch):
     draw_nothing(monkeypatch)
     pictures, _ = uneven
-    one = judge_detection(lab, SimpleNamespace(network=Knowing(pictures)), pictures)
+    one = run(lab, Knowing(pictures), pictures)
     assert one.average_precision(iou=0.95).mean == 1.0
 
 
 def test_a_detector_that_says_nothing_scores_zero_and_misses_all(shapes, lab, monkeypatch):
     draw_nothing(monkeypatch)
-    judge_detection(lab, SimpleNamespace(network=Knowing(shapes, empty=True)), shapes)
+    run(lab, Knowing(shapes, empty=True), shapes)
     assert lab.run.result.metrics["test/map50"] == 0.0
     assert lab.run.result.metrics["test/map50 above 0.8"] == 0.0
     columns, rows = lab.run.table("classes")
@@ -123,7 +133,7 @@ def test_the_courses_cut_can_only_take_detections_away(shapes, lab, monkeypatch)
     draw_nothing(monkeypatch)
     chance = torch.Generator().manual_seed(3)
     network = Knowing(shapes, score=lambda count: torch.rand(count, generator=chance))
-    one = judge_detection(lab, SimpleNamespace(network=network), shapes)
+    one = run(lab, network, shapes)
     found = lab.run.result.metrics
     assert found["test/map50, suppression 0.3"] == pytest.approx(1.0)
     assert 0 < found["test/map50 above 0.8"] < 0.5
@@ -131,7 +141,7 @@ def test_the_courses_cut_can_only_take_detections_away(shapes, lab, monkeypatch)
     sure, seen = one.found.score >= 0.8, ~one.truth.difficult
     shares = [
         (sure & seen & (one.found.kind == k)).sum() / (seen & (one.truth.kind == k)).sum()
-        for k in range(len(one.classes))
+        for k in range(one.classes)
         if (seen & (one.truth.kind == k)).any()
     ]
     assert found["test/map50 above 0.8"] == pytest.approx(np.mean(shares))
@@ -141,7 +151,7 @@ def test_the_courses_cut_can_only_take_detections_away(shapes, lab, monkeypatch)
 def test_the_training_pictures_are_asked_once_and_get_no_interval(shapes, lab, monkeypatch):
     draw_nothing(monkeypatch)
     network = Knowing(shapes, split="train")
-    judge_detection(lab, SimpleNamespace(network=network), shapes, split="train", name="x")
+    run(lab, network, shapes, split="train", name="x")
     assert lab.run.result.metrics == {"x/train/map50": pytest.approx(1.0)}
     assert lab.run.result.intervals == {}
     assert network.at == len(network.answers)
@@ -154,9 +164,9 @@ def test_a_detector_is_asked_in_eval_mode_and_left_in_its_own(shapes, monkeypatc
     monkeypatch.setattr(
         Knowing,
         "detect",
-        lambda one, images: asked.append(one.training) or detect(one, images),
+        lambda one, images, **_: asked.append(one.training) or detect(one, images),
     )
-    detected(network, shapes, "test", device=CPU, quiet=True)
+    run_test(Detect(network), shapes, "test", device=CPU, quiet=True)
     assert asked
     assert not any(asked)
     assert network.training
@@ -169,11 +179,11 @@ def test_the_figure_lays_found_and_missed_over_the_picture_they_belong_to(uneven
         figures, "boxes_over_pictures", lambda pixels, boxes, **_: drawn.append((pixels, boxes))
     )
     draw_nothing(monkeypatch)
-    judge_detection(lab, SimpleNamespace(network=Knowing(pictures)), pictures)
+    run(lab, Knowing(pictures), pictures)
     (pixels, boxes), side = drawn[0], pictures.split("test")
     assert len(pixels) == len(boxes) == len(side)
     for place, mine in enumerate(boxes):
         row = next(r for r in side.rows if (pictures.pixels[r] == pixels[place]).all())
-        expected = pictures.corners[pictures.things(int(row))]
+        expected = pictures.boxes.corners[pictures.boxes.things(int(row))]
         np.testing.assert_allclose([one.corners for one in mine], expected, atol=1e-3)
         assert not any(one.dashed for one in mine)

@@ -9,19 +9,14 @@ from torch import nn
 from tests.lab.small_recipe import few_pictures
 from tests.lab.undrawn import draw_nothing
 from vislab import data, models, tasks
-from vislab.evaluate.reconstruction import (
-    ALIKE,
-    Repainted,
-    colour_shares,
-    compare_repainted,
-    greyed,
-    judge_repainting,
-    repainted,
-)
+from vislab.evaluate import run_test
+from vislab.evaluate.reconstruction import colour_shares, sheet
 from vislab.lab.bench import Lab
+from vislab.metrics.colour import ALIKE
 from vislab.models.colorizer import Colorizer
 from vislab.ops.colour import rgb_to_lab
 from vislab.runs.folder import RunFolder
+from vislab.tasks.colorize import greyed
 
 CPU = torch.device("cpu")
 
@@ -46,32 +41,36 @@ def lab(tmp_path):
 
 
 def reconstruction(few, noise=0.0):
-    return tasks.Reconstruct(Same(), deviation=few.normalisation[1], noise=noise)
+    mean, deviation = few.normalisation
+    return tasks.Reconstruct(Same(), mean=mean, deviation=deviation, noise=noise)
+
+
+def run(task, few):
+    return run_test(task, few, "test", device=CPU, quiet=True)
 
 
 def test_the_picture_itself_scores_as_alike(few):
-    found = repainted(reconstruction(few), few, "test", device=CPU, quiet=True)
-    assert (found.psnr == ALIKE).all()
-    np.testing.assert_array_equal(found.made, found.true)
-    np.testing.assert_array_equal(found.colourfulness, found.colourfulness_true)
+    assert (run(reconstruction(few), few).values["psnr"] == ALIKE).all()
 
 
 def test_what_is_shown_is_pictures_of_the_split(few):
-    found = repainted(reconstruction(few), few, "test", device=CPU, quiet=True)
     side = few.split("test")
-    assert len(found.psnr) == len(side) == 15
-    chosen = [0, 4, 7, 10, 14]  # evenly, from first to last
-    wide = np.abs(found.true.astype(int) - side.take(np.array(chosen)).astype(int))
-    assert wide.max() <= 1
+    chosen = np.array([0, 4, 7, 10, 14])  # evenly, from first to last
+    assert len(side) == 15
+    given, made, true = sheet(reconstruction(few), few, chosen)
+    np.testing.assert_array_equal(given, made)
+    np.testing.assert_array_equal(made, true)
+    assert np.abs(true.astype(int) - side.take(chosen).astype(int)).max() <= 1
 
 
 def test_noise_of_a_tenth_leaves_twenty_decibels_before_the_network(few):
     # Mean square error 0.01, a little less where pixels are clamped to their range.
-    found = repainted(reconstruction(few, 0.1), few, "test", device=CPU, quiet=True)
-    assert 20 < found.psnr_before.mean() < 21
-    np.testing.assert_array_equal(found.psnr, found.psnr_before)
-    again = repainted(reconstruction(few, 0.1), few, "test", device=CPU, quiet=True)
-    np.testing.assert_array_equal(found.psnr, again.psnr)
+    found = run(reconstruction(few, 0.1), few)
+    assert 20 < found.trivial["psnr"] < 21
+    np.testing.assert_array_equal(found.values["psnr"], found.kept["psnr (trivial)"])
+    again = run(reconstruction(few, 0.1), few)
+    np.testing.assert_array_equal(found.values["psnr"], again.values["psnr"])
+    assert found.gain_over_trivial() == (0.0, (0.0, 0.0))
 
 
 def test_grey_keeps_the_lightness_and_has_no_colour(rng):
@@ -88,17 +87,19 @@ def test_a_colorizer_without_colours_paints_what_it_was_given(few, lab, monkeypa
         network, "colours", lambda answer: torch.zeros(len(answer), 2, *answer.shape[2:])
     )
     mean, deviation = few.normalisation
-    found = judge_repainting(lab, tasks.Colorize(network, mean=mean, deviation=deviation), few)
-    np.testing.assert_allclose(found.psnr, found.psnr_before, rtol=1e-4)
-    assert found.colourfulness.max() < 0.01 * found.colourfulness_true.min()
-    metrics = lab.run.result.metrics
-    assert metrics["test/psnr"] == pytest.approx(found.psnr.mean())
-    assert metrics["test/colourfulness"] == pytest.approx(found.colourfulness.mean())
+    found = lab.test(tasks.Colorize(network, mean=mean, deviation=deviation), few)
+    psnr, colourfulness = found.values["psnr"], found.values["colourfulness"]
+    np.testing.assert_allclose(psnr, found.kept["psnr (trivial)"], rtol=1e-4)
+    assert colourfulness.max() < 0.01 * found.kept["colourfulness (truth)"].min()
+    metrics, trivial = lab.run.result.metrics, lab.run.result.trivial
+    assert metrics["test/psnr"] == pytest.approx(psnr.mean())
+    assert metrics["test/colourfulness"] == pytest.approx(colourfulness.mean())
+    assert trivial == {"test/psnr": pytest.approx(psnr.mean(), rel=1e-4)}
 
 
 def test_of_a_reconstruction_no_colourfulness_is_recorded(few, lab, monkeypatch):
     draw_nothing(monkeypatch)
-    judge_repainting(lab, reconstruction(few), few, name="same")
+    lab.test(reconstruction(few), few, name="same")
     assert lab.run.result.metrics == {"same/test/psnr": ALIKE}
 
 
@@ -115,21 +116,3 @@ def test_grey_pictures_share_the_bin_of_no_colour(tmp_path):
     assert shares.sum() == pytest.approx(1.0)
     (there,) = torch.nonzero(shares).T
     assert there.tolist() == [int(network.get_buffer("bins").square().sum(dim=1).argmin())]
-
-
-def of_psnr(values):
-    values, none = np.array(values, dtype=np.float32), np.zeros((0, 4, 4, 3), dtype=np.uint8)
-    ones = np.ones_like(values)
-    return Repainted(values, ones, 2 * ones, 30 * ones, none, none, none)
-
-
-def test_the_table_says_how_far_each_is_behind_the_best(lab, monkeypatch):
-    draw_nothing(monkeypatch)
-    compare_repainted(lab, {"worse": of_psnr([20, 21]), "best": of_psnr([22, 24])})
-    columns, rows = lab.run.table("networks compared")
-    cells = {row[0]: dict(zip(columns, row, strict=True)) for row in rows}
-    assert list(cells) == ["worse", "best"]
-    assert cells["worse"]["behind"] == "2.50"
-    assert cells["worse"]["95 % interval of that"] == "2.00 to 3.00"
-    assert cells["best"]["behind"] == cells["best"]["95 % interval of that"] == ""
-    assert cells["best"]["PSNR, dB"] == "23.00"

@@ -9,10 +9,11 @@ from torch.nn import functional as F
 from tests.data.formats.sets import mask, picture
 from tests.lab.undrawn import draw_nothing
 from vislab import data, tasks
-from vislab.data.annotated_batches import annotated_in_order
-from vislab.evaluate.segmentation import Segmented, compare_segmented, judge_segmentation, segmented
+from vislab.data.batches import Batch, in_order
+from vislab.evaluate import compare, run_test
 from vislab.lab.bench import Lab
 from vislab.runs.folder import RunFolder
+from vislab.tasks.segment import over_things
 
 CPU = torch.device("cpu")
 
@@ -26,7 +27,7 @@ class Knowing(nn.Module):
         self.at = 0
         self.answers = [
             F.one_hot(batch.masks.long() * (batch.masks != 255), len(pictures.classes))
-            for batch in annotated_in_order(pictures, split)
+            for batch in in_order(pictures, split)
         ]
 
     def forward(self, images):
@@ -47,7 +48,7 @@ def lab(tmp_path):
 
 def test_a_network_that_says_the_mask_scores_one_in_everything(shapes, lab, monkeypatch):
     draw_nothing(monkeypatch)
-    judge_segmentation(lab, tasks.Segment(Knowing(shapes)), shapes, name="it")
+    lab.test(tasks.Segment(Knowing(shapes)), shapes, name="it")
     found = lab.run.result.metrics
     for name in ("dice", "jaccard", "sensitivity", "specificity"):
         assert found[f"it/test/{name}"] == 1.0
@@ -55,8 +56,8 @@ def test_a_network_that_says_the_mask_scores_one_in_everything(shapes, lab, monk
     assert found["it/test/hausdorff95"] == 0.0
     columns, rows = lab.run.table("it classes")
     assert [row[0] for row in rows] == list(shapes.classes)
-    assert {row[columns.index("Dice")] for row in rows} == {"1.000"}
-    pixels = [int(row[columns.index("pixels")].replace(",", "")) for row in rows]
+    assert {float(row[columns.index("Dice")]) for row in rows} == {1.0}
+    pixels = [int(row[columns.index("pixels")]) for row in rows]
     assert sum(pixels) == 40 * 24 * 24
 
 
@@ -69,15 +70,34 @@ def test_what_lies_around_an_uneven_picture_is_neither_right_nor_wrong(tmp_path,
         )
     pictures = data.annotated(str(tmp_path / "set"), wanted="masks", size=32)
     network = Knowing(pictures)
-    one = segmented(network, pictures, "test", device=CPU, quiet=True)
+    one = run_test(tasks.Segment(network), pictures, "test", device=CPU, quiet=True)
     assert one.table.sum() == len(one.said) * 32 * 16
     # All that lies outside the picture is said to be a thing: no score may move.
     for answer in network.answers:
         answer[:, :8], answer[:, 24:] = torch.tensor([0, 1]), torch.tensor([0, 1])
-    other = segmented(network, pictures, "test", device=CPU, quiet=True)
+    other = run_test(tasks.Segment(network), pictures, "test", device=CPU, quiet=True)
     assert (other.said != one.said).any()
     np.testing.assert_array_equal(other.dice, one.dice)
     np.testing.assert_array_equal(other.hausdorff, np.zeros(len(one.said)))
+
+
+def outcome_of(said, truth, classes):
+    """Return what saying this of these pixels comes to."""
+    batch = Batch(
+        torch.zeros(len(truth), 3, *truth.shape[1:]), torch.arange(len(truth)), len(truth),
+        masks=torch.from_numpy(truth),
+    )  # fmt: skip
+    answer = F.one_hot(torch.from_numpy(said).long(), classes).movedim(-1, 1).float()
+    return tasks.Segment(Told(answer)).test([batch])
+
+
+class Told(nn.Module):
+    def __init__(self, answer):
+        super().__init__()
+        self.answer = answer
+
+    def forward(self, images):
+        return self.answer
 
 
 def test_scores_are_means_over_the_things_that_are_there_or_said():
@@ -85,11 +105,10 @@ def test_scores_are_means_over_the_things_that_are_there_or_said():
     said = truth.copy()
     truth[0, 0, :4], said[0, 0, 2:4] = 1, 1  # half of thing 1 is found
     said[0, 0, 4] = 2  # and thing 2 is not there
-    one = Segmented(said, truth, ("background", "a", "b", "c"))
+    one = outcome_of(said, truth, 4)
     assert one.dice.tolist() == pytest.approx([(2 * 2 / 6 + 0) / 2, 1.0])
-    assert one.counted.tolist() == [[True, True, False], [False] * 3]
     score = np.array([[9.0, 0.5, 0.1, 7.0], [9.0, 3.0, 3.0, 3.0]])
-    assert one.mean_of(score).tolist() == pytest.approx([0.3, 1.0])
+    assert over_things(one.table, score).tolist() == pytest.approx([0.3, 1.0])
 
 
 def test_the_worst_pictures_stand_first_in_the_table(shapes, lab, monkeypatch):
@@ -97,7 +116,7 @@ def test_the_worst_pictures_stand_first_in_the_table(shapes, lab, monkeypatch):
     network = Knowing(shapes)
     bad = network.answers[0][3]
     network.answers[0][3] = bad.roll(1, dims=-1)
-    judge_segmentation(lab, tasks.Segment(network), shapes)
+    lab.test(tasks.Segment(network), shapes)
     columns, rows = lab.run.table("test pictures")
     assert rows[0][0] == shapes.split("test").names[3]
     assert len(rows) == 40
@@ -113,18 +132,18 @@ def of_dice(values):
     said = np.zeros_like(truth)
     for row, value in enumerate(values):
         said[row, :, :value] = 1
-    return Segmented(said, truth, ("background", "a"))
+    return outcome_of(said, truth, 2)
 
 
 @pytest.mark.parametrize(
     ("second", "sentence"),
     [
         ([8, 9, 8, 9], "good came out best, by more than 4 test pictures explain"),
-        ([10, 10, 10, 2], "good came out best, but second may be as good"),
+        ([10, 10, 10, 2], "good came out best, but second could be as good: on 4 pictures"),
     ],
 )
 def test_the_winner_is_named_and_whether_chance_explains_it(lab, second, sentence):
-    compare_segmented(lab, {"second": of_dice(second), "good": of_dice([10, 10, 10, 10])})
+    compare(lab, {"second": of_dice(second), "good": of_dice([10, 10, 10, 10])})
     assert any(sentence in note for note in lab.run.result.notes)
     columns, rows = lab.run.table("networks compared")
     assert [row[0] for row in rows] == ["good", "second"]
@@ -133,7 +152,7 @@ def test_the_winner_is_named_and_whether_chance_explains_it(lab, second, sentenc
 
 
 def test_one_network_alone_is_not_said_to_be_the_best(lab):
-    compare_segmented(lab, {"only": of_dice([3, 4])})
+    compare(lab, {"only": of_dice([3, 4])})
     assert lab.run.result.notes == []
     assert len(lab.run.table("networks compared")[1]) == 1
 
@@ -143,6 +162,6 @@ def test_a_network_is_asked_in_eval_mode_and_left_in_its_own(shapes):
     network.train()
     modes = []
     network.register_forward_pre_hook(lambda module, _: modes.append(module.training))
-    segmented(network, shapes, "val", device=CPU, quiet=True)
+    run_test(tasks.Segment(network), shapes, "val", device=CPU, quiet=True)
     assert modes == [False] * len(network.answers)
     assert network.training

@@ -1,18 +1,27 @@
 """Masks, boxes and colours brought back to the pixels of the file: closed forms."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch import nn
 
+import vislab.inference.predicting  # noqa: F401  (registers the kinds)
 from vislab.data.decode import fit_square, opened
-from vislab.errors import DataError, RunError
-from vislab.inference.dense import predict_dense
+from vislab.errors import DataError
+from vislab.inference.answers import KINDS
 from vislab.models.colorizer import Colorizer
 from vislab.ops.suppression import Found
+from vislab.runs.model_card import ModelCard
 
-ABOUT = {"size": 32, "classes": ["background", "red"], "mean": (0.0,) * 3, "deviation": (1.0,) * 3}
+CARD = ModelCard(None, ("background", "red"), 32, mean=(0.0,) * 3, std=(1.0,) * 3)
+
+
+def answer_to(path, network, kind, card=CARD):
+    (answer,) = KINDS[kind].answer(network, card, [(path,)], drawn=True)
+    return answer
 
 
 class Red(nn.Module):
@@ -50,8 +59,9 @@ SHAPES = [((64, 32), (16, 8, 48, 24)), ((40, 96), (12, 24, 30, 60)), ((32, 32), 
 @pytest.mark.parametrize(("size", "box"), SHAPES)
 def test_a_mask_lies_where_the_thing_lies_in_the_file(tmp_path, size, box):
     path = painted(tmp_path / "x.png", size, box)
-    (row,) = predict_dense(Red(), {**ABOUT, "answers": "masks"}, [path], tmp_path / "out")
-    found = np.asarray(Image.open(row["mask"]))
+    answer = answer_to(path, Red(), "masks")
+    row = answer.json
+    found = np.asarray(answer.files["-mask.png"])
     truth = np.zeros(size[::-1], dtype=np.uint8)
     truth[box[1] : box[3], box[0] : box[2]] = 1
     assert found.shape == truth.shape
@@ -60,13 +70,14 @@ def test_a_mask_lies_where_the_thing_lies_in_the_file(tmp_path, size, box):
     share = truth.mean()
     assert row["shares"]["red"] == pytest.approx(share, rel=0.15)
     assert sum(row["shares"].values()) == pytest.approx(1.0)
-    assert Image.open(row["over"]).size == size
+    assert answer.drawn.size == size
 
 
 @pytest.mark.parametrize(("size", "box"), SHAPES)
 def test_a_box_lies_where_the_thing_lies_in_the_file(tmp_path, size, box):
     path = painted(tmp_path / "x.png", size, box)
-    (row,) = predict_dense(Red(), {**ABOUT, "answers": "boxes"}, [path], None)
+    answer = answer_to(path, Red(), "boxes")
+    row = answer.json
     first, second = row["found"]
     assert (first["label"], row["label"]) == ("red", "red")
     np.testing.assert_allclose(first["box"], box, atol=max(size) / 32)
@@ -76,10 +87,11 @@ def test_a_box_lies_where_the_thing_lies_in_the_file(tmp_path, size, box):
 
 def test_a_picture_whose_mask_covers_all_says_so(tmp_path):
     path = painted(tmp_path / "x.png", (1, 1), (0, 0, 1, 1))
-    (row,) = predict_dense(Red(), {**ABOUT, "answers": "masks"}, [path], tmp_path / "out")
+    answer = answer_to(path, Red(), "masks")
+    row = answer.json
     assert row["label"] == "red"
     assert row["shares"]["red"] == 1.0
-    assert np.asarray(Image.open(row["mask"])).tolist() == [[1]]
+    assert np.asarray(answer.files["-mask.png"]).tolist() == [[1]]
 
 
 def test_the_network_that_gives_the_picture_back_gives_its_middle_square(tmp_path):
@@ -87,12 +99,11 @@ def test_the_network_that_gives_the_picture_back_gives_its_middle_square(tmp_pat
         def forward(self, images):
             return images
 
-    about = {**ABOUT, "answers": "pictures", "mean": (0.4, 0.5, 0.6), "deviation": (0.2, 0.3, 0.1)}
+    card = replace(CARD, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.1))
     path = tmp_path / "x.png"
     pixels = np.random.default_rng(0).integers(0, 256, (30, 50, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path)
-    (row,) = predict_dense(Same(1, 1), about, [path], tmp_path / "out")
-    found = np.asarray(Image.open(row["rebuilt"])).astype(int)
+    found = np.asarray(answer_to(path, Same(1, 1), "pictures", card).drawn).astype(int)
     assert np.abs(found - fit_square(opened(path), 32)).max() <= 1
 
 
@@ -104,32 +115,11 @@ def test_without_colours_the_picture_keeps_its_lightness_at_its_own_size(tmp_pat
     path = tmp_path / "x.png"
     grey = np.random.default_rng(0).integers(0, 256, (23, 41), dtype=np.uint8)
     Image.fromarray(grey).save(path)
-    about = {**ABOUT, "answers": "colours"}
-    (row,) = predict_dense(network, about, [path], tmp_path / "out")
-    found = np.asarray(Image.open(row["coloured"])).astype(int)
+    found = np.asarray(answer_to(path, network, "colours").drawn).astype(int)
     assert found.shape == (23, 41, 3)
     assert np.abs(found - grey[..., None]).max() <= 1
 
 
-@pytest.mark.parametrize("kind", ["masks", "colours", "pictures"])
-def test_an_answer_that_is_a_picture_needs_a_folder(tmp_path, kind):
-    path = painted(tmp_path / "x.png", (4, 4), (0, 0, 2, 2))
-    with pytest.raises(RunError, match="--why FOLDER"):
-        predict_dense(Red(), {**ABOUT, "answers": kind}, [path], None)
-
-
 def test_a_picture_that_is_gone_is_named(tmp_path):
     with pytest.raises(DataError, match=r"gone\.png cannot be read"):
-        predict_dense(Red(), {**ABOUT, "answers": "masks"}, [tmp_path / "gone.png"], tmp_path)
-
-
-def test_a_mask_drawn_by_hand_is_kept_and_an_older_answer_is_replaced(tmp_path):
-    path = painted(tmp_path / "x.png", (8, 8), (0, 0, 4, 4))
-    by_hand = painted(tmp_path / "x-mask.png", (8, 8), (0, 0, 1, 1)).read_bytes()
-    (tmp_path / "x-2-over.png").write_text("a note")
-    for _ in range(2):
-        (row,) = predict_dense(Red(), {**ABOUT, "answers": "masks"}, [path], tmp_path)
-        assert row["mask"] == str(tmp_path / "x-3-mask.png")
-    assert (tmp_path / "x-mask.png").read_bytes() == by_hand
-    assert (tmp_path / "x-2-over.png").read_text() == "a note"
-    assert len(list(tmp_path.iterdir())) == 5
+        answer_to(tmp_path / "gone.png", Red(), "masks")

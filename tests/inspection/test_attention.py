@@ -197,11 +197,14 @@ def test_networks_are_compared_pair_by_pair(lab, pictures, vit):
     attention.tell_agreement(lab, found)
     head, *rows = read(lab, "agreement-of-attention")
     assert [row[:2] for row in rows] == [["one", "same"], ["one", "other"], ["same", "other"]]
-    assert head[2:] == ["last layer: rank correlation", "last layer: IoU",
-                        "rollout: rank correlation", "rollout: IoU"]  # fmt: skip
-    assert rows[0][2:] == ["1.00 (1.00 to 1.00)"] * 4
+    measures = ["last layer: rank correlation", "last layer: IoU",
+                "rollout: rank correlation", "rollout: IoU"]  # fmt: skip
+    assert head[2:] == [f"{what}{end}" for what in measures for end in ("", " low", " high")]
+    assert [float(cell) for cell in rows[0][2:]] == pytest.approx([1.0] * 12)
     assert rows[1][2:] == rows[2][2:]
-    assert all(float(cell.split()[0]) < 0.95 for cell in rows[1][2:])
+    for value, low, high in zip(*(map(float, rows[1][2 + k :: 3]) for k in range(3)), strict=True):
+        assert low <= value <= high
+        assert value < 0.95
     attention.show_layers(lab, found, pictures, places, [0, 3])
     titles = [figure["title"] for figure in lab.run.result.figures]
     assert titles == [*(f"{name}: attention by layer" for name in found), "attention side by side"]
@@ -217,8 +220,9 @@ def test_layers_are_scored_on_what_the_network_needs_and_on_the_cause(lab, pictu
     places = [0, 9, 30, 41]
     found = attended(vit, attention.shown_to(lab, pictures, places))
     attention.score_layers(lab, vit, found, pictures, places, [0, 1, 2, 3])
-    _, *rows = read(lab, "attention-by-layer-scored")
+    head, *rows = read(lab, "attention-by-layer-scored")
     assert [row[0] for row in rows] == [*found.named(), *attention.CHANCE]
+    table = {row[0]: dict(zip(head, row, strict=True)) for row in rows}
     metrics, intervals = lab.run.result.metrics, lab.run.result.intervals
     for what in ("insertion less deletion", "IoU with the cause"):
         name = f"early layers: gain in {what} over late ones"
@@ -232,6 +236,22 @@ def test_layers_are_scored_on_what_the_network_needs_and_on_the_cause(lab, pictu
     assert metrics["early layers: gain in IoU with the cause over late ones"] == pytest.approx(
         float(early - late), abs=1e-6
     )
+    assert float(table["layer 1"]["IoU"]) == pytest.approx(float(early), abs=1e-6)
+    assert float(table["layer 4"]["IoU low"]) < float(late) < float(table["layer 4"]["IoU high"])
+    share = float(table["rollout"]["points at it"])
+    assert share in (0, 0.25, 0.5, 0.75, 1)
+    assert float(table["rollout"]["points at it low"]) <= share
+
+
+def test_a_rollout_that_one_network_has_not_leaves_its_cells_empty(lab):
+    maps = torch.rand(4, 5, 5, generator=torch.Generator().manual_seed(0))
+    found = {"one": Attended((maps,), maps), "other": Attended((-maps,), None, "windows"),
+             "third": Attended((maps,), -maps)}  # fmt: skip
+    attention.tell_agreement(lab, found)
+    _, *rows = read(lab, "agreement-of-attention")
+    assert [float(rows[0][place]) for place in (2, 5)] == pytest.approx([-1.0, 0.0])
+    assert rows[0][8:] == [""] * 6
+    assert [float(cell) for cell in rows[1][8:11]] == pytest.approx([-1.0] * 3)
 
 
 def kinds(lab, pictures, network):
@@ -248,7 +268,7 @@ def test_attention_stands_beside_the_grad_cam_of_a_convolutional_network(lab, pi
     _, *rows = read(lab, "agreement-with-grad-cam-of-the-convolutional-network")
     assert [row[0] for row in rows] == ["rollout", "Grad-CAM"]
     name = "transformer and convolution: rank correlation of their maps"
-    assert rows[0][1].startswith(f"{result.metrics[name]:z.2f} (")
+    assert [float(cell) for cell in rows[0][1:4]] == [result.metrics[name], *result.intervals[name]]
     assert result.trivial[name] == 0.0
     assert -1 <= result.metrics[name] <= 1
     for table, maps in (

@@ -9,7 +9,7 @@ from vislab import data
 from vislab.data import shapes
 from vislab.data.world import scenes_of
 from vislab.evaluate.linear_probe import linear_probe
-from vislab.inspection.benchmark import ranked
+from vislab.inspection.benchmark import Ranked, ranked
 
 PLACES = [0, 7, 30, 31]
 
@@ -62,6 +62,15 @@ def test_who_marks_the_cause_is_ranked_above_who_does_not():
     assert "the object itself" not in alone
     assert alone["occlusion"].iou == []
     assert alone["occlusion"].worths == found["occlusion"].worths
+
+
+def test_an_overlap_is_of_the_pictures_where_the_object_is_seen():
+    value, (low, high) = Ranked(iou=[0.2, float("nan"), 0.4, 0.6]).mean_iou()
+    assert value == pytest.approx(0.4)
+    assert low < 0.4 < high
+    nowhere, interval = Ranked(iou=[float("nan")]).mean_iou()
+    assert np.isnan(nowhere)
+    assert interval is None
 
 
 class TwoDepths(nn.Module):

@@ -9,8 +9,7 @@ from torch import nn
 
 from tests.lab.undrawn import draw_nothing
 from vislab import data
-from vislab.evaluate.detection import Detected, in_file, truth_of
-from vislab.evaluate.segmentation import Segmented
+from vislab.data.columns import Placement
 from vislab.inspection.dense import (
     boxes_to_explain,
     depth,
@@ -24,6 +23,8 @@ from vislab.inspection.dense import (
 from vislab.lab.bench import Lab
 from vislab.metrics.detection_matching import Detections, Truth
 from vislab.runs.folder import RunFolder
+from vislab.tasks.detecting import Detected
+from vislab.tasks.segment import Segmented
 
 SIDE = 32
 
@@ -73,7 +74,22 @@ def found_in(places, corners, scores, kinds=None):
 
 
 def detected_in(pictures, found):
-    return Detected(found, truth_of(pictures, "test"), 12, pictures.classes)
+    rows = pictures.split("test").rows
+    there = pictures.boxes.take(rows)
+    picture = np.repeat(np.arange(len(rows)), np.diff(there.starts))
+    corners = pictures.placement.in_file(rows[picture], there.corners.astype(float))
+    truth = Truth(picture, corners, there.kinds, there.crowd, there.difficult)
+    return detected(found, truth, len(pictures.classes))
+
+
+def detected(found, truth, classes):
+    return Detected("map50", count=12, found=found, truth=truth, classes=classes)
+
+
+def segmented(said, truth):
+    both, either = ((said & truth).sum((1, 2)), (said + truth).sum((1, 2)))
+    dice = np.where(either > 0, 2 * both / either.clip(min=1), 1.0)
+    return Segmented("dice", {"dice": dice}, {"said": said, "truth": truth}, count=len(said))
 
 
 def test_what_a_score_comes_from_is_found_and_trusted_and_a_blob_elsewhere_is_not(
@@ -94,8 +110,9 @@ def test_what_a_score_comes_from_is_found_and_trusted_and_a_blob_elsewhere_is_no
     assert len(rows) == 1
     row = dict(zip(columns, rows[0], strict=True))
     assert float(row["deletion"]) < float(row["insertion"]) - 0.3
-    assert float(row["margin"]) == pytest.approx(reason.worth.margin, abs=0.006)
-    assert row["believe it?"] == reason.worth.level
+    assert float(row["margin"]) == reason.worth.margin
+    assert float(row["the box itself"]) == reason.itself.margin
+    assert row["faithfulness"] == reason.worth.level
 
 
 def test_the_figure_and_the_table_are_filed_with_what_is_believed(pictures, lab):
@@ -131,7 +148,7 @@ def test_half_of_the_boxes_are_sure_mistakes_each_of_another_picture():
         [0, 1, 1, 2, 3, 0, 2], [thing, thing, far, thing, thing, thing, thing],
         [0.9, 0.8, 0.95, 0.7, 0.4, 0.85, 0.6], [0, 0, 0, 0, 0, 0, 1],
     )  # fmt: skip
-    one = Detected(found, truth, 4, ("a", "b"))
+    one = detected(found, truth, 2)
     assert [box for box, _ in boxes_to_explain(one, 2)] == [2, 0]
     assert [box for box, _ in boxes_to_explain(one, 4)] == [2, 6, 0, 4]
     assert [label for _, label in boxes_to_explain(one, 4)] == [5, 2, 0, -1]
@@ -139,12 +156,11 @@ def test_half_of_the_boxes_are_sure_mistakes_each_of_another_picture():
 
 
 def test_a_box_goes_to_the_file_and_back(pictures):
-    other = replace(
-        pictures, sizes=np.full_like(pictures.sizes, 1) * np.array([64, 40]),
-        scales=np.full(len(pictures.scales), 0.5),
-    )  # fmt: skip
+    whole = np.tile([64, 40], (len(pictures), 1))
+    other = pictures.with_columns(placement=Placement(SIDE, np.full(len(pictures), 0.5), whole))
     corners = np.array([[3.0, 7.5, 20.0, 25.0]])
-    assert here(other, 5, in_file(other, np.array([5]), corners)[0]) == tuple(corners[0])
+    back = other.placement.in_file(np.array([5]), corners)[0]
+    assert here(other, 5, back) == tuple(corners[0])
     assert here(other, 5, np.array([0.0, 0.0, 64.0, 40.0])) == (0.0, 6.0, 32.0, 26.0)
 
 
@@ -216,7 +232,7 @@ def test_regions_of_the_worst_and_the_best_pictures_are_explained(lab):
     truth = said.copy()
     for place in range(1, 12):  # the fewer columns are true, the worse
         truth[place, :, 4 + place :] = 0
-    found = explain_segmentation(lab, Lit(), bright, Segmented(said, truth, bright.classes))
+    found = explain_segmentation(lab, Lit(), bright, segmented(said, truth))
     rows = bright.split("test").rows
     assert [one.asked.row for one in found] == [rows[place] for place in (1, 2, 10, 11)]
     for one in found:
@@ -232,9 +248,9 @@ def test_regions_of_the_worst_and_the_best_pictures_are_explained(lab):
 def test_a_network_that_sees_nothing_and_one_without_maps_are_noted(lab):
     pictures = data.annotated("shapes:easy", wanted="masks", size=SIDE, limit=12).merged()
     said = np.zeros((12, SIDE, SIDE), dtype=np.uint8)
-    nothing = Segmented(said, said, pictures.classes)
+    nothing = segmented(said, said)
     assert explain_segmentation(lab, Lit(), pictures, nothing) == []
-    something = Segmented(said + np.uint8(1), said, pictures.classes)
+    something = segmented(said + np.uint8(1), said)
     assert explain_segmentation(lab, nn.Conv2d(3, 2, 1), pictures, something) == []
     first, second = lab.run.result.notes
     assert "only background" in first

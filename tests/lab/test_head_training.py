@@ -20,7 +20,7 @@ from vislab.data.augment import Augment
 from vislab.data.batches import Batches
 from vislab.errors import OptionError
 from vislab.evaluate.features import features
-from vislab.inference.classes import network_of
+from vislab.inference import network_of
 from vislab.lab.bench import Lab
 from vislab.lab.head_training import FeatureBatches, HeadTraining, can_be_kept
 from vislab.lab.recipe import Recipe
@@ -372,8 +372,8 @@ def test_strategy_none_trains_nothing_and_can_be_tested_and_kept(pictures, open_
     assert (entry["epochs"], entry["stopped_by"]) == (0, "strategy none")
     assert lab.run.result.protocol["network"] == "convnet, none"
     lab.run.result.status = "finished"
-    kept, about = network_of(lab.run)
-    assert about["classes"] == ["blue", "green", "red"]
+    kept, card = network_of(lab.run)
+    assert card.classes == ("blue", "green", "red")
     images = next(iter(data.in_order(pictures, "test"))).images
     with torch.no_grad():
         np.testing.assert_allclose(

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from tests.lab.undrawn import draw_nothing
 from vislab import data, recipes
 from vislab.errors import NonFiniteLoss, OptionError
-from vislab.inference.classes import predict
+from vislab.inference import predict
 from vislab.lab.bench import Lab
 from vislab.lab.checkpoints import load_checkpoint, save_checkpoint
 from vislab.lab.recipe import Recipe
@@ -400,7 +400,7 @@ def test_predict_says_what_the_run_said_of_its_test_pictures(tmp_path):
         assert prediction["label"] == row[2]
         assert prediction["probability"] == pytest.approx(float(row[3]), abs=2e-6)
     about = json.loads((run.path / "model.json").read_text())
-    assert about["deviation"] == [1, 1, 1]
+    assert about["std"] == [1, 1, 1]
     assert about["mean"] == pytest.approx(list(pictures.normalisation[0]))
 
 

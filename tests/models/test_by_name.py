@@ -9,7 +9,7 @@ from torch import nn
 
 from vislab import models
 from vislab.errors import DataError, OptionError, RunError, UnknownName
-from vislab.models import by_name, course_networks
+from vislab.models import by_name, classifiers, course_networks
 from vislab.models.preprocessing import Preprocessing
 
 OURS = {
@@ -52,7 +52,7 @@ def test_a_name_gives_the_network_it_says(name):
 
 def test_every_name_is_tested_above():
     courses = set(course_networks.NETWORKS)  # tested beside their twins by hand
-    assert by_name.NETWORKS.keys() - courses == OURS.keys()
+    assert {*classifiers.NETWORKS, *by_name.COMPOSITES} - courses == OURS.keys()
 
 
 @pytest.mark.parametrize(("version", "millions"), [(0, 4.65), (1, 5.42), (2, 6.09)])
@@ -134,7 +134,7 @@ def test_a_network_of_ours_without_weights_says_who_has_some():
 
 
 def test_a_network_of_ones_own_is_created_by_its_name(monkeypatch):
-    monkeypatch.setattr(by_name, "NETWORKS", dict(by_name.NETWORKS))
+    monkeypatch.setattr(classifiers, "NETWORKS", dict(classifiers.NETWORKS))
 
     @models.register("mine")
     class Mine(nn.Linear):

@@ -61,7 +61,7 @@ def batches(labelled=True):
         images = torch.randn(6, 3, 16, 16, generator=draws)
         if labelled:
             images[range(6), labels] += 2
-        yield Batch(images, labels, labels, torch.arange(6), 6)
+        yield Batch(images, torch.arange(6), 6, labels=labels, targets=labels)
 
 
 TRIALS = {
@@ -233,7 +233,7 @@ def halves(*sides):
     """Of both classes as many, in each batch or over two."""
     for side in cycle(sides or [(0, 1, 0, 1)]):
         labels = torch.tensor(side)
-        yield Batch(torch.zeros(4, 3, 8, 8), labels, labels, torch.arange(4), 4)
+        yield Batch(torch.zeros(4, 3, 8, 8), torch.arange(4), 4, labels=labels, targets=labels)
 
 
 def test_the_rate_is_a_tenth_of_that_of_the_lowest_loss_and_the_loss_bursts_after_it():
@@ -271,7 +271,7 @@ def test_a_loss_that_stops_being_a_number_ends_the_test():
 
     def some():
         for step, batch in enumerate(halves()):
-            yield batch if step < 7 else batch._replace(targets=torch.full((4, 2), math.nan))
+            yield batch if step < 7 else batch.replaced(targets=torch.full((4, 2), math.nan))
 
     assert len(rate_test(task, some(), steps=30)["rates"]) == 7
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from vislab import models
 from vislab.errors import OptionError, UnknownName
-from vislab.models import by_name
+from vislab.models import classifiers
 from vislab.profiling import zoo
 from vislab.profiling.costs import multiply_adds, parameters
 
@@ -30,7 +30,7 @@ def own_home(tmp_path, monkeypatch):
 @pytest.fixture
 def register(monkeypatch):
     """Return a function that makes a network known for this test."""
-    monkeypatch.setattr(by_name, "NETWORKS", dict(by_name.NETWORKS))
+    monkeypatch.setattr(classifiers, "NETWORKS", dict(classifiers.NETWORKS))
     return models.register
 
 
@@ -207,7 +207,7 @@ def test_a_kept_list_comes_without_torch(own_home, counted):
     wanted = zoo.listing("resnet1*", quiet=True)
     code = (
         "import sys\n"
-        "from vislab.lab import zoo\n"
+        "from vislab.profiling import zoo\n"
         "print(zoo.listing('resnet1*'))\n"
         "sys.exit('torch' in sys.modules)\n"
     )

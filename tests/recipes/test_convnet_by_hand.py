@@ -66,7 +66,7 @@ def test_the_losses_of_the_beginnings_are_told_beside_kaimings(watched):
 def test_what_is_kept_is_the_network_that_was_asked_for(watched):
     about = json.loads((watched[0].path / "model.json").read_text())
     built = about["built_as"]
-    assert about["deviation"] == [1, 1, 1], "centred, not scaled"
+    assert about["std"] == [1, 1, 1], "centred, not scaled"
     assert built["name"] == "deep-conv"
     assert built["options"] == {
         "side": 16, "filters": [6, 8], "pools": [0, 1], "batchnorm": True, "channels": 3

@@ -88,7 +88,7 @@ def test_a_folder_of_masks_has_no_boxes_to_learn(folders, tmp_path):
         ("segment-unet", {"size": 7}, "--size 7 is out of range"),
         ("segment-unet", {"limit": 0}, "--limit 0 leaves nothing"),
         ("segment-segnet", {"ways": ()}, "--ways names none"),
-        ("segment-segnet", {"ways": ("nearest", "x")}, "no way of upsampling is named 'x'"),
+        ("segment-segnet", {"ways": ("nearest", "x")}, "no way is named 'x'"),
         ("segment-segnet", {"convolutions": (1, 0)}, "--convolutions 1 0"),
         ("segment-segnet", {"convolutions": ()}, "0 stages"),
         ("detect-yolo", {"stride": 7}, "no maps of stride 7"),
@@ -105,7 +105,7 @@ def test_a_folder_of_masks_has_no_boxes_to_learn(folders, tmp_path):
         ("autoencoder", {"networks": ()}, "--networks names none"),
         ("autoencoder", {"networks": ("dense", "denoising"), "noise": 2.0}, "--noise 2.0"),
         ("colorize", {"ways": ()}, "--ways names none"),
-        ("colorize", {"ways": ("regression", "bins")}, "no way to colour is named 'bins'"),
+        ("colorize", {"ways": ("regression", "bins")}, "no way is named 'bins'"),
         ("colorize", {"embedder": "nope"}, "no network is named 'nope'"),
     ],
 )

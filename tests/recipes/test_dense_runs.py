@@ -102,7 +102,7 @@ def test_a_unet_begins_from_the_convolutional_autoencoder(tmp_path):
         "shapes", wanted="masks", size=16, limit=4
     )
     built = kind(**{**kind.smoke, **options, "start": before.path}).built("unet", pictures)
-    from vislab.inference.classes import network_of
+    from vislab.inference import network_of
 
     theirs = network_of(before)[0].state_dict()
     mine = {key: value for key, value in built.state_dict().items() if key.startswith("down.")}

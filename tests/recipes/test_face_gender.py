@@ -4,9 +4,9 @@ import pytest
 from tests.recipes.people import people
 from tests.recipes.smoke import smoked
 from vislab import data
-from vislab.errors import OptionError
-from vislab.evaluate.classification import Outcome
+from vislab.errors import DataError, OptionError
 from vislab.recipes.face_gender import by_class
+from vislab.tasks.classify import Classified
 
 SIZE = 16
 
@@ -52,7 +52,12 @@ def test_without_people_the_split_by_picture_is_still_measured(tmp_path):
     assert any("do not use it on people" in note for note in result.notes)
 
 
+def test_without_people_the_split_by_person_alone_is_refused(tmp_path):
+    with pytest.raises(DataError, match="no groups"):
+        smoked("face-gender", tmp_path / "run", size=SIZE, splits=("person",))
+
+
 def test_errors_by_class_by_hand():
-    probabilities = np.eye(3)[[0, 0, 1, 2, 2]]
-    outcome = Outcome(probabilities, np.zeros(5), np.array([0, 0, 0, 2, 1]))
+    predicted, labels = np.array([0, 0, 1, 2, 2]), np.array([0, 0, 0, 2, 1])
+    outcome = Classified("accuracy", {"accuracy": predicted == labels}, {"labels": labels}, count=5)
     assert by_class(outcome, 4).tolist() == pytest.approx([1 / 3, 1.0, 0.0, 0.0])

@@ -65,7 +65,7 @@ def test_the_better_on_validation_is_kept_and_tested_again(watched):
     assert metrics["test/accuracy"] == metrics[f"{best}/test/accuracy"]
     assert metrics["val/accuracy"] == pytest.approx(solvers[best].best_val_acc)
     about = json.loads((run.path / "model.json").read_text())
-    assert about["deviation"] == [1, 1, 1], "centred, not scaled"
+    assert about["std"] == [1, 1, 1], "centred, not scaled"
     assert about["built_as"]["options"]["dropout"] == solvers[best].model.dropout
 
 

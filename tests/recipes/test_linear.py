@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from tests.recipes.smoke import SIZE, close, smoked
 from vislab import data, recipes
 from vislab.errors import UnknownName
-from vislab.inference.classes import predict
+from vislab.inference import predict
 from vislab.runs.folder import RunFolder
 
 
@@ -61,7 +61,7 @@ def test_the_better_losss_weights_are_kept_and_predict_as_it_did(losses, tmp_pat
 
 def test_pictures_are_centred_and_not_scaled(run):
     about = json.loads((run.path / "model.json").read_text())
-    assert about["deviation"] == [1, 1, 1]
+    assert about["std"] == [1, 1, 1]
     assert about["built_as"]["options"] == {"features": 3 * SIZE**2 + 1}
 
 

@@ -27,7 +27,7 @@ def test_the_gain_is_that_over_a_linear_classifier_of_the_same_pictures(run):
 
 def test_the_hidden_layers_network_is_the_one_that_is_kept(run):
     about = json.loads((run.path / "model.json").read_text())
-    assert about["deviation"] == [1, 1, 1], "centred, not scaled"
+    assert about["std"] == [1, 1, 1], "centred, not scaled"
     assert about["built_as"]["name"] == "fully-connected"
     assert about["built_as"]["options"] == {"features": 3 * SIZE**2, "hidden": [8]}
     kept = load_file(run.path / "model.safetensors")

@@ -72,7 +72,7 @@ def test_the_line_under_a_number_is_drawn_to_scale(run):
     }
     assert marks["value"] == (0.0, 45.67)
     assert marks["span"] == (44.12, 3.11)
-    assert marks["chance"][0] + marks["chance"][1] / 2 == pytest.approx(10.0)
+    assert marks["trivial"][0] + marks["trivial"][1] / 2 == pytest.approx(10.0)
     assert marks["theirs"][0] + marks["theirs"][1] / 2 == pytest.approx(45.4)
 
 

@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import torch
 
-from vislab.data.annotated_batches import NOTHING, AnnotatedBatch
-from vislab.data.augment_annotated import IGNORED
 from vislab.data.batches import Batch
+from vislab.data.columns import NOTHING
+from vislab.data.views import IGNORED
 from vislab.ops.seeding import generator
 
 SIDE = 32
@@ -34,20 +34,22 @@ def scenes(chosen=range(4), *, void=False):
             boxes[row, place], kinds[row, place] = torch.tensor(corners).float(), kind
     if void:
         masks[:, -2:] = 255
-    return AnnotatedBatch(images, boxes, kinds, masks, torch.arange(len(chosen)), len(chosen))
+    rows = torch.arange(len(chosen))
+    return Batch(images, rows, len(chosen), boxes=boxes, kinds=kinds, masks=masks)
 
 
 def ignoring(batch, picture, place):
     """Return the batch with one thing that is neither to be found nor not."""
     kinds = batch.kinds.clone()
     kinds[picture, place] = IGNORED - kinds[picture, place]
-    return batch._replace(kinds=kinds)
+    return batch.replaced(kinds=kinds)
 
 
 def plain(images):
     """Return a batch without annotations."""
     labels = torch.zeros(len(images), dtype=torch.int64)
-    return Batch(images, labels, labels, torch.arange(len(images)), len(images))
+    rows = torch.arange(len(images))
+    return Batch(images, rows, len(images), labels=labels, targets=labels)
 
 
 def ready(task, world=1):

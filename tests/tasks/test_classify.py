@@ -3,6 +3,7 @@
 import math
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -107,10 +108,14 @@ def test_a_loss_that_is_no_number_is_refused_before_anything_changes(bad):
     torch.testing.assert_close(model.logits.detach(), before, equal_nan=True)
 
 
-def test_losses_of_a_batch_are_each_pictures_own_without_smoothing():
+def test_losses_of_a_test_are_each_pictures_own_without_smoothing():
     task = task_of(Told(LOGITS), label_smoothing=0.3)
-    losses = task.losses(torch.tensor(LOGITS), batch_of([2, 1], [[0.5, 0, 0.5], [0, 1.0, 0]]))
-    torch.testing.assert_close(losses, torch.tensor([math.log(8 / 5), math.log(5)]))
+    found = task.test([batch_of([2, 1], [[0.5, 0, 0.5], [0, 1.0, 0]])])
+    assert found.losses.tolist() == pytest.approx([math.log(8 / 5), math.log(5)])
+    assert found.correct.tolist() == [True, False]
+    assert found.accuracy == 0.5
+    shares = [[1 / 8, 2 / 8, 5 / 8], [3 / 5, 1 / 5, 1 / 5]]
+    np.testing.assert_allclose(found.probabilities, shares, rtol=1e-6)
 
 
 def test_averaged_weights_forget_by_the_decay():
@@ -155,7 +160,7 @@ def test_a_training_step_learns():
     model = ConvNet(classes=3, widths=(6, 8))
     task = task_of(model, optim=Optim(lr=1e-2))
     images = torch.randn(7, 3, 9, 8)
-    batch = batch_of([0, 1, 2, 0, 1, 2, 0])._replace(images=images)
+    batch = batch_of([0, 1, 2, 0, 1, 2, 0]).replaced(images=images)
     optimiser = task.configure_optimizers()
     for step in range(40):
         out = task.training_step(batch, step)

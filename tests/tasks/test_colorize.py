@@ -94,7 +94,7 @@ def test_the_mean_over_processes_is_the_mean_over_the_batch():
     whole = saying(task_of(bins, shares=shares), bias).training_step(plain(images), 0)["loss"]
     task = ready(saying(task_of(bins, shares=shares), bias), world=2)
     parts = [
-        task.training_step(plain(images[mine])._replace(whole=3), 0)["loss"]
+        task.training_step(plain(images[mine]).replaced(whole=3), 0)["loss"]
         for mine in (slice(1), slice(1, 3))
     ]
     torch.testing.assert_close(sum(parts) / 2, whole)

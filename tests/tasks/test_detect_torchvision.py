@@ -40,7 +40,7 @@ def test_the_loss_is_the_sum_of_torchvisions_four():
 
 
 def test_a_batch_without_things_can_be_learned_from():
-    batch = scenes()._replace(boxes=torch.zeros(4, 1, 4), kinds=torch.full((4, 1), -1))
+    batch = scenes().replaced(boxes=torch.zeros(4, 1, 4), kinds=torch.full((4, 1), -1))
     task_of().training_step(batch, 0)["loss"].backward()
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.tasks.annotated import fit, ignoring, ready, same_state, scenes, state_of
-from vislab.data.annotated_batches import AnnotatedBatch
+from vislab.data.batches import Batch
 from vislab.models.yolo import ANCHORS, Yolo
 from vislab.ops.boxes import pairwise_iou
 from vislab.ops.matching import IGNORED, NEGATIVE
@@ -25,10 +25,8 @@ def anchors_of(task, batch):
 
 def things(boxes, kinds):
     """Return a batch of one picture of 32×32 with these."""
-    return AnnotatedBatch(
-        torch.zeros(1, 3, 32, 32), torch.tensor([boxes]), torch.tensor([kinds]), None,
-        torch.tensor([0]), 1,
-    )  # fmt: skip
+    known = {"boxes": torch.tensor([boxes]), "kinds": torch.tensor([kinds])}
+    return Batch(torch.zeros(1, 3, 32, 32), torch.tensor([0]), 1, **known)
 
 
 def test_who_learns_what_by_hand():
@@ -86,7 +84,7 @@ def test_what_is_said_of_an_ignored_thing_costs_nothing():
     after = parts_of(task, left_out)
     for name in before:
         torch.testing.assert_close(after[name], before[name])
-    gone = batch._replace(kinds=batch.kinds.masked_fill(batch.kinds != left_out.kinds, -1))
+    gone = batch.replaced(kinds=batch.kinds.masked_fill(batch.kinds != left_out.kinds, -1))
     assert parts_of(task, gone)["confidence loss"] > before["confidence loss"] + 10
 
 
@@ -101,7 +99,7 @@ def test_the_loss_is_the_sum_of_its_parts():
 
 def test_a_batch_without_things_can_be_learned_from():
     task = task_of()
-    batch = scenes()._replace(boxes=torch.zeros(4, 1, 4), kinds=torch.full((4, 1), -1))
+    batch = scenes().replaced(boxes=torch.zeros(4, 1, 4), kinds=torch.full((4, 1), -1))
     out = task.training_step(batch, 0)
     out["loss"].backward()
     assert out["sums"]["place loss"] == out["sums"]["kind loss"] == 0

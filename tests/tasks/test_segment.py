@@ -8,11 +8,12 @@ import torch
 from torch import nn
 
 from tests.tasks.annotated import fit, ready, same_state, scenes, state_of
-from vislab.data.annotated_batches import AnnotatedBatch
+from vislab.data.batches import Batch
 from vislab.errors import UnknownName
+from vislab.metrics.segmentation import dice
 from vislab.models.unet import UNet
 from vislab.tasks import Optim, Segment
-from vislab.tasks.segment import mean_dice
+from vislab.tasks.segment import over_things
 
 
 class Told(nn.Module):
@@ -29,10 +30,7 @@ class Told(nn.Module):
 def batch_of(masks, whole=None):
     masks = torch.tensor(masks, dtype=torch.uint8)
     n, side = masks.shape[:2]
-    return AnnotatedBatch(
-        torch.zeros(n, 3, side, side), torch.zeros(n, 1, 4), torch.full((n, 1), -1), masks,
-        torch.arange(n), whole or n,
-    )  # fmt: skip
+    return Batch(torch.zeros(n, 3, side, side), torch.arange(n), whole or n, masks=masks)
 
 
 SAID = torch.tensor([[[0, 1], [1, 2]], [[0, 0], [0, 0]]])
@@ -87,11 +85,13 @@ def test_dice_is_the_mean_over_what_a_picture_has_or_is_said_to_have():
     table[0] = [[5, 0, 0], [0, 3, 1], [0, 0, 0]]  # class 1: 6/7; class 2 said once: 0
     table[1] = [[9, 0, 0], [0, 0, 0], [0, 0, 0]]  # nothing there, nothing said
     table[2] = [[0, 2, 0], [0, 2, 0], [0, 0, 0]]  # 4/6
-    assert mean_dice(table).tolist() == pytest.approx([3 / 7, 1, 2 / 3, 1])
+    assert over_things(table, dice(table)).tolist() == pytest.approx([3 / 7, 1, 2 / 3, 1])
 
 
 def test_scores_of_no_pictures_are_none():
-    assert Segment(UNet(classes=3, width=4, depth=1)).scores([]) == {"loss": 0.0, "dice": 0.0}
+    (score,) = Segment(UNet(classes=3, width=4, depth=1)).scores([]).items()
+    assert score[0] == "dice"
+    assert math.isnan(score[1])
 
 
 def test_an_unknown_loss_is_told():

@@ -181,7 +181,7 @@ def batch_of(step=0, count=7):
     draws = generator("strategy", step)
     labels = torch.randint(4, (count,), generator=draws)
     images = torch.randn(count, 3, 32, 32, generator=draws)
-    return Batch(images, labels, labels, torch.arange(count), count)
+    return Batch(images, torch.arange(count), count, labels=labels, targets=labels)
 
 
 def trained(task, progress=0.0, steps=1):

@@ -36,7 +36,7 @@ TASKS = {
         TorchvisionFasterRCNN(**DETECTOR, size=32, scales=(1, 2)), o
     ),
     "reconstruct": lambda o: Reconstruct(
-        ConvAutoencoder(width=4, depth=2), o, deviation=(1.0, 1.0, 1.0)
+        ConvAutoencoder(width=4, depth=2), o, mean=(0.0,) * 3, deviation=(1.0,) * 3
     ),
     "colorize": lambda o: Colorize(Colorizer(width=4), o, **GREY),
 }
@@ -89,7 +89,7 @@ def test_a_part_of_a_batch_weighs_as_much_as_it_holds(name):
     for world, whole in ((1, 4), (2, 5)):
         torch.manual_seed(3)
         task = ready(TASKS[name](None), world=world)
-        out = task.training_step(batch_for(name)._replace(whole=whole), 0)
+        out = task.training_step(batch_for(name).replaced(whole=whole), 0)
         shared.append((float(out["loss"].detach()), float(out["sums"]["loss"])))
     assert shared[1][0] == pytest.approx(shared[0][0] * 4 * 2 / 5)
     assert shared[1][1] == pytest.approx(shared[0][1])

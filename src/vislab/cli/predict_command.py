@@ -1,18 +1,16 @@
-"""`vislab predict`: what a finished run's network says of new pictures."""
+"""`vislab predict`: what a finished run's network makes of new input."""
 
 import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
 from vislab.data.decode import EXTENSIONS
 from vislab.errors import DataError
 from vislab.runs.folder import RunFolder
-
-DENSE = ("shares", "found", "mask", "over", "boxes", "coloured", "rebuilt")  # in place of a label
 
 
 def main(words: Sequence[str]) -> int:
@@ -23,64 +21,54 @@ def main(words: Sequence[str]) -> int:
 
 def show(
     run: Annotated[Path, tyro.conf.Positional],
-    pictures: Annotated[tuple[Path, ...], tyro.conf.Positional],
-    why: Path | None = None,
+    inputs: Annotated[tuple[Path, ...], tyro.conf.Positional] = (),
+    out: Path | None = None,
+    recipe: Path | None = None,
     as_json: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
 ) -> None:
-    """Ask the network of a finished run about new pictures.
+    """Ask the network of a finished run about new input: one line for each answer.
 
-    Each gets a label and a probability; a folder gets pictures that show where the network looked.
-    A network that segments, detects or colours writes its masks, boxes or colours there.
+    A label, boxes, masks, colours, numbers: whatever the network answers. Each answer is kept in a
+    folder: NAME.json always, NAME.png where there is something to see, NAME.webp where it moves,
+    and the field's own file, such as an indexed mask.
 
     Args:
         run: The run folder.
-        pictures: Picture files, or folders of them.
-        why: Where the pictures of where it looked go; without it, `predictions` in the run folder.
-        as_json: Print a list of picture, label and probability as JSON.
+        inputs: Picture files, or folders of them; as many for each answer as the network takes.
+        out: Where answers go; without it, `predictions` in the run folder.
+        recipe: Your own recipe file, where it registers the network or its kind of answer. It is
+            run, as any import is; a run folder alone runs nothing.
+        as_json: Print a list of all answers as JSON.
     """
-    from vislab.inference.classes import DRAWN, predict
+    from vislab.inference import predict
 
-    # A run that may not be written to is still asked, unless drawings are asked for as well.
-    folder = why or (run / "predictions" if os.access(run, os.W_OK) else None)
-    found = predict(RunFolder.open(run), files(pictures), why=folder)
+    if recipe is not None:
+        from vislab.lab.recipe import recipe_in
+
+        recipe_in(recipe)
+    # A run that may not be written to is still asked, unless a folder is asked for as well.
+    folder = out or (run / "predictions" if os.access(run, os.W_OK) else None)
+    rows = predict(RunFolder.open(run), files(inputs), out=folder)
     if as_json:
-        wanted = ("picture", "label", "probability", "why", *DENSE)
-        rows = [{key: row[key] for key in wanted if key in row} for row in found]
         print(json.dumps(rows, indent=2, ensure_ascii=False))
         return
-    width = max(len(row["picture"]) for row in found)
-    if "probability" not in found[0]:
-        for row in found:
-            print(f"{row['picture']:<{width}}  {dense(row)}")
-        if folder is not None:
-            print(f"pictures: {folder}")
-        return
-    for row in found:
-        others = ", ".join(f"{o['label']} {o['probability']:.0%}" for o in row["top"][1:3])
-        beside = f"   then {others}" if others else ""
-        print(f"{row['picture']:<{width}}  {row['label']} {row['probability']:.1%}{beside}")
+    names = [" ".join(n) if isinstance(n := row["input"], list) else n for row in rows]
+    width = max(map(len, names), default=0)
+    for name, row in zip(names, rows, strict=True):
+        print(f"{name:<{width}}  {row['line']}".lstrip())
     if folder is None:
-        print(f"{run} may not be written to; --why FOLDER says where pictures of why may go")
-    elif "why" in found[0]:
-        first = f", of the first {DRAWN}" if len(found) > DRAWN else ""
-        print(f"where it looked{first}: {folder}")
+        print(f"{run} may not be written to; --out FOLDER says where answers may be kept")
     else:
-        print("this network keeps no places, so there is no picture of where it looked")
-
-
-def dense(row: dict[str, Any]) -> str:
-    """Say in a line what masks or boxes show."""
-    if "shares" in row:
-        shares = [f"{label} {share:.0%}" for label, share in row["shares"].items() if share > 0.005]
-        return ", ".join(shares[:5])
-    if "found" in row:
-        sure = [f"{one['label']} {one['score']:.0%}" for one in row["found"] if one["score"] >= 0.5]
-        return ", ".join(sure) or "nothing it is sure of"
-    return "done"
+        drawn = sum(any(not f.endswith(".json") for f in row["files"]) for row in rows)
+        some = "" if drawn == len(rows) else f", drawings of {drawn or 'none'} of {len(rows)}"
+        print(f"answers: {folder}{some}")
 
 
 def files(paths: Sequence[Path]) -> list[Path]:
-    """Return the pictures that the paths name, folders replaced by what they hold."""
+    """Return the files that the paths name, folders replaced by the pictures in them.
+
+    Raises DataError for a folder without pictures and for a path where nothing is.
+    """
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
@@ -92,6 +80,4 @@ def files(paths: Sequence[Path]) -> list[Path]:
             raise DataError(f"there is no picture at {path}")
         else:
             found.append(path)
-    if not found:
-        raise DataError("name at least one picture: `vislab predict RUN PICTURE`")
     return found

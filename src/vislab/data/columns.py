@@ -7,7 +7,7 @@ be drawn. A new kind of truth is a new subclass of `Column`, and nothing else.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,7 +36,7 @@ class Column(ABC):
         """Return how many entries there are."""
 
     @abstractmethod
-    def take(self, rows: Rows) -> Self:
+    def take(self, rows: Rows) -> "Column":
         """Return the column of these rows, in this order."""
 
     @abstractmethod
@@ -78,7 +78,7 @@ class Labels(Column):
     def __len__(self) -> int:
         return len(self.values)
 
-    def take(self, rows: Rows) -> Self:
+    def take(self, rows: Rows) -> "Labels":
         """Return the labels of these rows."""
         return replace(self, values=self.values[rows])
 
@@ -124,7 +124,7 @@ class Values(Column):
     def __len__(self) -> int:
         return len(self.values)
 
-    def take(self, rows: Rows) -> Self:
+    def take(self, rows: Rows) -> "Values":
         """Return the values of these rows."""
         return replace(self, values=self.values[rows])
 
@@ -149,7 +149,7 @@ class Names(Column):
     def __len__(self) -> int:
         return len(self.values)
 
-    def take(self, rows: Rows) -> Self:
+    def take(self, rows: Rows) -> "Names":
         """Return the names of these rows."""
         return replace(self, values=tuple(self.values[row] for row in rows))
 
@@ -176,7 +176,7 @@ class Placement(Column):
     def __len__(self) -> int:
         return len(self.scales)
 
-    def take(self, rows: Rows) -> Self:
+    def take(self, rows: Rows) -> "Placement":
         """Return the places of these rows."""
         return replace(self, scales=self.scales[rows], sizes=self.sizes[rows])
 
@@ -227,7 +227,7 @@ class Boxes(Column):
     def __len__(self) -> int:
         return len(self.starts) - 1
 
-    def take(self, rows: Rows) -> Self:
+    def take(self, rows: Rows) -> "Boxes":
         """Return the boxes of these rows."""
         counts = self.starts[rows + 1] - self.starts[rows]
         things = np.concatenate(
@@ -299,7 +299,7 @@ class Masks(Column):
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def take(self, rows: Rows) -> Self:
+    def take(self, rows: Rows) -> "Masks":
         """Return the masks of these rows."""
         return replace(self, pixels=self.pixels[rows])
 
@@ -313,7 +313,7 @@ class Masks(Column):
         """Raise OptionError for what masks cannot follow."""
         require_movable(augment)
 
-    def merged(self) -> Self:
+    def merged(self) -> "Masks":
         """Return the masks with all things as one class."""
         masks = np.asarray(self.pixels)
         return replace(self, pixels=np.where(masks == VOID, masks, (masks > 0).astype(np.uint8)))

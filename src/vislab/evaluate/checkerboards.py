@@ -20,9 +20,9 @@ SIDE = 16  # of the smooth map that is grown
 PICTURES = 64  # whose answers are scored
 
 
-def show_checkerboards(notebook: Notebook, networks: Mapping[str, Any], pictures: Table) -> None:
-    """File a smooth map grown once by each trained network, and the scores of their answers."""
-    batch = next(iter(in_order(pictures, "test", PICTURES, device=processes.device())))
+def show_checkerboards(notebook: Notebook, networks: Mapping[str, Any], table: Table) -> None:
+    """File a smooth map grown once by each trained SegNet, and the scores of their answers."""
+    batch = next(iter(in_order(table, "test", PICTURES, device=processes.device())))
     rows, grown = [], []
     for name, network in networks.items():
         with tap(network, []), torch.inference_mode():
@@ -33,13 +33,13 @@ def show_checkerboards(notebook: Notebook, networks: Mapping[str, Any], pictures
         mean, interval = bootstrap(scores.cpu().numpy())
         notebook.record(f"{name}/checkerboard", mean, interval=interval)
         once = float(checkerboard_score(torch.from_numpy(grown[-1])[None])[0])
-        rows.append((name, f"{once:.3f}", f"{mean:.3f}", f"{interval[0]:.3f} to {interval[1]:.3f}"))
+        rows.append((name, once, (mean, interval)))
     notebook.table(
         "checkerboards",
-        ("way", "a smooth map, grown once", "trained answers", "95 % interval"),
+        ("way", ("a smooth map, grown once", ".3f"), ("trained answers", ".3f")),
         rows,
         caption="0: no pattern of single pixels; 1: nothing else. Of answers, the mean over "
-        f"{len(batch.images)} test pictures.",
+        f"{len(batch.images)} test pictures, with its 95 % interval.",
     )
     notebook.show(
         "a smooth map, grown once",

@@ -14,7 +14,7 @@ from vislab.evaluate.report import report
 from vislab.ops import processes
 from vislab.runs import figures
 from vislab.runs.notebook import Notebook
-from vislab.tasks.classify import Classified, Classify
+from vislab.tasks.classify import Classified
 from vislab.tasks.task import Measured
 
 SHOWN = 12  # best or worst examples
@@ -95,7 +95,7 @@ def file_examination(notebook: Notebook, table: Table, outcome: Classified, name
 
 
 def show_evidence(
-    notebook: Notebook, task: Classify, table: Table, outcome: Classified, count: int
+    notebook: Notebook, task: Measured, table: Table, outcome: Classified, count: int
 ) -> None:
     """Show where the network looked on test pictures: some it got right, some wrong."""
     right, wrong = np.flatnonzero(outcome.correct), np.flatnonzero(~outcome.correct)

@@ -7,6 +7,7 @@ from vislab.evaluate.report import form_of
 from vislab.runs import figures
 from vislab.runs.intervals import mcnemar
 from vislab.runs.notebook import Notebook
+from vislab.runs.phrasing import singular
 from vislab.tasks.outcome import Outcome
 
 SURE = 0.05  # a difference less likely than this by chance is called one
@@ -56,7 +57,7 @@ def compare(
     notebook.table(
         f"{what} compared",
         (
-            what.removesuffix("s"), (f"test {score}", form), behind,
+            singular(what), (f"test {score}", form), behind,
             *([("p (McNemar)", ".2g")] if right_or_wrong else []),
             *((other, form_of(winner, other)) for other in besides),
         ),

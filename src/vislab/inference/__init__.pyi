@@ -1,3 +1,7 @@
-from .classes import predict as predict
+from .answers import Answer as Answer
+from .answers import Kind as Kind
+from .answers import register as register
+from .networks import network_of as network_of
+from .predicting import predict as predict
 from .predictor import Subject as Subject
 from .predictor import subject as subject

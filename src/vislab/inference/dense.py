@@ -1,131 +1,161 @@
-"""What a finished run's network makes of new pictures where the answer is masks, boxes or colours.
+"""Answers that are masks, boxes, colours or images, brought back to the pixels of the file.
 
-Pictures are shown to the network as it was trained, and the answer is brought back to the pixels of
-the file: boxes as they lie there, masks and colours at the file's own size.
+Images are shown to the network as it was trained; boxes come back as they lie in the file, masks
+and colours at the file's own size.
 """
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vislab.data.augment_batch import normalise
 from vislab.data.decode import fit_square, fit_whole, opened, within
-from vislab.errors import RunError
+from vislab.inference.answers import Answer, Kind, Question, register
+from vislab.inference.classes import as_image
+from vislab.inference.networks import shown
 from vislab.models.colorizer import Colorizer
 from vislab.ops.colour import lab_to_rgb, rgb_to_lab
 from vislab.runs import figures
-from vislab.runs.folder import file_name
-from vislab.runs.own_pngs import free_stem, marked
-from vislab.runs.writing import replacing, saying_why
+from vislab.runs.model_card import ModelCard
 
 SURE = 0.5  # boxes that are drawn; all above LEAST are listed
 LEAST = 0.05
-LONGEST = 1600  # pixels: of a picture that boxes or colours are drawn over
-
-Answer = tuple[dict[str, Any], dict[str, Image.Image]]  # what is said; what is drawn, by its suffix
+LONGEST = 1600  # pixels: of an image that boxes or colours are drawn over
 
 
-def predict_dense(
-    model: nn.Module, about: dict[str, Any], paths: Sequence[Path], folder: Path | None
-) -> list[dict[str, Any]]:
-    """Return for each picture what is in it, and write masks, boxes or colours into `folder`.
+class OfOneImage(Kind):
+    """Answers to images, one after another: each has a size of its own."""
 
-    Raises DataError naming the first picture that cannot be read, RunError without a folder where
-    the answer is a picture.
-    """
-    kind = str(about["answers"])
-    if folder is None and kind != "boxes":
-        raise RunError("the answers are pictures: say where they go with --why FOLDER")
-    taken = {path.resolve() for path in paths}
-    found = []
-    for path in paths:
-        said, drawn = ANSWERS[kind](model, about, opened(path))
-        row: dict[str, Any] = {"picture": str(path), **said}
-        if folder is not None:
-            with saying_why(folder):
-                folder.mkdir(parents=True, exist_ok=True)
-            stem = free_stem(folder, file_name(path.stem), list(drawn), taken)
-            for suffix, picture in drawn.items():
-                target = folder / f"{stem}{suffix}.png"
-                taken.add(target.resolve())
-                with replacing(target) as file:
-                    picture.save(file, format="PNG", pnginfo=marked())
-                row[suffix.strip("-") or "drawn"] = str(target)
-        found.append(row)
-    return found
+    def answer(
+        self, model: nn.Module, card: ModelCard, questions: Sequence[Question], *, drawn: bool
+    ) -> list[Answer]:
+        """Return an answer to each image."""
+        return [self.of(model, card, opened(path)) for (path,) in questions]
+
+    def of(self, model: nn.Module, card: ModelCard, picture: Image.Image) -> Answer:
+        """Return the answer to one image."""
+        raise NotImplementedError
 
 
-def _shown(model: nn.Module, about: dict[str, Any], square: UInt8[np.ndarray, "s s 3"]) -> Tensor:
-    device = next(model.parameters()).device
-    pixels = torch.from_numpy(square[None].copy()).to(device)
-    return normalise(pixels, tuple(about["mean"]), tuple(about["deviation"]))
+@register("masks")
+class Masks(OfOneImage):
+    """A class for each pixel, as an indexed PNG at the file's own size."""
+
+    def of(self, model: nn.Module, card: ModelCard, picture: Image.Image) -> Answer:
+        """Say which share of the picture each class takes; draw the mask over it."""
+        size, classes = card.size, card.classes
+        width, height = within(picture.size, size)
+        left, top = (size - width) // 2, (size - height) // 2
+        with torch.inference_mode():
+            scores = model(shown(model, card, fit_whole(picture, size)[None])).float()
+            part = scores[:, :, top : top + height, left : left + width]
+            longest = max(picture.size)
+            scale = min(1.0, LONGEST / longest)  # scores of all classes at full size may not fit
+            wide = F.interpolate(part, size=shrunk(picture, scale)[::-1], mode="bilinear")
+            mask = wide.argmax(dim=1)[0].to(torch.uint8).cpu().numpy()
+        image = Image.fromarray(mask).resize(picture.size, Image.Resampling.NEAREST)
+        counts = np.bincount(mask.ravel(), minlength=len(classes)) / mask.size
+        shares = {label: float(share) for label, share in zip(classes, counts, strict=True)}
+        order = sorted(shares, key=lambda label: -shares[label])
+        image.putpalette((255 * figures.class_colours(len(classes))).astype(np.uint8).tobytes())
+        small = picture.resize((mask.shape[1], mask.shape[0]))
+        kinds = mask[None].astype(np.int64)
+        over = figures.coloured(np.asarray(small)[None], kinds, len(classes))[0]
+        said = {"label": order[0], "shares": {label: shares[label] for label in order}}
+        seen = [f"{label} {shares[label]:.0%}" for label in order if shares[label] > 0.005]
+        return Answer(", ".join(seen[:5]), said, Image.fromarray(over), files={"-mask.png": image})
 
 
-def _masks(model: nn.Module, about: dict[str, Any], picture: Image.Image) -> Answer:
-    """Say which share of the picture each class takes; draw the mask and the picture under it."""
-    size, classes = int(about["size"]), about["classes"]
-    width, height = within(picture.size, size)
-    left, top = (size - width) // 2, (size - height) // 2
-    with torch.inference_mode():
-        scores = model(_shown(model, about, fit_whole(picture, size))).float()
-        part = scores[:, :, top : top + height, left : left + width]
-        longest = max(picture.size)
-        scale = min(1.0, LONGEST / longest)  # scores of all classes at full size may not fit
-        wide = F.interpolate(part, size=shrunk(picture, scale)[::-1], mode="bilinear")
-        mask = wide.argmax(dim=1)[0].to(torch.uint8).cpu().numpy()
-    image = Image.fromarray(mask).resize(picture.size, Image.Resampling.NEAREST)
-    counts = np.bincount(mask.ravel(), minlength=len(classes)) / mask.size
-    shares = {label: float(share) for label, share in zip(classes, counts, strict=True)}
-    order = sorted(shares, key=lambda label: -shares[label])
-    image.putpalette((255 * figures.class_colours(len(classes))).astype(np.uint8).tobytes())
-    small = picture.resize((mask.shape[1], mask.shape[0]))
-    over = figures.coloured(np.asarray(small)[None], mask[None].astype(np.int64), len(classes))[0]
-    said = {"label": order[0], "shares": {label: shares[label] for label in order}}
-    return said, {"-mask": image, "-over": Image.fromarray(over)}
+@register("boxes")
+class Boxes(OfOneImage):
+    """Boxes with classes and scores, best first."""
+
+    def of(self, model: nn.Module, card: ModelCard, picture: Image.Image) -> Answer:
+        """List what is found, best first; draw what scores `SURE` and more."""
+        size, classes = card.size, card.classes
+        width, height = within(picture.size, size)
+        shift = np.array([(size - width) // 2, (size - height) // 2] * 2)
+        with torch.inference_mode():
+            images = shown(model, card, fit_whole(picture, size)[None])
+            answer = model.detect(images, least=LEAST)  # type: ignore[operator]
+        corners = (answer.boxes.double().cpu().numpy() - shift) * (max(picture.size) / size)
+        corners = corners.clip(0, np.array([*picture.size, *picture.size]))
+        found = [
+            {
+                "label": classes[kind],
+                "score": score,
+                "box": [round(float(value), 1) for value in box],
+            }
+            for kind, score, box in zip(
+                answer.kinds.tolist(), answer.scores.tolist(), corners, strict=True
+            )
+        ]
+        scale = min(1.0, LONGEST / max(picture.size))
+        small = picture.resize(shrunk(picture, scale))
+        colours = list(figures.PALETTE[:-1])
+        drawn = [
+            figures.Drawn(
+                tuple(value * scale for value in one["box"]),
+                f"{one['label']} {100 * one['score']:.0f}",
+                colours[classes.index(one["label"]) % len(colours)],
+            )
+            for one in found
+            if one["score"] >= SURE
+        ]
+        figure = figures.boxes_over_pictures(np.asarray(small)[None], [drawn])
+        said = {"label": found[0]["label"] if found else None, "found": found}
+        sure = [f"{one['label']} {one['score']:.0%}" for one in found if one["score"] >= SURE]
+        return Answer(", ".join(sure) or "nothing it is sure of", said, as_image(figure))
 
 
-def _boxes(model: nn.Module, about: dict[str, Any], picture: Image.Image) -> Answer:
-    """List what is found, best first; draw what scores `SURE` and more."""
-    size, classes = int(about["size"]), about["classes"]
-    width, height = within(picture.size, size)
-    shift = np.array([(size - width) // 2, (size - height) // 2] * 2)
-    with torch.inference_mode():
-        images = _shown(model, about, fit_whole(picture, size))
-        answer = model.detect(images, least=LEAST)  # type: ignore[operator]
-    corners = (answer.boxes.double().cpu().numpy() - shift) * (max(picture.size) / size)
-    corners = corners.clip(0, np.array([*picture.size, *picture.size]))
-    found = [
-        {
-            "label": classes[kind],
-            "score": score,
-            "box": [round(float(value), 1) for value in box],
-        }
-        for kind, score, box in zip(
-            answer.kinds.tolist(), answer.scores.tolist(), corners, strict=True
+@register("colours")
+class Colours(OfOneImage):
+    """The image in colours, at its own size."""
+
+    told = False
+
+    def of(self, model: nn.Module, card: ModelCard, picture: Image.Image) -> Answer:
+        """Paint the picture at its own size: its lightness is kept."""
+        assert isinstance(model, Colorizer)
+        size = card.size
+        device = next(model.parameters()).device
+        # It may be shown any shape: the whole picture, its longer side at the trained size.
+        width, height = within(picture.size, size)
+        small = np.asarray(
+            picture.resize((max(16, width), max(16, height)), Image.Resampling.BICUBIC)
         )
-    ]
-    scale = min(1.0, LONGEST / max(picture.size))
-    small = picture.resize(shrunk(picture, scale))
-    colours = list(figures.PALETTE[:-1])
-    drawn = [
-        figures.Drawn(
-            tuple(value * scale for value in one["box"]),
-            f"{one['label']} {100 * one['score']:.0f}",
-            colours[classes.index(one["label"]) % len(colours)],
-        )
-        for one in found
-        if one["score"] >= SURE
-    ]
-    figure = figures.boxes_over_pictures(np.asarray(small)[None], [drawn])
-    said = {"label": found[0]["label"] if found else None, "found": found}
-    return said, {"-boxes": _as_image(figure)}
+        full = picture
+        if max(picture.size) > 2 * LONGEST:
+            full = picture.copy()
+            full.thumbnail((2 * LONGEST, 2 * LONGEST))
+        with torch.inference_mode():
+            lightness = rgb_to_lab(_unit(small, device))[:, :1]
+            ab = model.colours(model(lightness / 50 - 1).float())
+            whole = rgb_to_lab(_unit(np.asarray(full), device))[:, :1]
+            wide = F.interpolate(ab, size=whole.shape[2:], mode="bilinear")
+            painted = lab_to_rgb(torch.cat([whole, wide], dim=1))[0]
+        pixels = (255 * painted).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+        return Answer("coloured", {}, Image.fromarray(pixels))
+
+
+@register("pictures")
+class Rebuilt(OfOneImage):
+    """The middle square of the image, rebuilt."""
+
+    told = False
+
+    def of(self, model: nn.Module, card: ModelCard, picture: Image.Image) -> Answer:
+        """Rebuild the middle square of the picture."""
+        square = fit_square(picture, card.size)
+        device = next(model.parameters()).device
+        mean, std = (torch.tensor(one, device=device)[:, None, None] for one in card.normalisation)
+        with torch.inference_mode():
+            made = (model(shown(model, card, square[None]))[0].float() * std + mean).clamp(0, 1)
+        pixels = (255 * made).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+        return Answer("rebuilt", {}, Image.fromarray(pixels))
 
 
 def shrunk(picture: Image.Image, scale: float) -> tuple[int, int]:
@@ -133,54 +163,5 @@ def shrunk(picture: Image.Image, scale: float) -> tuple[int, int]:
     return max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
 
 
-def _as_image(figure: Any) -> Image.Image:
-    import io
-
-    return Image.open(io.BytesIO(figures.to_png(figure)))
-
-
-def _colours(model: nn.Module, about: dict[str, Any], picture: Image.Image) -> Answer:
-    """Paint the picture at its own size: its lightness is kept, the colours are the network's."""
-    assert isinstance(model, Colorizer)
-    size = int(about["size"])
-    device = next(model.parameters()).device
-    # The network may be shown any shape: the whole picture, its longer side at the trained size.
-    width, height = within(picture.size, size)
-    small = np.asarray(picture.resize((max(16, width), max(16, height)), Image.Resampling.BICUBIC))
-    full = picture
-    if max(picture.size) > 2 * LONGEST:
-        full = picture.copy()
-        full.thumbnail((2 * LONGEST, 2 * LONGEST))
-    with torch.inference_mode():
-        lightness = rgb_to_lab(_unit(small, device))[:, :1]
-        ab = model.colours(model(lightness / 50 - 1).float())
-        whole = rgb_to_lab(_unit(np.asarray(full), device))[:, :1]
-        wide = F.interpolate(ab, size=whole.shape[2:], mode="bilinear")
-        painted = lab_to_rgb(torch.cat([whole, wide], dim=1))[0]
-    pixels = (255 * painted).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
-    return {"label": None}, {"-coloured": Image.fromarray(pixels)}
-
-
 def _unit(pixels: np.ndarray, device: torch.device) -> Tensor:
     return torch.from_numpy(pixels.copy()).to(device).permute(2, 0, 1)[None] / 255
-
-
-def _pictures(model: nn.Module, about: dict[str, Any], picture: Image.Image) -> Answer:
-    """Rebuild the middle square of the picture."""
-    square = fit_square(picture, int(about["size"]))
-    device = next(model.parameters()).device
-    mean, deviation = (
-        torch.tensor(about[key], device=device)[:, None, None] for key in ("mean", "deviation")
-    )
-    with torch.inference_mode():
-        made = (model(_shown(model, about, square))[0].float() * deviation + mean).clamp(0, 1)
-    pixels = (255 * made).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
-    return {"label": None}, {"-rebuilt": Image.fromarray(pixels)}
-
-
-ANSWERS: dict[str, Callable[[nn.Module, dict[str, Any], Image.Image], Answer]] = {
-    "masks": _masks,
-    "boxes": _boxes,
-    "colours": _colours,
-    "pictures": _pictures,
-}

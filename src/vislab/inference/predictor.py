@@ -13,7 +13,7 @@ from vislab.data.augment_batch import normalise
 from vislab.data.decode import fit_whole, opened, within
 from vislab.data.normalisation import Normalisation
 from vislab.errors import OptionError, pick
-from vislab.inference.classes import network_of, read_picture
+from vislab.inference.networks import network_of, read_picture
 from vislab.models.by_name import has_weights
 from vislab.models.classifiers import NETWORKS, preprocessing_of
 from vislab.ops import processes
@@ -85,17 +85,15 @@ def subject(name: str, weights: Path | None = None) -> Subject:
     when its network names no class.
     """
     if Path(name).is_dir():
-        model, about = network_of(RunFolder.open(Path(name)))
-        answers = str(about.get("answers", "classes"))
-        if answers not in ("classes", "boxes", "masks"):
+        model, card = network_of(RunFolder.open(Path(name)))
+        if card.answers not in ("classes", "boxes", "masks"):
             raise OptionError(
                 f"the network of {name} paints pictures and names no class, so there is nothing to "
                 "explain; take one that classifies, detects or segments"
             )
         return Subject(
-            name, model, tuple(about["classes"]), int(about["size"]),
-            (tuple(about["mean"]), tuple(about["deviation"])), about.get("crop"), answers,
-        )  # fmt: skip
+            name, model, card.classes, card.size, card.normalisation, card.crop, card.answers
+        )
     if weights is None and name in NETWORKS and not has_weights(name):
         raise OptionError(
             f"network {name!r} has no pre-trained weights, so it has no reasons to explain; name "

@@ -6,6 +6,7 @@ for any map (see `worth`); where the pictures' causes are known, by whether it f
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import torch
@@ -32,9 +33,11 @@ from vislab.ops import processes
 from vislab.runs import figures
 from vislab.runs.intervals import Interval
 from vislab.runs.notebook import Notebook
+from vislab.runs.tables import Cell
 
 BATCH = 16  # pictures through the network at once
 ROLLOUT = "rollout"
+SCORE = "z.2f"  # z: no minus before 0.00
 
 
 @dataclass(frozen=True)
@@ -163,24 +166,21 @@ def last_and_rollout(found: Mapping[str, Attended]) -> dict[str, dict[str, Maps]
 def tell_agreement(notebook: Notebook, found: Mapping[str, Attended]) -> None:
     """File how far each pair of networks attends to the same places."""
     kinds = last_and_rollout(found)
-    names = list(found)
     rows, chance, count = [], 0.0, 0
-    for k, first in enumerate(names):
-        for second in names[k + 1 :]:
-            cells = [first, second]
-            for maps in kinds.values():
-                if first in maps and second in maps:
-                    one = alike(maps[first], maps[second])
-                    cells += [written(one.rank_correlation, one.of_rank),
-                              written(one.overlap, one.of_overlap)]  # fmt: skip
-                    chance, count = one.chance, max(count, one.pictures)
-                else:
-                    cells += ["–", "–"]
-            rows.append(cells)
+    for first, second in combinations(found, 2):
+        cells: list[Cell] = [first, second]
+        for maps in kinds.values():
+            if first in maps and second in maps:
+                one = alike(maps[first], maps[second])
+                cells += [(one.rank_correlation, one.of_rank), (one.overlap, one.of_overlap)]
+                chance, count = one.chance, max(count, one.pictures)
+            else:
+                cells += [None, None]
+        rows.append(cells)
     if rows:
         notebook.table(
             "agreement of attention",
-            ("one", "other", *(f"{what}: {measure}" for what in kinds
+            ("one", "other", *((f"{what}: {measure}", SCORE) for what in kinds
                                for measure in ("rank correlation", "IoU"))),
             rows,
             caption=f"Mean over {count} test pictures and its 95 % interval. IoU: of the fifth of "
@@ -243,32 +243,23 @@ def tell_scores(
 ) -> None:
     """File the table of what maps are worth."""
 
-    def cells(one: Ranked) -> list[str]:
-        gone, margin = deletions(one), margins(one).tolist()
-        found = [written(float(np.mean(some)), of_many(some)) for some in (gone, margin)]
+    def cells(one: Ranked) -> list[Cell]:
+        scores = [deletions(one), margins(one).tolist()]
         if known:
-            iou = [value for value in one.iou if np.isfinite(value)]
-            found.append(written(float(np.mean(iou)), of_many(iou)) if iou else "–")
-            found.append(f"{np.mean(one.points):.0%}")
-        return found
+            scores.append([value for value in one.iou if np.isfinite(value)])
+        found: list[Cell] = [(float(np.mean(x)), of_many(x)) if x else None for x in scores]
+        return [*found, *([one.pointing()] if known else ())]
 
     notebook.table(
         title,
-        ("map", "deletion", "insertion less deletion", *(("IoU", "points at it") if known else ())),
+        ("map", ("deletion", SCORE), ("insertion less deletion", SCORE),
+         *((("IoU", SCORE), ("points at it", ".0%")) if known else ())),
         [(name, *cells(one)) for name, one in ranked.items()],
         caption=f"Mean over {count} test pictures and its 95 % interval. Deletion: the area under "
         "the class's probability while the map's largest pixels are covered first; less is better. "
         "All else: more is better."
         + (" IoU: of the class's cause with as many of the map's largest pixels." if known else ""),
-    )
-
-
-def written(value: float, interval: Interval | None) -> str:
-    """Return a mean and its interval as text."""
-    if not np.isfinite(value):
-        return "–"
-    between = "" if interval is None else f" ({interval[0]:z.2f} to {interval[1]:z.2f})"
-    return f"{value:z.2f}{between}"  # z: no minus before 0.00
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -343,10 +334,11 @@ def compare_kinds(
     compared = {what: alike(one, ours) for what, one in theirs.items()}
     notebook.table(
         "agreement with Grad-CAM of the convolutional network",
-        ("map of the transformer", "rank correlation", "IoU", "IoU by chance", "pictures"),
+        ("map of the transformer", ("rank correlation", SCORE), ("IoU", SCORE),
+         ("IoU by chance", SCORE), "pictures"),
         [
-            (what, written(one.rank_correlation, one.of_rank), written(one.overlap, one.of_overlap),
-             f"{one.chance:.2f}", one.pictures)
+            (what, (one.rank_correlation, one.of_rank), (one.overlap, one.of_overlap), one.chance,
+             one.pictures)
             for what, one in compared.items()
         ],
         caption=f"{transformer.name} against {convolution.name}; mean over pictures and its 95 % "

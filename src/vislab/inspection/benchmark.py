@@ -16,6 +16,13 @@ from vislab.progress import track
 from vislab.runs import over_seeds, paired_bootstrap, wilson
 from vislab.runs.intervals import Interval
 
+BLOB, RANDOM_MAP, OBJECT = "a blob in the middle", "a random map", "the object itself"
+CHANCE = (BLOB, RANDOM_MAP)
+RIVALS = (*CHANCE, OBJECT)  # what methods are ranked beside
+FEWEST = 3  # pictures of which an interval says anything
+
+Maps = Float[Tensor, "n i j"]
+
 
 @dataclass
 class Ranked:
@@ -26,9 +33,12 @@ class Ranked:
     worths: list[Worth] = field(default_factory=list)
 
     def mean_iou(self) -> tuple[float, Interval | None]:
-        """Return the mean over pictures where the object is seen, and its 95 % interval."""
+        """Return the mean over pictures where the object is seen, and its 95 % interval.
+
+        NaN where it is seen in none.
+        """
         values = [value for value in self.iou if np.isfinite(value)]
-        return float(np.mean(values)), over_seeds(values)
+        return (float(np.mean(values)), over_seeds(values)) if values else (float("nan"), None)
 
     def pointing(self) -> tuple[float, Interval]:
         """Return the share of maps that point at the object."""
@@ -72,9 +82,9 @@ def ranked(
                 if (one := tried(METHODS[name], network, image, target, budget, name, without))
                 is not None
             }
-            maps |= {"a random map": random[k], "a blob in the middle": centre}
+            maps |= {RANDOM_MAP: random[k], BLOB: centre}
             if mask is not None:
-                maps["the object itself"] = mask.float()
+                maps[OBJECT] = mask.float()
             for name, one in maps.items():
                 entry = found.setdefault(name, Ranked())
                 if mask is not None:
@@ -105,13 +115,6 @@ def tried(
     except ShapeError as error:
         without[name] = str(error)
         return None
-
-
-CHANCE = ("a blob in the middle", "a random map")
-FEWEST = 3  # pictures of which an interval says anything
-
-
-Maps = Float[Tensor, "n i j"]
 
 
 def of_many(values: Sequence[float]) -> Interval | None:

@@ -36,10 +36,6 @@ if TYPE_CHECKING:
     import matplotlib.figure
 
 
-COLUMNS = (
-    "picture", "explained", "score", "Grad-CAM at the", "deletion", "insertion", "margin",
-    f"best of {RANDOM} random", "the middle", "itself", "believe it?",
-)  # fmt: skip
 WEIGHS = "Grad-CAM weighs channels, not places, so other things of the kind may light up too."
 WRONG = ("localisation", "class", "both", "background")  # a duplicate is seldom a riddle
 LARGE = 256  # pixels: smaller pictures are enlarged, for outlines to be thin
@@ -273,25 +269,25 @@ def _table(
         beyond.append(f"{mean:+.2f}{between} at the {layer}")
     notebook.table(
         title,
-        COLUMNS,
+        (
+            "picture", "explained", ("score", ".2f"), "layer of Grad-CAM", ("deletion", ".2f"),
+            ("insertion", ".2f"), ("margin", "+.2f"), (f"best of {RANDOM} random maps", "+.2f"),
+            ("a blob in the middle", "+.2f"), (f"{itself} itself", "+.2f"), "faithfulness",
+        ),
         [
             (
-                pictures.names[one.asked.row], one.asked.said, f"{worth.probability:.2f}", layer,
-                *(f"{np.mean([*areas.values()]):.2f}" for areas in (
-                    worth.deletion, worth.insertion
-                )),
-                *(f"{margin:+.2f}" for margin in (
-                    worth.margin, max(worth.random), worth.centre, own.margin
-                )),
-                worth.level,
+                pictures.names[one.asked.row], one.asked.said, worth.probability, layer,
+                *(float(np.mean([*areas.values()])) for areas in (worth.deletion, worth.insertion)),
+                worth.margin, max(worth.random), worth.centre, own.margin, worth.level,
             )
             for one in found
             for layer, worth, own in ((r.layer, r.worth, r.itself) for r in one.reasons)
         ],
         caption="Deletion: the area under the score while the picture is covered, what the map "
         "marks first; insertion: while it is uncovered; margin: insertion less deletion, 1 at "
-        f"best, about 0 for chance. Itself: {itself} marked, from its middle outwards. Margin "
-        f"beyond the mean of chance: {', '.join(beyond)}.",
+        "best, about 0 for chance, and beside it what random maps reach, a blob in the middle of "
+        f"the picture, and {itself} itself, marked from its middle outwards. Margin beyond the "
+        f"mean of chance: {', '.join(beyond)}.",
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Table explained by many methods, each map with its worth, filed as pictures and one page."""
+"""Pictures explained by many methods, each map with its worth, filed as pictures and one page."""
 
 import time
 from collections.abc import Sequence

@@ -35,6 +35,7 @@ from vislab.ops import processes
 from vislab.ops.seeding import seed_of
 from vislab.profiling.costs import costs
 from vislab.runs.folder import RunFolder, file_name, read_json
+from vislab.runs.model_card import ModelCard
 from vislab.runs.notebook import Notebook
 from vislab.runs.references import Protocol, as_cells
 from vislab.runs.writing import write_json
@@ -464,18 +465,14 @@ class Lab(Notebook):
         With `crop="face"` it is shown the largest face of a photo.
         """
         self.run.result.protocol = self._protocols.get(id(task), self.run.result.protocol)
-        mean, deviation = pictures.normalisation
-        about = {
-            "built_as": getattr(task.model, "built_as", None),
-            "classes": list(pictures.classes),
-            "size": pictures.size,
-            "mean": mean,
-            "deviation": deviation,
-            "crop": crop,
-            "answers": getattr(task, "answers", "classes"),
-        }
+        mean, std = pictures.normalisation
+        card = ModelCard(
+            built_as=getattr(task.model, "built_as", None),
+            classes=pictures.classes, size=pictures.size, mean=mean, std=std, crop=crop,
+            answers=task.answers, takes=task.takes, outputs=task.outputs,
+        )  # fmt: skip
         if not self.run.silent:
-            write_json(self.run.path / "model.json", about)
+            card.write(self.run.path)
             path = self.run.path / "model.safetensors"
             self.run.result.weights_sha256 = save_weights(path, task.network.state_dict())
 

@@ -12,7 +12,8 @@ from vislab.data.table import Table
 from vislab.errors import OptionError, pick
 from vislab.evaluate.comparison import compare
 from vislab.evaluate.report import form_of
-from vislab.profiling.costs import multiply_adds, parameters
+from vislab.profiling.costs import known_multiply_adds, parameters
+from vislab.runs.phrasing import singular
 from vislab.tasks.outcome import Outcome
 from vislab.tasks.task import Task
 
@@ -93,15 +94,16 @@ class Variants(dict[str, Variant]):
         costs = {cost["name"]: cost for cost in self.lab.run.result.costs}
         form = form_of(next(iter(self.values())).outcome)
         self.lab.table(
-            f"what each {self.what.removesuffix('s')} costs",
+            f"what each {singular(self.what)} costs",
             (
-                self.what.removesuffix("s"), ("parameters", ",d"), ("MACs", ",d"),
+                singular(self.what), ("parameters", ",d"), ("MACs", ",d"),
                 ("train", form), ("test", form), "epochs", ("minutes", ".1f"),
                 ("pictures/s", ".0f"),
             ),
             [
                 (
-                    name, parameters(one.task.model), multiply_adds(one.task.model, one.table.size),
+                    name, parameters(one.task.model),
+                    known_multiply_adds(one.task.model, one.table.size),
                     None if one.known is None else one.known.mean(), one.outcome.mean(),
                     costs[name]["epochs"], costs[name]["seconds"] / 60,
                     costs[name].get("train_pictures_per_second", 0),
@@ -134,7 +136,7 @@ class Variants(dict[str, Variant]):
 def require_names(names: Sequence[str], of: Iterable[str] | None, what: str) -> None:
     """Raise UnknownName for a name that is none of these, OptionError where there is none."""
     for name in names if of is not None else ():
-        pick({known: known for known in of or ()}, name, what.removesuffix("s"))
+        pick({known: known for known in of or ()}, name, singular(what))
     if not names:
         some = f"; take some of {', '.join(of)}" if of else ""
         raise OptionError(f"--{what} names none{some}")

@@ -11,7 +11,7 @@ from torch import nn
 
 from vislab.models import bilinear, classifiers, from_timm, from_torchvision
 from vislab.models.autoencoder import ConvAutoencoder, DenseAutoencoder
-from vislab.models.classifiers import LITE, NETWORKS, Build, build, is_run, load, of_run
+from vislab.models.classifiers import LITE, Build, build, is_run, load, of_run
 from vislab.models.colorizer import Colorizer
 from vislab.models.encoder_unet import EncoderUNet
 from vislab.models.faster_rcnn import FasterRCNN
@@ -49,7 +49,7 @@ def names() -> list[str]:
 
     Those of `DENSE`, which give no class scores, are not among them.
     """
-    ours = sorted({*NETWORKS, *COMPOSITES, *LITE})
+    ours = sorted({*classifiers.NETWORKS, *COMPOSITES, *LITE})
     return [
         *ours,
         *(f"torchvision:{name}" for name in from_torchvision.names()),
@@ -78,12 +78,12 @@ def create(
     if is_run(name):
         return of_run(Path(name), classes, weights, options, create)
     composites = {**COMPOSITES, **DENSE}
-    if ":" in name or name in LITE or name in NETWORKS:
+    if ":" in name or name in LITE or name in classifiers.NETWORKS:
         return classifiers.create(
             name, classes=classes, pretrained=pretrained, weights=weights, **options
         )
     parts = {"pretrained": pretrained} if name in MADE_OF_OTHERS else {}
-    model = build({**NETWORKS, **composites}, name, classes, {**options, **parts})
+    model = build({**classifiers.NETWORKS, **composites}, name, classes, {**options, **parts})
     if pretrained and not parts:
         raise classifiers.without_weights(name)
     model.built_as = {"name": name, "classes": classes, "options": options}  # type: ignore[assignment]

@@ -32,7 +32,7 @@ from vislab.models.resnet9 import ResNet9
 from vislab.models.vgg import VGG
 from vislab.models.weights import fit_weights, read_weights
 from vislab.models.wide_resnet import WideResNet
-from vislab.runs.folder import read_json
+from vislab.runs.model_card import ModelCard
 
 Build = Callable[..., nn.Module]
 
@@ -167,18 +167,16 @@ def of_run(
     """Build the network of a run, by `create`, with the run's weights."""
     if weights is not None or options:
         raise OptionError(f"the network of {folder} is taken as it is, without options or weights")
-    about = read_json(folder / "model.json")
-    built = about.get("built_as")
+    card = ModelCard.read(folder)
+    built = card.built_as
     if not built:
         raise DataError(f"the network of {folder} has no name, so it cannot be built again")
     kept = built["classes"]
     model = create(built["name"], classes=classes or kept, **built["options"])
     given = read_weights(folder / "model.safetensors")
-    fit_weights(model, given, head_of(model, int(about["size"])), str(folder))
-    mean, deviation = about["mean"], about["deviation"]
-    model.preprocessing = Preprocessing(  # type: ignore[assignment]
-        int(about["size"]), three(mean), three(deviation)
-    )
+    fit_weights(model, given, head_of(model, card.size), str(folder))
+    shown = Preprocessing(card.size, three(card.mean), three(card.std))
+    model.preprocessing = shown  # type: ignore[assignment]
     return model
 
 
@@ -211,7 +209,7 @@ def natural_size(name: str, model: nn.Module | None = None) -> int:
         config = getattr(model, "config", None)
         return from_hugging_face.side_of(config) if config else from_hugging_face.size(inside)
     if is_run(name):
-        return int(read_json(Path(name) / "model.json")["size"])
+        return ModelCard.read(Path(name)).size
     if not inside:
         return SMALL
     shown = pick(LIBRARIES, library, "source of networks").preprocessing(inside)

@@ -25,7 +25,8 @@ def multiply_adds(model: nn.Module, size: int) -> int:
     """Return the multiply-adds of one S×S picture, convolutions and matrix products only.
 
     Counted on torch's meta device, without computing anything: on the CPU a fused kernel would hide
-    the attention of some transformers.
+    the attention of some transformers. Raises NotImplementedError where the work depends on what is
+    seen, as in a detector of two stages.
     """
     held = (*model.named_parameters(), *model.named_buffers())
     weightless = {name: tensor.detach().to("meta") for name, tensor in held}
@@ -34,6 +35,14 @@ def multiply_adds(model: nn.Module, size: int) -> int:
     with FlopCounterMode(display=False) as counter, tap(model, []), torch.no_grad():
         functional_call(model, weightless, (picture,))
     return int(counter.get_total_flops()) // 2
+
+
+def known_multiply_adds(model: nn.Module, size: int) -> int | None:
+    """Return the multiply-adds, or None where they depend on what is seen."""
+    try:
+        return multiply_adds(model, size)
+    except NotImplementedError:
+        return None
 
 
 def latency(model: nn.Module, size: int, batch: int, device: torch.device) -> dict[str, float]:

@@ -1,22 +1,17 @@
 """What each step of augmentation is worth, for four small ConvNets."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vislab import data, models, runs, tasks
 from vislab.data.augment import Augment
-from vislab.errors import pick
 from vislab.lab.recipe import Recipe
 from vislab.runs.claims import claim
 from vislab.tasks.optim import Optim
 
 if TYPE_CHECKING:
-    from torch import nn
-
-    from vislab.data.table import Table
-    from vislab.evaluate.classification import Outcome
     from vislab.lab.bench import Lab
-    from vislab.tasks.classify import Classify
+    from vislab.lab.variants import Variants
 
 # Each rung adds one step to the rung below.
 LADDER = {
@@ -67,11 +62,9 @@ class Augmentation(Recipe):
     """Training pictures of each class; all pictures to test on are kept."""
     size: int = 32
     """Side of the pictures in pixels."""
-    optim: Optim = field(
-        default_factory=lambda: Optim("adamw", lr=3e-3, weight_decay=0.05, schedule="one-cycle")
-    )
+    optim: Optim = Optim("adamw", lr=3e-3, weight_decay=0.05, schedule="one-cycle")
     batch: int = 128
-    """Table in a step."""
+    """Pictures in a step."""
     epochs: int = 30
     """Times through the training pictures, on every rung."""
     networks: tuple[str, ...] = tuple(NETWORKS)
@@ -83,86 +76,66 @@ class Augmentation(Recipe):
         claim("the whole ladder is worth climbing", "whole ladder: gain in accuracy", at_least=0.0),
     )
     quick = {
-        "data": "shapes:easy",
-        "per_class": 20,
-        "networks": ("batch-norm",),
-        "rungs": ("none", "flip", "crop", "colour"),
-        "epochs": 60,
-        "batch": 50,
-    }
+        "data": "shapes:easy", "per_class": 20, "networks": ("batch-norm",), "epochs": 60,
+        "rungs": ("none", "flip", "crop", "colour"), "batch": 50,
+    }  # fmt: skip
     smoke = {
-        "data": "shapes:easy",
-        "per_class": 4,
-        "networks": ("plain", "all-cnn"),
-        "rungs": ("none", "mixup"),
-        "epochs": 2,
-        "batch": 20,
-    }
+        "data": "shapes:easy", "per_class": 4, "networks": ("plain", "all-cnn"), "epochs": 2,
+        "rungs": ("none", "mixup"), "batch": 20,
+    }  # fmt: skip
 
     def run(self, lab: "Lab") -> None:
         """Train every network on every rung and compare."""
-        builds = [pick(NETWORKS, name, "network") for name in self.networks]
-        ladder = {name: pick(LADDER, name, "rung") for name in self.rungs}
-        pictures = lab.pictures(self.data, per_class=self.per_class, size=self.size, validation=0.1)
+        from vislab.lab.variants import require_names
+
+        require_names(self.networks, NETWORKS, "networks")
+        require_names(self.rungs, LADDER, "rungs")
+        images = lab.pictures(self.data, per_class=self.per_class, size=self.size, validation=0.1)
         lab.show(
             "what each rung shows the network",
             runs.figures.named_rows(
                 [
-                    (f"{name}: {augment.describe()}", data.preview(pictures, augment, 8))
-                    for name, augment in ladder.items()
+                    (f"{rung}: {LADDER[rung].describe()}", data.preview(images, LADDER[rung], 8))
+                    for rung in self.rungs
                 ]
             ),
             caption="The same eight training pictures as they reach the network.",
         )
-        lab.plan(fits=len(builds) * len(ladder))
-        outcomes: dict[tuple[str, str], Outcome] = {}
-        best: tuple[float, Classify] | None = None
-        for network, (build, options) in zip(self.networks, builds, strict=True):
-            for rung, augment in ladder.items():
-                name = f"{network}, {rung}"
-                model: nn.Module = models.create(build, classes=len(pictures.classes), **options)
-                task = tasks.Classify(model, self.optim)
-                score = lab.fit(
-                    task,
-                    pictures,
-                    epochs=self.epochs,
-                    batch=self.batch,
-                    augment=augment,
-                    name=name,
-                )
-                outcomes[network, rung] = lab.test(task, pictures, name=name, examine=False)
-                if best is None or (score or 0.0) > best[0]:
-                    best = (score or 0.0, task)
-        assert best is not None, "tyro asks for one network and one rung at least"
-        lab.keep(best[1], pictures)
-        self.compare(lab, outcomes, pictures)
+        found = lab.variants(
+            [f"{network}, {rung}" for network in self.networks for rung in self.rungs],
+            lambda name: self.task(name.split(", ")[0], len(images.classes)),
+            images, examine=False,
+            fit=lambda name: {"epochs": self.epochs, "batch": self.batch,
+                              "augment": LADDER[name.split(", ")[1]]},
+        )  # fmt: skip
+        found.keep()
+        self.compare(lab, found, chance=1 / len(images.classes))
 
-    def compare(
-        self, lab: "Lab", outcomes: "dict[tuple[str, str], Outcome]", pictures: "Table"
-    ) -> None:
+    def task(self, network: str, classes: int) -> "tasks.Classify":
+        """Build one of the networks."""
+        build, options = NETWORKS[network]
+        return tasks.Classify(models.create(build, classes=classes, **options), self.optim)
+
+    def compare(self, lab: "Lab", found: "Variants", *, chance: float) -> None:
         """Tell what each rung added, over all networks together."""
-        chance = 1 / len(pictures.classes)
+        import numpy as np  # slow to import, and `vislab list` reads this file
+
+        tested = {
+            network: [found[f"{network}, {rung}"].outcome for rung in self.rungs]
+            for network in self.networks
+        }
         lab.table(
             "test accuracy by network and rung",
-            ("network", *self.rungs),
-            [
-                (net, *(f"{outcomes[net, rung].accuracy:.1%}" for rung in self.rungs))
-                for net in self.networks
-            ],
+            ("network", *((rung, ".1%") for rung in self.rungs)),
+            [(network, *(one.accuracy for one in climb)) for network, climb in tested.items()],
         )
         lab.show(
             "accuracy by network and rung",
             runs.figures.ladder(
                 self.rungs,
                 {
-                    net: [
-                        (
-                            outcomes[net, rung].accuracy,
-                            lab.run.result.intervals[f"{net}, {rung}/test/accuracy"],
-                        )
-                        for rung in self.rungs
-                    ]
-                    for net in self.networks
+                    network: [one.estimates["accuracy"] for one in climb]
+                    for network, climb in tested.items()
                 },
                 chance=chance,
             ),
@@ -170,27 +143,21 @@ class Augmentation(Recipe):
         )
         if len(self.rungs) < 2:
             return
-        import numpy as np  # slow to import, and `vislab list` reads this file
-
         # The score of a picture on a rung: the share of the networks that have it right.
-        scores = {
-            rung: np.mean([outcomes[net, rung].correct for net in self.networks], axis=0)
-            for rung in self.rungs
+        scores = np.mean([[one.correct for one in climb] for climb in tested.values()], axis=0)
+        gains = {
+            rung: runs.paired_bootstrap(below, here)
+            for rung, below, here in zip(self.rungs[1:], scores, scores[1:], strict=False)
         }
-        gains = []
-        for below, rung in zip(self.rungs, self.rungs[1:], strict=False):
-            gain, interval = runs.paired_bootstrap(scores[below], scores[rung])
-            lab.record(f"{rung}: gain in accuracy", gain, interval=interval)
-            gains.append((rung, gain, interval))
-        gain, interval = runs.paired_bootstrap(scores[self.rungs[0]], scores[self.rungs[-1]])
-        lab.record("whole ladder: gain in accuracy", gain, interval=interval)
-        gains.append(("the whole ladder", gain, interval))
+        gains["whole ladder"] = runs.paired_bootstrap(scores[0], scores[-1])
+        for name, (gain, interval) in gains.items():
+            lab.record(f"{name}: gain in accuracy", gain, interval=interval)
         lab.show(
             "gain of each rung",
             runs.figures.bars(
-                [name for name, _, _ in gains],
-                [gain for _, gain, _ in gains],
-                intervals=[interval for _, _, interval in gains],
+                list(gains),
+                [gain for gain, _ in gains.values()],
+                intervals=[interval for _, interval in gains.values()],
                 unit="%",
             ),
             caption="Points of test accuracy over the rung below; 95 % paired bootstrap.",

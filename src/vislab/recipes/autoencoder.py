@@ -89,7 +89,7 @@ class Autoencoder(TrainingRecipe):
             gain, interval = found["denoising"].outcome.gain_over_trivial()
             lab.record("denoising: decibels gained over the noisy picture", gain, interval=interval)
 
-    def task(self, name: str, images: "Table") -> tasks.Reconstruct:
+    def task(self, name: str, images: "Table") -> "tasks.Reconstruct":
         """Build one of the networks, and what it is to learn."""
         mean, deviation = images.normalisation
         noise = self.noise if name == "denoising" else 0.0

@@ -1,11 +1,10 @@
 """Bilinear pooling for classes that differ in details: cars."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vislab import runs, tasks
+from vislab import tasks
 from vislab.data.augment import Augment
-from vislab.errors import pick
 from vislab.lab.recipe import Recipe
 from vislab.runs.claims import claim
 from vislab.runs.references import Protocol, course
@@ -13,9 +12,12 @@ from vislab.tasks.optim import Optim
 from vislab.tasks.strategy import Strategy
 
 if TYPE_CHECKING:
-    from vislab.evaluate.classification import Outcome
+    from torch import nn
+
+    from vislab.data.table import Table
     from vislab.lab.bench import Lab
-    from vislab.tasks.classify import Classify
+    from vislab.lab.variants import Variant
+    from vislab.models.anatomy import Anatomy
 
 COURSE = Protocol(
     data="stanford-cars, 20 models", train=791, test=784, metric="accuracy",
@@ -67,9 +69,7 @@ class BilinearCars(Recipe):
     """Learning rate once everything is trained."""
     epochs: int = 10
     """Of training everything; 0 leaves the features frozen."""
-    augment: Augment = field(
-        default_factory=lambda: Augment(resized_crop=0.5, flip=True, colour=0.2)
-    )
+    augment: Augment = Augment(resized_crop=0.5, flip=True, colour=0.2)
     """What training pictures go through then."""
 
     references = (course("test/accuracy", 0.65, "goal of the course", protocol=COURSE),)
@@ -83,66 +83,51 @@ class BilinearCars(Recipe):
 
     def run(self, lab: "Lab") -> None:
         """Train each variant frozen and unfrozen, and compare."""
-        builds = {name: self.built(name) for name in self.variants}
-        opened = lab.pictures(self.data, per_class=self.per_class, size=self.size, validation=0.1)
-        lab.plan(fits=len(builds) * (2 if self.epochs else 1))
-        outcomes: dict[str, Outcome] = {}
-        trained: dict[str, tuple[float, Classify]] = {}
-        for name, (network, options) in builds.items():
-            model, anatomy, pictures = lab.adopt(network, opened, **options)
+        from vislab.lab.variants import Variants, require_names
+
+        require_names(self.variants, VARIANTS, "variants")
+        images = lab.pictures(self.data, per_class=self.per_class, size=self.size, validation=0.1)
+        lab.rehearse(lambda name: self.adopted(lab, name, images), self.variants)
+        lab.plan(fits=len(self.variants) * (2 if self.epochs else 1))
+        found, last = Variants(lab, "variants"), Variants(lab, "variants")
+        for name in self.variants:
+            model, anatomy, shown = self.adopted(lab, name, images)
             optim = Optim("adamw", lr=1e-3, weight_decay=0.05, schedule="cosine")
-            task = tasks.Classify(model, optim, strategy=Strategy.parse("head"), anatomy=anatomy)
-            frozen = f"{name}, frozen"
-            score = lab.fit(
-                task, pictures, epochs=HEAD_EPOCHS, batch=64, augment=Augment(flip=True),
-                name=frozen,
+            head = tasks.Classify(model, optim, strategy=Strategy.parse("head"), anatomy=anatomy)
+            last[name] = found[f"{name}, frozen"] = self.trained(
+                lab, f"{name}, frozen", head, shown, epochs=HEAD_EPOCHS, batch=64,
+                augment=Augment(flip=True),
             )  # fmt: skip
-            outcomes[frozen] = lab.test(task, pictures, name=frozen, examine=False)
-            if self.epochs:
-                optim = Optim("adamw", lr=self.lr, weight_decay=0.05, schedule="one-cycle")
-                task = tasks.Classify(
-                    model, optim, strategy=Strategy.parse("all"), anatomy=anatomy,
-                    label_smoothing=0.1,
-                )  # fmt: skip
-                score = lab.fit(
-                    task, pictures, epochs=self.epochs, batch=self.batch, augment=self.augment,
-                    name=name,
-                )  # fmt: skip
-                outcomes[name] = lab.test(task, pictures, name=name, examine=False)
-            trained[name] = score or 0.0, task
-        best = max(trained, key=lambda name: trained[name][0])
-        task = trained[best][1]
-        final = {name: outcomes[name if self.epochs else f"{name}, frozen"] for name in trained}
-        _, _, pictures = lab.adopt(builds[best][0], opened, **builds[best][1])
-        lab.record("val/accuracy", trained[best][0], trivial=1 / len(pictures.classes))
-        lab.keep(task, pictures)
-        lab.test(task, pictures, outcome=final[best])
-        lab.why(task, pictures, final[best])
-        self.compare(lab, outcomes, final)
+            if not self.epochs:
+                continue
+            optim = Optim("adamw", lr=self.lr, weight_decay=0.05, schedule="one-cycle")
+            everything = tasks.Classify(
+                model, optim, strategy=Strategy.parse("all"), anatomy=anatomy, label_smoothing=0.1
+            )
+            last[name] = found[name] = self.trained(
+                lab, name, everything, shown, epochs=self.epochs, batch=self.batch,
+                augment=self.augment,
+            )  # fmt: skip
+        best = last.conclude()
+        lab.why(best.task, best.table, best.outcome)
+        found.compare()
+        last.gain("shared: gain in accuracy over plain-head", "shared", over="plain-head")
+        last.gain("two-networks: gain in accuracy over shared", "two-networks", over="shared")
+        for name in self.variants:
+            found.gain(f"{name}: gain in accuracy by unfreezing", name, over=f"{name}, frozen")
 
-    def built(self, name: str) -> tuple[str, dict[str, Any]]:
-        """Return the network of a variant and its options."""
-        made: dict[str, tuple[str, dict[str, Any]]] = {
-            "plain-head": (self.network, {}),
-            "shared": ("bilinear", {"streams": [self.network]}),
-            "two-networks": ("bilinear", {"streams": [self.network, self.second]}),
-        }
-        return pick(made, name, "variant")
+    def adopted(self, lab: "Lab", name: str, images: "Table") -> "tuple[nn.Module, Anatomy, Table]":
+        """Build the network of a variant, its features pre-trained."""
+        if name == "plain-head":
+            return lab.adopt(self.network, images)
+        streams = [self.network, self.second] if name == "two-networks" else [self.network]
+        return lab.adopt("bilinear", images, streams=streams)
 
-    def compare(
-        self, lab: "Lab", outcomes: "dict[str, Outcome]", final: "dict[str, Outcome]"
-    ) -> None:
-        """Compare the variants and, within each, frozen with unfrozen."""
-        from vislab.evaluate.comparison import compare
+    def trained(
+        self, lab: "Lab", name: str, task: "tasks.Classify", images: "Table", **fit: Any
+    ) -> "Variant":
+        """Train and test one."""
+        from vislab.lab.variants import Variant
 
-        compare(lab, outcomes, what="variants")
-        for name, other in (("shared", "plain-head"), ("two-networks", "shared")):
-            if {name, other} <= final.keys():
-                gain, interval = runs.paired_bootstrap(final[other].correct, final[name].correct)
-                lab.record(f"{name}: gain in accuracy over {other}", gain, interval=interval)
-        for name in final:
-            if f"{name}, frozen" in outcomes and name in outcomes:
-                gain, interval = runs.paired_bootstrap(
-                    outcomes[f"{name}, frozen"].correct, outcomes[name].correct
-                )
-                lab.record(f"{name}: gain in accuracy by unfreezing", gain, interval=interval)
+        score = lab.fit(task, images, name=name, **fit)
+        return Variant(task, images, score, lab.test(task, images, name=name, examine=False))

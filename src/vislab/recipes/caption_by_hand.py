@@ -77,7 +77,7 @@ class CaptionByHand(Recipe):
     decay: float = 0.9
     """The learning rate is multiplied by it after every epoch."""
     batch: int = 100
-    """Table in a step."""
+    """Pictures in a step."""
     epochs: int = 25
     """Times through the training pictures, for every writer."""
 

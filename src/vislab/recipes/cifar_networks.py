@@ -126,7 +126,7 @@ class CifarNetworks(LabelledRecipe):
                 y="training loss, nats", caption="The same depth and width, the same batches.",
             )  # fmt: skip
 
-    def task(self, name: str, classes: int) -> tasks.Classify:
+    def task(self, name: str, classes: int) -> "tasks.Classify":
         """Build a network, as large as on the laptop or as in its paper."""
         build, options = (PAPERS if self.paper else SMALL)[name]
         if build == "preact-resnet":

@@ -1,8 +1,8 @@
 """Convolution against attention, with an equal budget of tuning and every cost measured."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from vislab import runs, tasks
 from vislab.data.augment import Augment
@@ -14,19 +14,35 @@ from vislab.tasks.strategy import Strategy
 
 if TYPE_CHECKING:
     from vislab.data.table import Table
-    from vislab.evaluate.classification import Outcome
     from vislab.lab.bench import Lab
+    from vislab.lab.variants import Variants
     from vislab.tasks.classify import Classify
 
 FLOWERS = Protocol(data="flowers102", train=2_040, test=6_149, metric="accuracy")
 CARS = Protocol(data="stanford-cars", train=8_144, test=8_041, metric="accuracy")
-ATTENDING = ("vit", "swin", "maxvit", "deit", "beit", "mobilevit")  # in a name: a transformer
+ATTENDING = ("vit", "swin", "deit", "beit")  # in a name: a transformer
 TABLE = "arXiv:2012.12877, table 7"
 PUBLISHED = {  # on Flowers-102 and Stanford Cars, by a word in the name
-    "efficientnet": "B7: 98.8 / 94.7", "vit_": "DeiT-B: 98.4 / 92.1", "deit": "DeiT-B: 98.4 / 92.1",
+    "efficientnet": "B7: 98.8 / 94.7",
+    ":vit_": "DeiT-B: 98.4 / 92.1", "deit": "DeiT-B: 98.4 / 92.1",
 }  # fmt: skip
-SCHEDULES = ("constant", "cosine", "one-cycle")
+AS_IT_IS = "as it is"
 PICTURES_SHOWN = 4
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a network is trained."""
+
+    lr: float
+    batch: int
+    schedule: Literal["constant", "cosine", "one-cycle"] = "cosine"
+    frozen: bool = False  # all but the head
+
+    def __str__(self) -> str:
+        """Say it in a sentence."""
+        frozen = "its body frozen" if self.frozen else "nothing frozen"
+        return f"rate {self.lr:.2g}, batch {self.batch}, schedule {self.schedule}, {frozen}"
 
 
 @dataclass(frozen=True)
@@ -76,12 +92,12 @@ class CnnVsTransformer(Recipe):
     lr: float = 3e-4
     """The rate in the middle; the others are a third and three times it."""
     batch: int = 32
-    """Table in a step; the other batch is twice as large."""
+    """Pictures in a step; the other batch is twice as large."""
     tune_epochs: int = 3
     """Of each short training."""
     epochs: int = 15
     """Of the full one."""
-    augment: Augment = field(default_factory=lambda: Augment(resized_crop=0.5, flip=True))
+    augment: Augment = Augment(resized_crop=0.5, flip=True)
     """What training pictures go through."""
     examined: int = 40
     """Test pictures on which the maps of both kinds are compared."""
@@ -106,230 +122,155 @@ class CnnVsTransformer(Recipe):
 
     def run(self, lab: "Lab") -> None:
         """Tune each alike, train each in full, compare accuracy and cost."""
+        from vislab.lab.variants import Variant, Variants, require_names
+
+        require_names(self.networks, None, "networks")
         opened = lab.pictures(self.data, per_class=self.per_class, size=self.size, validation=0.1)
-        settings = self.settings()
-        lab.plan(fits=len(self.networks) * (len(settings) + 1))
-        outcomes: dict[str, Outcome] = {}
-        trained: dict[str, tuple[float, Classify, Table]] = {}
-        effects: dict[str, dict[str, float]] = {}
+        tries = self.tries()
+        lab.plan(fits=len(self.networks) * (len(tries) + 1))
+        lab.rehearse(
+            lambda name: lab.adopt(name, opened, pretrained=self.pretrained), self.networks
+        )
+        found, scores = Variants(lab, "networks"), {}
         for network in self.networks:
-            effects[network] = {
-                label: self.trained(
+            scores[network] = {
+                label: self.fit(
                     lab, network, opened, setting, self.tune_epochs, f"{network}, {label}"
-                )[0]
-                for label, setting in settings.items()
-            }
-            best = self.best(effects[network], settings)
+                )[0] or 0.0
+                for label, setting in tries.items()
+            }  # fmt: skip
+            best = self.best(scores[network])
             lab.note(
-                f"{network}: best of {len(settings)} short trainings "
-                f"{max(effects[network].values()):.1%} on validation; trained in full with "
-                f"{describe(best)}."
+                f"{network}: best of {len(tries)} short trainings "
+                f"{max(scores[network].values()):.1%} on validation; trained in full with {best}."
             )
-            trained[network] = self.trained(lab, network, opened, best, self.epochs, network)
-            _, task, pictures = trained[network]
-            outcomes[network] = lab.test(task, pictures, name=network, examine=False)
-        winner = max(trained, key=lambda name: trained[name][0])
-        _, task, pictures = trained[winner]
-        lab.record("val/accuracy", trained[winner][0], trivial=1 / len(pictures.classes))
-        lab.keep(task, pictures)
-        lab.test(task, pictures, outcome=outcomes[winner])
-        from vislab.evaluate.comparison import compare
+            score, task, images = self.fit(lab, network, opened, best, self.epochs, network)
+            outcome = lab.test(task, images, name=network, examine=False)
+            found[network] = Variant(task, images, score, outcome)
+        found.conclude()
+        found.compare()
+        self.show_effects(lab, scores)
+        self.show_costs(lab, found)
+        kinds = {attends(name): name for name in sorted(found, key=lambda name: found[name].merit)}
+        if len(kinds) == 2:  # the best of either, as chosen on validation images
+            found.gain("transformer: gain in accuracy over convolution", kinds[True],
+                       over=kinds[False])  # fmt: skip
+            self.look(lab, found, kinds[False], kinds[True])
 
-        compare(lab, outcomes)
-        self.show_effects(lab, effects)
-        self.show_costs(lab, trained, outcomes)
-        self.judge(lab, trained, outcomes)
-
-    def settings(self) -> dict[str, dict[str, Any]]:
-        """Return what every network tries: one common setting, and each knob varied alone."""
-        common = {
-            "lr": self.lr, "batch": self.batch, "schedule": "cosine", "frozen": "none",
+    def knobs(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """Return the values of each knob, and what each changes: the common one nothing."""
+        lower, higher, twice = self.lr * (1 / 3), self.lr * 3, self.batch * 2
+        return {
+            "learning rate": {f"rate {lower:.2g}": {"lr": lower}, f"rate {self.lr:.2g}": {},
+                              f"rate {higher:.2g}": {"lr": higher}},
+            "batch": {f"batch {self.batch}": {}, f"batch {twice}": {"batch": twice}},
+            "schedule": {"schedule cosine": {}, "schedule constant": {"schedule": "constant"},
+                         "schedule one-cycle": {"schedule": "one-cycle"}},
+            "freezing": {"all trained": {}, "frozen body": {"frozen": True}},
         }  # fmt: skip
-        found: dict[str, dict[str, Any]] = {"as it is": common}
-        for factor in (1 / 3, 3.0):
-            found[f"rate {self.lr * factor:.2g}"] = {**common, "lr": self.lr * factor}
-        found[f"batch {2 * self.batch}"] = {**common, "batch": 2 * self.batch}
-        for schedule in SCHEDULES:
-            if schedule != common["schedule"]:
-                found[f"schedule {schedule}"] = {**common, "schedule": schedule}
-        found["frozen body"] = {**common, "frozen": "body"}
-        return found
 
-    def best(
-        self, scores: Mapping[str, float], settings: Mapping[str, dict[str, Any]]
-    ) -> dict[str, Any]:
+    def tries(self) -> dict[str, Setting]:
+        """Return what every network tries: one common setting, and each knob varied alone."""
+        common = Setting(self.lr, self.batch)
+        return {AS_IT_IS: common} | {
+            label: replace(common, **change)
+            for values in self.knobs().values()
+            for label, change in values.items()
+            if change
+        }
+
+    def best(self, scores: Mapping[str, float]) -> Setting:
         """Return the common setting with each knob at the value that did best alone."""
-        common, base = dict(settings["as it is"]), scores["as it is"]
-        for knob in common:
-            tried = {
-                label: scores[label]
-                for label, setting in settings.items()
-                if setting[knob] != settings["as it is"][knob]
-            }
-            label = max(tried, key=lambda label: tried[label])
-            if tried[label] > base:
-                common[knob] = settings[label][knob]
-        return common
+        setting = Setting(self.lr, self.batch)
+        for values in self.knobs().values():
+            label = max((label for label in values if values[label]), key=lambda one: scores[one])
+            if scores[label] > scores[AS_IT_IS]:
+                setting = replace(setting, **values[label])
+        return setting
 
-    def trained(
-        self,
-        lab: "Lab",
-        network: str,
-        opened: "Table",
-        setting: Mapping[str, Any],
-        epochs: int,
-        name: str,
-    ) -> "tuple[float, Classify, Table]":
-        """Train one network under one setting; return its validation accuracy and the task."""
-        model, anatomy, pictures = lab.adopt(network, opened, pretrained=self.pretrained)
+    def fit(
+        self, lab: "Lab", network: str, opened: "Table", setting: Setting, epochs: int, name: str
+    ) -> "tuple[float | None, Classify, Table]":
+        """Train a network anew; return its score on validation images, and all as it sees them."""
+        model, anatomy, images = lab.adopt(network, opened, pretrained=self.pretrained)
         optim = Optim(
-            "adamw", lr=setting["lr"], weight_decay=0.05, schedule=setting["schedule"], clip=1.0
+            "adamw", lr=setting.lr, weight_decay=0.05, schedule=setting.schedule, clip=1.0
         )
-        frozen = setting["frozen"] == "body"
-        # From random weights batch normalisation must learn its averages: no strategy at all.
-        plain = not frozen and not self.pretrained
-        task = tasks.Classify(
-            model,
-            optim,
-            strategy=None if plain else Strategy.parse("head" if frozen else "all"),
-            anatomy=None if plain else anatomy,
-        )
+        if setting.frozen or self.pretrained:
+            strategy = Strategy("head" if setting.frozen else "all")
+            task = tasks.Classify(model, optim, strategy=strategy, anatomy=anatomy)
+        else:  # from random weights batch normalisation must learn its averages: no strategy
+            task = tasks.Classify(model, optim)
         score = lab.fit(
-            task,
-            pictures,
-            epochs=epochs,
-            batch=setting["batch"],
-            augment=Augment(flip=True) if frozen else self.augment,
-            name=name,
-        )
-        return score or 0.0, task, pictures
+            task, images, epochs=epochs, batch=setting.batch,
+            augment=Augment(flip=True) if setting.frozen else self.augment, name=name,
+        )  # fmt: skip
+        return score, task, images
 
-    def show_effects(self, lab: "Lab", effects: "dict[str, dict[str, float]]") -> None:
+    def show_effects(self, lab: "Lab", scores: Mapping[str, Mapping[str, float]]) -> None:
         """Show the effect of each knob on each network as small multiples."""
-        labels = list(next(iter(effects.values())))
+        labels = list(self.tries())
         lab.table(
             "short trainings",
-            ("network", *labels),
-            [
-                (network, *(f"{scores[label]:.1%}" for label in labels))
-                for network, scores in effects.items()
-            ],
+            ("network", *((label, ".1%") for label in labels)),
+            [(network, *(tried[label] for label in labels)) for network, tried in scores.items()],
             caption=f"Validation accuracy after {self.tune_epochs} epochs; each column changes one "
             "thing.",
         )
-        lower, higher = (label for label in labels if label.startswith("rate"))
-        other = [label for label in labels if label.startswith("schedule")]
-        # Of each knob its values in order, and which of them is the common setting.
-        knobs = {
-            "learning rate": ([lower, f"rate {self.lr:.2g}", higher], 1),
-            "batch": ([f"batch {self.batch}", f"batch {2 * self.batch}"], 0),
-            "schedule": (["schedule cosine", *other], 0),
-            "freezing": (["all trained", "frozen body"], 0),
-        }
+        panels = {
+            knob: {
+                network: {label: tried[label if change else AS_IT_IS]
+                          for label, change in values.items()}
+                for network, tried in scores.items()
+            }
+            for knob, values in self.knobs().items()
+        }  # fmt: skip
         lab.show(
-            "what each knob does",
-            runs.figures.small_multiples(
-                {
-                    knob: {
-                        network: {
-                            label: scores["as it is" if place == usual else label]
-                            for place, label in enumerate(tried)
-                        }
-                        for network, scores in effects.items()
-                    }
-                    for knob, (tried, usual) in knobs.items()
-                },
-                y="validation accuracy",
-            ),
+            "what each knob does", runs.figures.small_multiples(panels, y="validation accuracy"),
             caption="Each knob alone, the others as they were.",
-        )
+        )  # fmt: skip
 
-    def show_costs(
-        self,
-        lab: "Lab",
-        trained: "dict[str, tuple[float, Classify, Table]]",
-        outcomes: "dict[str, Outcome]",
-    ) -> None:
+    def show_costs(self, lab: "Lab", found: "Variants") -> None:
         """Put every measured cost beside the accuracy."""
         from vislab.profiling.costs import costs
 
-        by_name = {entry["name"]: entry for entry in lab.run.result.costs}
+        trained = {entry["name"]: entry for entry in lab.run.result.costs}
         rows = []
-        for network, (_, task, pictures) in trained.items():
-            measured = costs(task.model, pictures.size, lab.device)
-            entry = by_name.get(network, {})
-            latency = measured["latency_ms"]["1"]["median"]
-            rows.append(
-                (
-                    network, "transformer" if attends(network) else "convolution",
-                    f"{outcomes[network].accuracy:.1%}",
-                    f"{measured['parameters'] / 1e6:.2f}", f"{measured['macs'] / 1e6:.1f}",
-                    f"{latency:.1f}", f"{entry.get('train_pictures_per_second', 0):.0f}",
-                    f"{entry.get('seconds', 0) / 60:.1f}",
-                    next((said for word, said in PUBLISHED.items() if word in network), "–"),
-                )
-            )  # fmt: skip
+        for name, one in found.items():
+            measured = costs(one.task.model, one.table.size, lab.device)
+            rows.append((
+                name, "transformer" if attends(name) else "convolution",
+                one.outcome.estimates["accuracy"], measured["parameters"], measured["macs"],
+                measured["latency_ms"]["1"]["median"],
+                trained[name].get("train_pictures_per_second"), trained[name]["seconds"] / 60,
+                next((said for word, said in PUBLISHED.items() if word in name), None),
+            ))  # fmt: skip
         lab.table(
             "accuracy and cost",
             (
-                "network", "kind", "test accuracy", "million parameters", "million MACs",
-                "ms a picture", "training pictures/s", "minutes", "published, Flowers / Cars",
+                "network", "kind", ("test accuracy", ".1%"), ("parameters", ",d"), ("MACs", ",d"),
+                ("ms a picture", ".1f"), ("training pictures/s", ".0f"), ("minutes", ".1f"),
+                "published, Flowers / Cars",
             ),
             rows,
             caption=f"Measured here, on {lab.device.type}; published: the largest of the family in "
             f"{TABLE}.",
         )  # fmt: skip
 
-    def judge(
-        self,
-        lab: "Lab",
-        trained: "dict[str, tuple[float, Classify, Table]]",
-        outcomes: "dict[str, Outcome]",
-    ) -> None:
-        """Compare the best of either kind, chosen on validation pictures."""
-        kinds: dict[bool, str] = {}
-        for network in sorted(trained, key=lambda name: trained[name][0]):
-            kinds[attends(network)] = network
-        if len(kinds) == 2:
-            gain, interval = runs.paired_bootstrap(
-                outcomes[kinds[False]].correct, outcomes[kinds[True]].correct
-            )
-            lab.record("transformer: gain in accuracy over convolution", gain, interval=interval)
-            self.look(lab, kinds, trained, outcomes)
-
-    def look(
-        self,
-        lab: "Lab",
-        kinds: Mapping[bool, str],
-        trained: "dict[str, tuple[float, Classify, Table]]",
-        outcomes: "dict[str, Outcome]",
-    ) -> None:
+    def look(self, lab: "Lab", found: "Variants", convolution: str, transformer: str) -> None:
         """Compare where the best of either kind looks, on pictures that both have right."""
         from vislab.inspection import attention
 
-        convolution, transformer = (
-            attention.Seen(name, trained[name][1].network, trained[name][2])
-            for name in (kinds[False], kinds[True])
-        )
-        places = attention.right_ones(
-            outcomes[convolution.name].correct & outcomes[transformer.name].correct, self.examined
-        )
-        labels = outcomes[convolution.name].labels
+        pair = [found[name] for name in (convolution, transformer)]
+        right = pair[0].outcome.correct & pair[1].outcome.correct
+        places = attention.right_ones(right, self.examined)
         attention.compare_kinds(
-            lab, convolution, transformer, places, [int(labels[k]) for k in places],
-            shown=PICTURES_SHOWN,
+            lab, attention.Seen(convolution, pair[0].task.network, pair[0].table),
+            attention.Seen(transformer, pair[1].task.network, pair[1].table),
+            places, [int(pair[0].outcome.labels[k]) for k in places], shown=PICTURES_SHOWN,
         )  # fmt: skip
 
 
 def attends(network: str) -> bool:
     """Return whether a network is a transformer, by its name."""
     return any(word in network.lower() for word in ATTENDING)
-
-
-def describe(setting: Mapping[str, Any]) -> str:
-    """Name a setting in a sentence."""
-    frozen = "its body frozen" if setting["frozen"] == "body" else "nothing frozen"
-    return (
-        f"rate {setting['lr']:.2g}, batch {setting['batch']}, schedule {setting['schedule']}, "
-        f"{frozen}"
-    )

@@ -1,25 +1,22 @@
 """Colour for grey pictures, by regression and by classes of colour."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vislab import models, runs, tasks
-from vislab.data.augment import Augment
-from vislab.errors import OptionError, pick
-from vislab.lab.recipe import Recipe
+from vislab import models, tasks
+from vislab.lab.training_recipe import TrainingRecipe
 from vislab.runs.claims import claim
 from vislab.tasks.optim import Optim
 
 if TYPE_CHECKING:
     from vislab.data.table import Table
-    from vislab.evaluate.reconstruction import Repainted
     from vislab.lab.bench import Lab
 
 WAYS = ("regression", "class-bins")
 
 
 @dataclass(frozen=True)
-class Colorize(Recipe):
+class Colorize(TrainingRecipe):
     """Give grey pictures colours, and see why the square of the error makes them brown.
 
     The network is shown the lightness and asked for the colours, as two numbers a place
@@ -48,21 +45,15 @@ class Colorize(Recipe):
     """A name of the catalogue, or any folder or zip of colour pictures: labels are not used."""
     limit: int | None = 10_000
     """Training pictures, drawn; None takes all."""
-    size: int = 32
-    """Side of the pictures in pixels."""
     ways: tuple[str, ...] = WAYS
     """Which: regression, class-bins."""
     embedder: str | None = "efficientnet-lite0"
     """A network by name whose answer is joined in the middle; None joins none."""
     width: int = 32
     """Channels at full size."""
-    optim: Optim = field(default_factory=lambda: Optim("adamw", lr=2e-3, schedule="one-cycle"))
+    optim: Optim = Optim("adamw", lr=2e-3, schedule="one-cycle")
     batch: int = 32
-    """Table in a step."""
     epochs: int = 15
-    """Times through the training pictures."""
-    augment: Augment = field(default_factory=lambda: Augment(flip=True))
-    """What training pictures go through."""
 
     claims = (
         claim("bins of colour make pictures more colourful than regression",
@@ -76,37 +67,22 @@ class Colorize(Recipe):
 
     def run(self, lab: "Lab") -> None:
         """Train both ways, paint pictures never seen, compare."""
-        from vislab.evaluate.reconstruction import compare_repainted, judge_repainting
-
-        for way in self.ways:
-            pick({known: known for known in WAYS}, way, "way to colour")
-        if not self.ways:
-            raise OptionError(f"--ways names none; take some of {', '.join(WAYS)}")
-        pictures = lab.pictures(
+        images = lab.pictures(
             self.data, per_class=self.limit, size=self.size, validation=0.1, labelled=False
         )
-        lab.plan(fits=len(self.ways))
-        found: dict[str, Repainted] = {}
-        trained: dict[str, Any] = {}
-        for way in self.ways:
-            task = self.built(way, pictures)
-            lab.fit(
-                task, pictures, epochs=self.epochs, batch=self.batch, augment=self.augment, name=way
-            )
-            found[way] = judge_repainting(lab, task, pictures, name=way)
-            trained[way] = task
-        lab.record("grey/test/psnr", float(found[self.ways[0]].psnr_before.mean()))
-        lab.keep(trained[self.ways[-1]], pictures)
-        lab.note(f"Kept for `vislab predict`: {self.ways[-1]}.")
-        compare_repainted(lab, found)
-        if found.keys() >= set(WAYS):
-            gain, interval = runs.paired_bootstrap(
-                found["regression"].colourfulness, found["class-bins"].colourfulness
-            )
-            lab.record("class-bins: colourfulness gained", gain, interval=interval)
+        found = lab.variants(
+            self.ways, lambda way: self.task(way, images), images, of=WAYS, what="ways",
+            fit={"epochs": self.epochs, "batch": self.batch, "augment": self.augment},
+        )  # fmt: skip
+        # Not the best by decibels: those reward the way that dares least.
+        last = found.keep(self.ways[-1])
+        lab.record("grey/test/psnr", last.outcome.trivial["psnr"])
+        found.compare()
+        found.gain("class-bins: colourfulness gained", "class-bins", over="regression",
+                   score="colourfulness")  # fmt: skip
 
-    def built(self, way: str, pictures: "Table") -> Any:
-        """Build one of the two; the shares of colours are those of the training pictures."""
+    def task(self, way: str, images: "Table") -> "tasks.Colorize":
+        """Build one of the two; the shares of colours are those of the training images."""
         from vislab.evaluate.reconstruction import colour_shares
         from vislab.models.colorizer import colour_bins
 
@@ -115,6 +91,6 @@ class Colorize(Recipe):
             width=self.width, embedder=self.embedder,
             pretrained=self.embedder is not None and models.has_weights(self.embedder),
         )  # fmt: skip
-        shares = None if way == "regression" else colour_shares(network, pictures)
-        mean, deviation = pictures.normalisation
+        shares = None if way == "regression" else colour_shares(network, images)
+        mean, deviation = images.normalisation
         return tasks.Colorize(network, self.optim, mean=mean, deviation=deviation, shares=shares)

@@ -87,7 +87,7 @@ class ConvnetByHand(Recipe):
     decay: float = 0.8
     """The learning rate is multiplied by it after every epoch."""
     batch: int = 128
-    """Table in a step."""
+    """Pictures in a step."""
     epochs: int = 12
     """Times through the training pictures."""
     deep_steps: int = 100

@@ -1,11 +1,11 @@
 """The single-stage detector: a grid of cells, nine anchors in each."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from vislab import models, tasks
 from vislab.data.augment import Augment
-from vislab.lab.recipe import Recipe
+from vislab.lab.training_recipe import AnnotatedRecipe
 from vislab.runs.claims import claim
 from vislab.runs.references import Protocol, course
 from vislab.tasks.optim import Optim
@@ -21,7 +21,7 @@ SOURCE = "EECS 498/598, A5; boxes of score 0.8 and more"
 
 
 @dataclass(frozen=True)
-class DetectYolo(Recipe):
+class DetectYolo(AnnotatedRecipe):
     """Find and name things with a single-stage detector, and see step by step how it does.
 
     A backbone by name makes a grid of cells; each says what is in it, and for nine anchors whether
@@ -43,10 +43,7 @@ class DetectYolo(Recipe):
 
     group = "Dense prediction and detection"
 
-    data: str = "shapes"
-    """A folder with boxes, a set of the catalogue, or the offline world."""
     limit: int | None = 2000
-    """Training pictures, the first so many; None takes all."""
     size: int = 112
     """Pixels that the longer side of a picture is made; best a multiple of the stride."""
     stride: int = 16
@@ -62,26 +59,11 @@ class DetectYolo(Recipe):
     ignore: float = 0.5
     """Anchors that overlap a thing by so much, and do not learn it, learn nothing; 0.2 is the
     course's."""
-    optim: Optim = field(
-        default_factory=lambda: Optim(
-            "adamw", lr=2e-3, weight_decay=1e-2, schedule="one-cycle", clip=10.0
-        )
-    )
-    batch: int = 16
-    """Pictures in a step."""
-    epochs: int = 10
-    """Times through the training pictures."""
-    augment: Augment = field(default_factory=lambda: Augment(flip=True, colour=0.2))
-    """What training pictures go through; boxes follow."""
+    optim: Optim = Optim("adamw", lr=2e-3, weight_decay=1e-2, schedule="one-cycle", clip=10.0)
     test_on: Literal["test", "val"] = "test"
     """val tests on the validation side, as the course does, and keeps none to choose by."""
-    validation: float = 0.1
-    """Share of the training pictures held out to choose the best epoch by, where no such side came;
-    0 keeps the last epoch's weights."""
     explained: int = 4
     """Test pictures for which a map shows why boxes were named so; some seconds each."""
-    skip_bad: bool = False
-    """Leave out pictures whose annotations cannot be used, in place of refusing them all."""
 
     references = (course("test/map50 above 0.8", 0.131, SOURCE, protocol=COURSE),)
     claims = (
@@ -102,33 +84,28 @@ class DetectYolo(Recipe):
 
     def run(self, lab: "Lab") -> None:
         """Train, test, and show the steps."""
-        from vislab.evaluate.detection import judge_detection
         from vislab.evaluate.detection_steps import show_steps
         from vislab.inspection.dense import explain_detection
 
-        pictures = lab.annotated(
+        images = lab.annotated(
             self.data, wanted="boxes", size=self.size, limit=self.limit,
             validation=self.validation if self.test_on == "test" else 0.0, skip_bad=self.skip_bad,
             test_on=self.test_on,
         )  # fmt: skip
         network: Any = models.create(
-            "yolo", classes=len(pictures.classes), backbone=self.backbone,
+            "yolo", classes=len(images.classes), backbone=self.backbone,
             pretrained=self.pretrained, stride=self.stride, hidden=self.hidden,
             dropout=self.dropout,
         )  # fmt: skip
-        shown = network.preprocessing
-        if shown is not None:
-            pictures = pictures.normalised_by(shown.mean, shown.deviation)
+        images = images.shown_to(network)
         task = tasks.DetectYolo(
             network, self.optim, frozen_norm=self.pretrained, ignore=self.ignore
         )
-        lab.fit(task, pictures, epochs=self.epochs, batch=self.batch, augment=self.augment)
-        judge_detection(lab, task, pictures, split="train", examine=False)
-        found_there = judge_detection(lab, task, pictures)
-        found = lab.run.result.metrics
-        lab.record(
-            "points lost by the cut at 0.8",
-            100 * (found["test/map50, suppression 0.3"] - found["test/map50 above 0.8"]),
-        )
-        show_steps(lab, task.network, pictures)
-        explain_detection(lab, task.network, pictures, found_there, count=self.explained)
+        lab.fit(task, images, epochs=self.epochs, batch=self.batch, augment=self.augment)
+        lab.test(task, images, split="train", examine=False)
+        outcome = lab.test(task, images)
+        uncut = outcome.mean("map50, suppression 0.3")  # of the same boxes
+        lost = 100 * (uncut - outcome.mean("map50 above 0.8"))
+        lab.record("points lost by the cut at 0.8", lost)
+        show_steps(lab, task.network, images)
+        explain_detection(lab, task.network, images, outcome, count=self.explained)

@@ -1,12 +1,12 @@
 """Gender from faces: the course's task, with the numbers that say what it is worth."""
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from vislab import models, runs, tasks
 from vislab.data.augment import Augment
 from vislab.errors import DataError, OptionError
-from vislab.lab.recipe import Recipe
+from vislab.lab.training_recipe import LabelledRecipe
 from vislab.runs.claims import claim
 from vislab.runs.references import Protocol, course
 from vislab.tasks.optim import Optim
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from vislab.data.pictures import HowToSplit
     from vislab.data.table import Table
-    from vislab.evaluate.classification import Outcome
     from vislab.lab.bench import Lab
+    from vislab.lab.variants import Variants
+    from vislab.tasks.classify import Classified
 
 COURSE = Protocol(
     data="lfw", train=10_585, test=2_648, size=100, pixels="official files", metric="accuracy"
@@ -26,10 +27,13 @@ CAUTION = (
     "These labels were read off faces and names by others, as one of two. A network that repeats "
     "them says nothing of how a person understands themself; do not use it on people."
 )
+NETWORKS = ("compact", "large")
+SPLITS: "dict[str, HowToSplit]" = {"picture": "by picture", "person": "by group"}
+GENDERS = ("female", "male")
 
 
 @dataclass(frozen=True)
-class FaceGender(Recipe):
+class FaceGender(LabelledRecipe):
     """Tell two genders apart in faces: within a budget of parameters, and for people not met.
 
     Two networks, a large one and one under 100 000 parameters, and two ways to split the pictures.
@@ -55,31 +59,21 @@ class FaceGender(Recipe):
 
     data: str = "lfw"
     """A name of the catalogue, a folder or a zip; groups (people) as a column of its labels.csv."""
-    per_class: int | None = None
-    """Training pictures of each class; None takes all."""
     size: int = 72
-    """Side of the pictures in pixels."""
     budget: int = 100_000
     """Parameters that the small network may have."""
-    networks: tuple[str, ...] = ("compact", "large")
+    networks: tuple[str, ...] = NETWORKS
     """Which: compact, large."""
-    splits: tuple[str, ...] = ("picture", "person")
+    splits: tuple[str, ...] = tuple(SPLITS)
     """How pictures are split: by picture, as the course does, by person, or both."""
     width: int = 24
     """Of the large network, a ResNet-9."""
-    optim: Optim = field(
-        default_factory=lambda: Optim(
-            "adamw", lr=4e-3, weight_decay=0.05, schedule="one-cycle", ema=0.99
-        )
-    )
-    batch: int = 64
-    """Pictures in a step."""
+    optim: Optim = Optim("adamw", lr=4e-3, weight_decay=0.05, schedule="one-cycle", ema=0.99)
     epochs: int = 20
     """Of the compact network."""
     large_epochs: int = 10
     """Of the large one."""
-    augment: Augment = field(default_factory=lambda: Augment(crop=0.08, flip=True, colour=0.3))
-    """What training pictures go through."""
+    augment: Augment = Augment(crop=0.08, flip=True, colour=0.3)
 
     references = (
         course("compact, by picture/test/accuracy", 0.95, "goal of the course, under 100 000 "
@@ -104,138 +98,141 @@ class FaceGender(Recipe):
 
     def run(self, lab: "Lab") -> None:
         """Train both networks on both splits, and take the accuracies apart."""
+        from vislab.lab.variants import require_names
+
         lab.note(CAUTION)
-        ways: dict[str, HowToSplit] = {"picture": "by picture", "person": "by group"}
-        unknown = set(self.splits) - set(ways)
-        if unknown:
-            raise OptionError(f"--splits {min(unknown)!r} is neither picture nor person")
-        lab.plan(fits=len(self.networks) * len(self.splits))
-        tested: dict[str, tuple[Table, Outcome]] = {}
+        require_names(self.networks, NETWORKS, "networks")
+        require_names(self.splits, SPLITS, "splits")
+        tables = self.opened(lab)
+        found = lab.variants(
+            [f"{network}, by {split}" for split in tables for network in self.networks],
+            lambda name: self.task(name, tables), next(iter(tables.values())),
+            fit=self.training, examine=False,
+        )  # fmt: skip
+        first = next(iter(found.values()))
+        faces = first.table.classes == GENDERS
+        lab.keep(first.task, first.table, crop="face" if faces else None)
+        self.take_apart(lab, found)
+        self.met_or_not(lab, found)
+
+    def opened(self, lab: "Lab") -> "dict[str, Table]":
+        """Open the pictures once for each split; without people there is none by person."""
+        tables = {}
         for split in self.splits:
             try:
-                pictures = lab.pictures(
+                tables[split] = lab.pictures(
                     self.data, per_class=self.per_class, size=self.size, validation=0.1,
-                    split=ways[split],
+                    split=SPLITS[split],
                 )  # fmt: skip
             except DataError as error:
-                if split == "picture" or "no groups" not in str(error):
+                if "picture" not in self.splits or "no groups" not in str(error):
                     raise
                 lab.note(f"Not split by person: {error}.")
-                continue
-            for network in self.networks:
-                name = f"{network}, by {split}"
-                tested[name] = pictures, self.train(lab, name, network, pictures)
-        self.take_apart(lab, tested)
+        return tables
 
-    def train(self, lab: "Lab", name: str, network: str, pictures: "Table") -> "Outcome":
-        """Train and test one network; the first is kept for `vislab predict`."""
+    def task(self, name: str, tables: "dict[str, Table]") -> "tuple[tasks.Classify, Table]":
+        """Build a network, and return its task with the pictures of its split.
+
+        Raises OptionError for a compact one that is over the budget.
+        """
         from vislab.profiling.costs import parameters
 
-        classes = len(pictures.classes)
-        if network == "compact":
-            model = models.create("compact", classes=classes)
+        network, split = name.split(", by ")
+        table = tables[split]
+        if network == "large":
+            model = models.create("resnet9", classes=len(table.classes), width=self.width)
+        else:
+            model = models.create("compact", classes=len(table.classes))
             if parameters(model) > self.budget:
                 raise OptionError(
                     f"the compact network has {parameters(model):,} parameters, over the budget "
                     f"of {self.budget:,}"
                 )
-        elif network == "large":
-            model = models.create("resnet9", classes=classes, width=self.width)
-        else:
-            raise OptionError(f"--networks {network!r} is neither compact nor large")
-        task = tasks.Classify(model, self.optim, label_smoothing=0.1)
-        epochs = self.epochs if network == "compact" else self.large_epochs
-        lab.fit(task, pictures, epochs=epochs, batch=self.batch, augment=self.augment, name=name)
-        outcome = lab.test(task, pictures, name=name, examine=False)
-        lab.record(f"{name}: parameters", float(parameters(model)))
-        if not (lab.run.path / "model.json").exists():
-            lab.keep(task, pictures, crop="face" if pictures.classes == GENDERS else None)
-        return outcome
+        return tasks.Classify(model, self.optim, label_smoothing=0.1), table
 
-    def take_apart(self, lab: "Lab", tested: "dict[str, tuple[Table, Outcome]]") -> None:
-        """Report the meter, errors by group, and people met against people not met."""
-        found, classes = lab.run.result.metrics, next(iter(tested.values()))[0].classes
-        rows = []
-        for name, (pictures, outcome) in tested.items():
-            errors = by_class(outcome, len(classes))
-            lab.record(f"{name}: majority level", pictures.majority())
-            lab.record(f"{name}: balanced accuracy", float(1 - errors.mean()))
-            for label, error in zip(classes, errors, strict=True):
-                lab.record(f"{name}: error, {label}", float(error))
-            rows.append(
-                (
-                    name, f"{found[f'{name}: parameters']:,.0f}", f"{outcome.accuracy:.1%}",
-                    f"{1 - errors.mean():.1%}", *(f"{error:.1%}" for error in errors),
-                    f"{pictures.majority():.1%}",
-                )
-            )  # fmt: skip
+    def training(self, name: str) -> dict[str, Any]:
+        """Return how long a network is trained and on what."""
+        epochs = self.epochs if name.startswith("compact") else self.large_epochs
+        return {"epochs": epochs, "batch": self.batch, "augment": self.augment}
+
+    def take_apart(self, lab: "Lab", found: "Variants") -> None:
+        """Report parameters, and the errors of each group beside the majority level."""
+        from vislab.profiling.costs import parameters
+
+        classes = next(iter(found.values())).table.classes
+        sizes = {name: parameters(one.task.model) for name, one in found.items()}
+        majority = {name: one.table.majority() for name, one in found.items()}
+        errors = {name: by_class(one.outcome, len(classes)) for name, one in found.items()}
+        for name in found:
+            lab.record(f"{name}: parameters", float(sizes[name]))
+            lab.record(f"{name}: majority level", majority[name])
+            lab.record(f"{name}: balanced accuracy", 1 - errors[name].mean())
+            for label, error in zip(classes, errors[name], strict=True):
+                lab.record(f"{name}: error, {label}", error)
         lab.table(
             "what the accuracy is made of",
             (
-                "network, split", "parameters", "accuracy", "balanced",
-                *(f"error, {label}" for label in classes), "majority level",
+                "network, split", ("parameters", ",d"), ("accuracy", ".1%"), ("balanced", ".1%"),
+                *((f"error, {label}", ".1%") for label in classes), ("majority level", ".1%"),
             ),
-            rows,
+            [
+                (name, sizes[name], one.outcome.estimates["accuracy"], 1 - errors[name].mean(),
+                 *errors[name], majority[name])
+                for name, one in found.items()
+            ],
             caption="Majority level: what always naming the larger group scores.",
         )  # fmt: skip
         lab.show(
             "errors by group",
             runs.figures.bars(
-                [f"{label}: {name}" for label in classes for name in tested],
-                [float(by_class(o, len(classes))[k]) for k in range(len(classes))
-                 for _, o in tested.values()],
+                # A bar has room for 22 letters of its name.
+                [f"{name.replace(', by', '')} {who}" for who in classes for name in found],
+                [float(errors[name][k]) for k in range(len(classes)) for name in found],
                 unit="%",
             ),
             caption="The share of each group's test pictures that the network gets wrong.",
-        )  # fmt: skip
-        meter = {name: found[f"{name}: parameters"] for name in tested}
+        )
         lab.show(
             "the budget",
-            runs.figures.bars(
-                [*meter, "budget"], [*meter.values(), float(self.budget)], unit="parameters"
-            ),
+            runs.figures.bars([*sizes, "budget"], [*sizes.values(), self.budget],
+                              unit="parameters"),
             caption=f"Parameters, of which the compact network may have {self.budget:,}.",
-        )
+        )  # fmt: skip
         lab.show(
             "accuracy and what it is worth",
             runs.figures.bars(
-                list(tested),
-                [outcome.accuracy for _, outcome in tested.values()],
-                intervals=[lab.run.result.intervals[f"{name}/test/accuracy"] for name in tested],
-                chance=max(pictures.majority() for pictures, _ in tested.values()),
-                unit="%",
+                list(found), [one.outcome.accuracy for one in found.values()],
+                intervals=[one.outcome.interval() for one in found.values()],
+                reference=[("majority level", max(majority.values()))], unit="%",
             ),
             caption="Test accuracy with 95 % intervals; the line is the majority level.",
-        )
-        self.met_or_not(lab, tested)
+        )  # fmt: skip
 
-    def met_or_not(self, lab: "Lab", tested: "dict[str, tuple[Table, Outcome]]") -> None:
-        """Compare, on the split by picture, people who are in the training set with the others."""
+    def met_or_not(self, lab: "Lab", found: "Variants") -> None:
+        """Compare people who are in the training set with people who are not."""
         import numpy as np
 
-        for name, (pictures, outcome) in tested.items():
-            network = name.partition(",")[0]
-            both = [tested.get(f"{network}, by {split}") for split in ("picture", "person")]
-            if name.endswith("by picture") and all(both):
-                lost, interval = runs.newcombe(both[0][1].correct, both[1][1].correct)  # type: ignore[index]
-                lab.record(f"{network}: accuracy lost on people not met", lost, interval=interval)
-            if pictures.groups is None or not name.endswith("by picture"):
+        from vislab.tasks.outcome import estimate
+
+        for network in self.networks:
+            mixed, apart = f"{network}, by picture", f"{network}, by person"
+            if mixed not in found:
                 continue
-            groups = np.asarray(pictures.groups)
-            met = np.isin(groups[pictures.split("test").rows], groups[pictures.split("train").rows])
-            for who, mask in (("met", met), ("not met", ~met)):
-                if mask.any():
-                    right = int(outcome.correct[mask].sum())
-                    lab.record(
-                        f"{name}: accuracy, people {who}", right / int(mask.sum()),
-                        interval=runs.wilson(right, int(mask.sum())),
-                    )  # fmt: skip
+            outcome, table = found[mixed].outcome, found[mixed].table
+            if apart in found:
+                lost, interval = runs.newcombe(outcome.correct, found[apart].outcome.correct)
+                lab.record(f"{network}: accuracy lost on people not met", lost, interval=interval)
+            if table.groups is None:
+                continue
+            people = np.asarray(table.groups)
+            met = np.isin(people[table.split("test").rows], people[table.split("train").rows])
+            for who, theirs in (("met", met), ("not met", ~met)):
+                if theirs.any():
+                    share, within = estimate("accuracy", outcome.correct[theirs])
+                    lab.record(f"{mixed}: accuracy, people {who}", share, interval=within)
 
 
-GENDERS = ("female", "male")
-
-
-def by_class(outcome: "Outcome", classes: int) -> "np.ndarray":
+def by_class(outcome: "Classified", classes: int) -> "np.ndarray":
     """Return the share of each class's pictures that are wrong; 0 where there are none."""
     import numpy as np
 

@@ -1,8 +1,8 @@
 """Fine-tune a pre-trained network on any pictures: the one command for one's own folder."""
 
 import copy
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from vislab import data, runs, tasks
 from vislab.data.augment import Augment
@@ -13,10 +13,9 @@ from vislab.tasks.strategy import Strategy
 
 if TYPE_CHECKING:
     from vislab.data.table import Table
-    from vislab.evaluate.classification import Outcome
     from vislab.lab.bench import Lab
+    from vislab.lab.variants import Variant
     from vislab.profiling.auto_config import Choice
-    from vislab.tasks.classify import Classify
 
 HEAD_EPOCHS = 60  # of features that are computed once: seconds
 
@@ -61,12 +60,12 @@ class Finetune(Recipe):
     epochs: int | None = None
     """Of fine-tuning; None chooses."""
     batch: int | None = None
-    """Table in a step; None tries what fits."""
+    """Pictures in a step; None tries what fits."""
     lr: float | None = None
     """Learning rate of fine-tuning; None takes one that suits the strategy."""
     find_rate: bool = False
     """Look for the rate by raising it until the loss bursts."""
-    augment: Augment = field(default_factory=lambda: Augment(resized_crop=0.5, flip=True))
+    augment: Augment = Augment(resized_crop=0.5, flip=True)
     """What training pictures go through when more than the head moves."""
 
     claims = (
@@ -80,52 +79,59 @@ class Finetune(Recipe):
 
     def run(self, lab: "Lab") -> None:
         """Choose, train the head, train more, compare, show why."""
+        from vislab.lab.variants import Variants
+
         choice = self.chosen(lab)
         lab.say(choice.reason)
         lab.note(f"Chosen: {choice.reason}")
-        pictures = lab.pictures(
-            self.data, per_class=self.per_class, size=choice.size, validation=0.1
-        )
-        model, anatomy, pictures = lab.adopt(choice.network, pictures, pretrained=choice.pretrained)
+        images = lab.pictures(self.data, per_class=self.per_class, size=choice.size, validation=0.1)
+        model, anatomy, images = lab.adopt(choice.network, images, pretrained=choice.pretrained)
         lab.show(
             "training pictures",
-            runs.figures.picture_grid(data.preview(pictures, self.augment, 16), columns=8),
-            caption=f"As they reach the network when more than its head is trained: "
+            runs.figures.picture_grid(data.preview(images, self.augment, 16), columns=8),
+            caption="As they reach the network when more than its head is trained: "
             f"{self.augment.describe()}.",
         )
-        heads_only = choice.strategy in ("head", "none")
-        lab.plan(fits=1 if heads_only or not choice.pretrained else 2)
-        outcomes: dict[str, Outcome] = {}
-        trained: list[tuple[float, str, Classify]] = []
-        if choice.pretrained or heads_only:
-            strategy = Strategy.parse("head")
-            optim = Optim("adamw", lr=strategy.rate, weight_decay=0.05, schedule="cosine")
-            task = tasks.Classify(model, optim, strategy=strategy, anatomy=anatomy)
-            score = lab.fit(
-                task, pictures, epochs=HEAD_EPOCHS, batch=64, augment=Augment(flip=True),
-                name="head",
-            )  # fmt: skip
-            outcomes["head"] = lab.test(task, pictures, name="head", examine=False)
-            trained.append((score or 0.0, "head", task))
-        if not heads_only:
+        head_only = choice.strategy in ("head", "none")
+        lab.plan(fits=1 if head_only or not choice.pretrained else 2)
+        found = Variants(lab, "trainings")
+        if choice.pretrained or head_only:
+            head = Strategy.parse("head")
+            optim = Optim("adamw", lr=head.rate, weight_decay=0.05, schedule="cosine")
+            task = tasks.Classify(model, optim, strategy=head, anatomy=anatomy)
+            found["head"] = self.trained(
+                lab, "head", task, images, epochs=HEAD_EPOCHS, batch=64, augment=Augment(flip=True)
+            )
+        if not head_only:
+            # From random weights batch normalisation must learn its averages: no strategy.
             held = choice.pretrained or choice.strategy != "all"
             task = tasks.Classify(
-                copy.deepcopy(model) if trained else model,
-                Optim("adamw", weight_decay=0.05, schedule="one-cycle"),
-                # From random weights batch normalisation must learn its averages: no strategy.
+                copy.deepcopy(model) if found else model,
+                Optim("adamw", weight_decay=0.05, schedule="one-cycle", clip=1.0),
                 strategy=Strategy.parse(choice.strategy) if held else None,
                 anatomy=anatomy if held else None,
                 label_smoothing=0.1,
             )
-            batch, rate = self.batch_and_rate(lab, task, pictures, choice)
-            task.optim = Optim("adamw", lr=rate, weight_decay=0.05, schedule="one-cycle", clip=1.0)
-            score = lab.fit(
-                task, pictures, epochs=choice.epochs, batch=batch, augment=self.augment,
-                name="fine-tuned",
+            batch, rate = self.batch_and_rate(lab, task, images, choice)
+            task.optim = replace(task.optim, lr=rate)
+            found["fine-tuned"] = self.trained(
+                lab, "fine-tuned", task, images, epochs=choice.epochs, batch=batch,
+                augment=self.augment,
             )  # fmt: skip
-            outcomes["fine-tuned"] = lab.test(task, pictures, name="fine-tuned", examine=False)
-            trained.append((score or 0.0, "fine-tuned", task))
-        self.conclude(lab, pictures, outcomes, trained)
+        if len(found) > 1:
+            found.compare()
+            found.gain("fine-tuned: gain in accuracy", "fine-tuned", over="head")
+        best = found.conclude()
+        lab.why(best.task, best.table, best.outcome)
+
+    def trained(
+        self, lab: "Lab", name: str, task: "tasks.Classify", images: "Table", **fit: Any
+    ) -> "Variant":
+        """Train and test one."""
+        from vislab.lab.variants import Variant
+
+        score = lab.fit(task, images, name=name, **fit)
+        return Variant(task, images, score, lab.test(task, images, name=name, examine=False))
 
     def chosen(self, lab: "Lab") -> "Choice":
         """Choose what is left open; a resumed run keeps what it chose."""
@@ -144,62 +150,31 @@ class Finetune(Recipe):
         return auto_config.Choice(**found)
 
     def batch_and_rate(
-        self, lab: "Lab", task: "Classify", pictures: "Table", choice: "Choice"
+        self, lab: "Lab", task: "tasks.Classify", images: "Table", choice: "Choice"
     ) -> tuple[int, float]:
         """Return the batch and the rate, given, found by trial or known to suit."""
         from vislab.profiling import tuner
 
-        count = len(pictures.split("train"))
-        batch = self.batch or int(
-            lab.once(
-                "batch",
-                lambda: {
-                    "batch": min(
-                        tuner.largest_batch(task, choice.size, lab.device, pictures=count), 64
-                    )
-                },
-            )["batch"]
+        def fitting() -> dict[str, int]:
+            count = len(images.split("train"))
+            largest = tuner.largest_batch(task, choice.size, lab.device, pictures=count)
+            return {"batch": min(largest, 64)}
+
+        batch = self.batch or int(lab.once("batch", fitting)["batch"])
+        if not self.find_rate:
+            usual = task.strategy.rate if task.strategy is not None else 1e-3
+            return batch, self.lr or usual
+        batches = data.Batches(
+            images, batch, seed=lab.seed, augment=self.augment, device=lab.device
         )
-        rate = self.lr or (task.strategy.rate if task.strategy is not None else 1e-3)
-        if self.find_rate:
-            batches = data.Batches(
-                pictures, batch, seed=lab.seed, augment=self.augment, device=lab.device
-            )
-            found = lab.once("rate", lambda: tuner.rate_test(task, tuner.rounds(batches)))
-            rate = float(found["rate"])
-            lab.show(
-                "finding the learning rate",
-                runs.figures.curves(
-                    {"loss": (found["rates"], found["losses"])},
-                    x="learning rate", y="smoothed loss, nats", log_x=True,
-                ),
-                caption=f"The rate rises from step to step; chosen: {rate:.2g}, a tenth of the "
-                "rate of the lowest loss.",
-            )  # fmt: skip
-        return batch, rate
-
-    def conclude(
-        self,
-        lab: "Lab",
-        pictures: "Table",
-        outcomes: "dict[str, Outcome]",
-        trained: "list[tuple[float, str, Classify]]",
-    ) -> None:
-        """Compare, keep the better one on validation pictures, and show where it looked."""
-        score, name, task = max(trained, key=lambda found: found[0])
-        if len(outcomes) > 1:
-            from vislab.evaluate.comparison import compare
-
-            gain, interval = runs.paired_bootstrap(
-                outcomes["head"].correct, outcomes["fine-tuned"].correct
-            )
-            lab.record("fine-tuned: gain in accuracy", gain, interval=interval)
-            compare(lab, outcomes, what="trainings")
-            lab.note(
-                f"Kept for `vislab predict`: {name}, the better on the validation pictures "
-                f"({score:.1%})."
-            )
-        lab.record("val/accuracy", score, trivial=1 / len(pictures.classes))
-        lab.keep(task, pictures)
-        outcome = lab.test(task, pictures, outcome=outcomes[name])
-        lab.why(task, pictures, outcome)
+        found = lab.once("rate", lambda: tuner.rate_test(task, tuner.rounds(batches)))
+        lab.show(
+            "finding the learning rate",
+            runs.figures.curves(
+                {"loss": (found["rates"], found["losses"])},
+                x="learning rate", y="smoothed loss, nats", log_x=True,
+            ),
+            caption=f"The rate rises from step to step; chosen: {found['rate']:.2g}, a tenth of "
+            "the rate of the lowest loss.",
+        )  # fmt: skip
+        return batch, float(found["rate"])

@@ -72,7 +72,7 @@ class FullyConnected(Recipe):
     decay: float = 0.85
     """The learning rate is multiplied by it after every epoch."""
     batch: int = 128
-    """Table in a step."""
+    """Pictures in a step."""
     epochs: int = 20
     """Times through the training pictures, in the long trainings."""
     rule_epochs: int = 3

@@ -142,8 +142,8 @@ class Knn(Recipe):
         )
         lab.table(
             "cross-validation",
-            ("k", *(f"fold {turn + 1}" for turn in range(self.folds))),
-            [(k, *(f"{value:.2%}" for value in values)) for k, values in found.items()],
+            ("k", *((f"fold {turn + 1}", ".2%") for turn in range(self.folds))),
+            [(k, *values) for k, values in found.items()],
             folded=True,
         )
 
@@ -204,13 +204,17 @@ class Knn(Recipe):
             ]
             curves[f"{amount} pictures"] = (ks, accuracies)
             best = max(range(len(ks)), key=lambda turn: accuracies[turn])
-            rows.append((amount, ks[best], f"{accuracies[best]:.1%}"))
+            rows.append((amount, ks[best], accuracies[best]))
         lab.show(
             "the best k depends on how many pictures there are",
             runs.figures.curves(curves, x="k", y="accuracy on validation pictures", share=True),
             caption=f"Tested on {len(validation)} validation pictures.",
         )
-        lab.table("best k by number of pictures", ("training pictures", "best k", "accuracy"), rows)
+        lab.table(
+            "best k by number of pictures",
+            (("training pictures", ",d"), "best k", ("accuracy", ".1%")),
+            rows,
+        )
 
     def time_distances(self, lab: "Lab", train: "Tensor", test: "Tensor") -> None:
         """Time two loops, one loop and none on a few pictures, after checking that they agree."""
@@ -235,10 +239,10 @@ class Knn(Recipe):
                 taken.append(1e3 * (time.perf_counter() - begun))
             off = scratch.rel_error(distances.double(), reference)
             times.append(sorted(taken)[1])
-            rows.append((name, f"{times[-1]:.2f}", f"{off:.1e}"))
+            rows.append((name, times[-1], off))
         lab.table(
             "three ways to compute distances",
-            ("way", "median, ms", "relative error"),
+            ("way", ("median, ms", ".2f"), ("relative error", ".1e")),
             rows,
             caption=f"{len(few_train)} × {len(few_test)} distances in float32, against two loops "
             "in float64.",

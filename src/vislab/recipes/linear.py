@@ -64,7 +64,7 @@ class Linear(Recipe):
     penalties: tuple[float, ...] = (0.0, 1e-4, 1e-3, 1e-2)
     """Weights of the penalty on squared weights, in the grid."""
     batch: int = 64
-    """Table in a step."""
+    """Pictures in a step."""
     search_epochs: int = 3
     """Times through the training pictures in every cell of the grid."""
     epochs: int = 15

@@ -1,42 +1,33 @@
 """Overfit a ResNet-18 on purpose."""
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from vislab import explain, models, runs, tasks
+from vislab import models, runs, tasks
 from vislab.data.augment import Augment
-from vislab.lab.recipe import Recipe
+from vislab.lab.training_recipe import LabelledRecipe
 from vislab.runs.claims import claim
 from vislab.runs.references import Protocol, course
 from vislab.tasks.optim import Optim
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from vislab.data.table import Table
-    from vislab.evaluate.classification import Outcome
     from vislab.lab.bench import Lab
-    from vislab.tasks.classify import Classify
+    from vislab.tasks.classify import Classified
 
 COURSE = Protocol(
-    data="cifar10",
-    train=1000,
-    subset="first 100 per class",
-    test=10_000,
-    pixels="official files",
-    size=224,
-    network="resnet18",
-    augmentation="none",
-    optimiser="adam 0.001",
-    schedule="constant",
-    batch=32,
-    epochs=38,
-    metric="accuracy",
-)
-MAPS_SHOWN = 8  # channels of a layer
+    data="cifar10", train=1000, subset="first 100 per class", test=10_000, pixels="official files",
+    size=224, network="resnet18", augmentation="none", optimiser="adam 0.001",
+    schedule="constant", batch=32, epochs=38, metric="accuracy",
+)  # fmt: skip
 EXPLAINED = ("saliency", "guided-backprop", "grad-cam", "occlusion")
+PLAIN, AUGMENTED = "", "augmented"  # the first is the run's own and needs no name
 
 
 @dataclass(frozen=True)
-class ResNetOverfit(Recipe):
+class ResNetOverfit(LabelledRecipe):
     """Overfit a ResNet-18 on a few pictures per class, then look at what it learned.
 
     A network with eleven million weights and a thousand pictures: it can know every one of them by
@@ -60,18 +51,15 @@ class ResNetOverfit(Recipe):
 
     group = "Classification"
 
-    data: str = "cifar10"
-    """A name of the catalogue, a folder or a zip."""
     per_class: int | None = 100
     """Training pictures of each class; all pictures to test on are kept."""
     size: int = 64
     """Side of the pictures in pixels; the course used 224."""
-    optim: Optim = field(default_factory=Optim)
+    optim: Optim = Optim()
     batch: int = 32
-    """Table in a step."""
     epochs: int = 60
     """At most; training stops once every training picture is right."""
-    augment: Augment = field(default_factory=lambda: Augment(crop=0.125, flip=True, colour=0.3))
+    augment: Augment = Augment(crop=0.125, flip=True, colour=0.3)
     """What the second network's training pictures go through."""
 
     references = (
@@ -97,63 +85,50 @@ class ResNetOverfit(Recipe):
 
     def run(self, lab: "Lab") -> None:
         """Train twice, test both, look inside the first."""
-        pictures = lab.pictures(self.data, per_class=self.per_class, size=self.size)
-        classes = len(pictures.classes)
-        train = pictures.split("train")
-        few = train.take(slice(0, None, -(-len(train) // 16)))
+        from vislab.inspection import views
+
+        images = lab.pictures(self.data, per_class=self.per_class, size=self.size)
+        classes = len(images.classes)
+        train = images.split("train")
         lab.show(
             "training pictures",
-            runs.figures.picture_grid(few, columns=8),
+            runs.figures.picture_grid(train.take(slice(0, None, -(-len(train) // 16))), columns=8),
             caption=f"Some of the {len(train)} pictures to be learned by heart.",
         )
-        lab.plan(fits=2)
-
-        task = tasks.Classify(models.create("resnet18", classes=classes), self.optim)
-        lab.fit(task, pictures, epochs=self.epochs, batch=self.batch, until=1.0)
-        known = lab.test(task, pictures, split="train")
-        plain = lab.test(task, pictures)
-
-        other = tasks.Classify(models.create("resnet18", classes=classes), self.optim)
-        lab.fit(
-            other,
-            pictures,
-            epochs=self.epochs,
-            batch=self.batch,
-            augment=self.augment,
-            until=1.0,
-            name="augmented",
-        )
-        lab.test(other, pictures, split="train", name="augmented")
-        augmented = lab.test(other, pictures, name="augmented")
-
-        low, high = lab.run.result.intervals["test/accuracy"]
-        lab.record(
-            "gap in accuracy",
-            known.accuracy - plain.accuracy,
-            interval=(known.accuracy - high, known.accuracy - low),
-        )
-        gain, interval = runs.paired_bootstrap(plain.correct, augmented.correct)
-        lab.record("augmentation: gain in accuracy", gain, interval=interval)
+        found = lab.variants(
+            (PLAIN, AUGMENTED),
+            lambda _: tasks.Classify(models.create("resnet18", classes=classes), self.optim),
+            images, fit=self.training, known=True,
+        )  # fmt: skip
+        plain, known = found[PLAIN].outcome, found[PLAIN].known.accuracy
+        low, high = plain.interval()
+        lab.record("gap in accuracy", known - plain.accuracy, interval=(known - high, known - low))
+        found.gain("augmentation: gain in accuracy", AUGMENTED, over=PLAIN)
+        augmented = found[AUGMENTED].outcome
         lab.show(
             "right answers",
             runs.figures.bars(
                 ["training pictures", "test pictures", "test, with augmentation"],
-                [known.accuracy, plain.accuracy, augmented.accuracy],
-                intervals=[
-                    None,
-                    (low, high),
-                    lab.run.result.intervals["augmented/test/accuracy"],
-                ],
-                chance=1 / classes,
-                unit="%",
+                [known, plain.accuracy, augmented.accuracy],
+                intervals=[None, (low, high), augmented.interval()],
+                chance=1 / classes, unit="%",
             ),
             caption="The same network on the pictures it knows and on those it does not.",
-        )
-        self.look_inside(lab, task, pictures)
-        self.explain_one(lab, task, pictures, plain)
+        )  # fmt: skip
 
-    def explain_one(
-        self, lab: "Lab", task: "Classify", pictures: "Table", outcome: "Outcome"
+        network = found[PLAIN].task.network
+        views.show_kernels(lab, network)
+        views.show_kernel_magnitudes(lab, network)
+        views.show_feature_maps(lab, network, images, place=0)
+        self.explain_surest(lab, network, images, plain)
+
+    def training(self, name: str) -> dict[str, Any]:
+        """Return how a network is trained: alike, but for augmentation."""
+        augment = self.augment if name == AUGMENTED else None
+        return {"epochs": self.epochs, "batch": self.batch, "augment": augment, "until": 1.0}
+
+    def explain_surest(
+        self, lab: "Lab", network: "nn.Module", images: "Table", outcome: "Classified"
     ) -> None:
         """Show why the surest right answer was given, and how far each map can be trusted."""
         import numpy as np
@@ -162,37 +137,6 @@ class ResNetOverfit(Recipe):
 
         place = int(np.where(outcome.correct, outcome.probabilities.max(axis=1), 0.0).argmax())
         figure, sentences = explained_sheet(
-            task.network, pictures, place, int(outcome.predicted[place]), EXPLAINED,
-            device=lab.device,
-        )  # fmt: skip
+            network, images, place, int(outcome.predicted[place]), EXPLAINED, device=lab.device
+        )
         lab.show("why it says so, by several methods", figure, caption=" ".join(sentences))
-
-    def look_inside(self, lab: "Lab", task: "Classify", pictures: "Table") -> None:
-        """Show kernels, their magnitudes by depth, and what each stage answers to one picture."""
-        network = task.network
-        lab.show(
-            "kernels",
-            runs.figures.picture_grid(explain.kernels(network).numpy(), columns=16),
-            caption="The first layer's 64 kernels as pictures; mid grey is zero.",
-        )
-        magnitudes = explain.kernel_magnitudes(network)
-        lab.show(
-            "kernel magnitudes by depth",
-            runs.figures.bars(list(magnitudes), list(magnitudes.values()), unit="L2 norm"),
-            caption="L2 norm of each weight tensor, from the first layer down to the last.",
-        )
-        maps = explain.feature_maps(network, lab.example(pictures))
-        lab.show(
-            "feature maps of one picture",
-            runs.figures.named_rows(
-                [("the picture", pictures.split("test").take(slice(0, 1)))]
-                + [
-                    (
-                        f"{name}, {m.shape[1]}×{m.shape[2]}",
-                        explain.as_pictures(m[:MAPS_SHOWN]).numpy(),
-                    )
-                    for name, m in maps.items()
-                ]
-            ),
-            caption=f"The first {MAPS_SHOWN} channels at each resolution, each in its own range.",
-        )

@@ -178,9 +178,9 @@ class Tensors(Recipe):
                 (
                     exercise.topic,
                     name,
-                    *(f"{rounded(middle[one], 3):g}" if one in middle else "" for one in who),
-                    f"{rounded(speed_ups[name], 2):g}",
-                    *(f"{rounded(spread(taken[one]), 2):g}" for one in ("loop", "vectorised")),
+                    *(middle.get(one) for one in who),
+                    speed_ups[name],
+                    *(spread(taken[one]) for one in ("loop", "vectorised")),
                 )
             )
         factors = list(speed_ups.values())
@@ -191,10 +191,10 @@ class Tensors(Recipe):
             (
                 "topic",
                 "function",
-                *(f"{one}, µs" for one in who),
-                "times faster",
-                "spread of loop",
-                "spread of vectorised",
+                *((f"{one}, µs", ",.1f") for one in who),
+                ("times faster", ",.1f"),
+                ("spread of loop", ",.1f"),
+                ("spread of vectorised", ",.1f"),
             ),
             rows,
             caption=f"Medians of {self.repeats} rounds, in which the contenders take turns; spread "

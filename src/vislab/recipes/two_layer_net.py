@@ -60,7 +60,7 @@ class TwoLayer(Recipe):
     penalties: tuple[float, ...] = (1e-6, 1e-4, 1e-3)
     """Weights of the penalty on squared weights, in the grid."""
     batch: int = 200
-    """Table in a step."""
+    """Pictures in a step."""
     search_epochs: int = 2
     """Times through the training pictures in every cell of the grid."""
     epochs: int = 30

@@ -1,12 +1,12 @@
 """One vision transformer, four ways to fine-tune it."""
 
 import copy
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from vislab import explain, models, runs, tasks
+from vislab import evaluate, explain, models, runs, tasks
 from vislab.data.augment import Augment
-from vislab.errors import ShapeError
+from vislab.errors import OptionError, ShapeError
 from vislab.lab.recipe import Recipe
 from vislab.runs.claims import claim
 from vislab.runs.references import Protocol, course
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from vislab.data.table import Table
-    from vislab.evaluate.classification import Outcome
     from vislab.lab.bench import Lab
+    from vislab.lab.variants import Variants
     from vislab.models.anatomy import Anatomy
     from vislab.tasks.classify import Classify
 
@@ -29,7 +29,6 @@ COURSE = Protocol(
 )  # fmt: skip
 SOURCE = "GNR-650, assignment 2"
 STRATEGIES = ("head", "last-blocks:4", "all", "none")
-CLOSE = 0.95  # of its own best: what counts as having learned
 PICTURES_SHOWN = 4
 
 
@@ -81,8 +80,8 @@ class VitFinetune(Recipe):
     epochs: int = 10
     """Of each training."""
     batch: int = 32
-    """Table in a step."""
-    augment: Augment = field(default_factory=lambda: Augment(flip=True))
+    """Pictures in a step."""
+    augment: Augment = Augment(flip=True)
     """What training pictures go through."""
     examined: int = 40
     """Test pictures on which maps of attention are scored and compared."""
@@ -121,59 +120,50 @@ class VitFinetune(Recipe):
     }  # fmt: skip
 
     def run(self, lab: "Lab") -> None:
-        """Pre-train if asked, then each strategy from the same weights."""
-        options: dict[str, Any] = dict(map(number, self.options))
-        rounds = len(self.factors) if len(self.factors) > 1 else 0
-        learning = [name for name in self.strategies if name != "none"]
-        lab.plan(fits=len(learning) * (1 + rounds) + bool(self.pretrain_on))
-        before = self.pretrained(lab, options) if self.pretrain_on else None
-        opened = lab.pictures(self.data, per_class=self.per_class, size=self.size, validation=0.1)
-        model, anatomy, pictures = lab.adopt(
-            self.network, opened, pretrained=before is None, **options
+        """Pre-train if asked, tune each strategy, train each in full from the same weights."""
+        learning = [name for name in self.strategies if Strategy.parse(name).kind != "none"]
+        tries = len(self.factors) if len(self.factors) > 1 else 0
+        lab.plan(fits=bool(self.pretrain_on) + len(learning) * (tries + 1))
+        model, anatomy, images = self.start(lab)
+        rates = {name: self.rate(lab, name, model, anatomy, images) for name in self.strategies}
+        found = lab.variants(
+            self.strategies, lambda name: self.task(name, model, anatomy, rates[name]), images,
+            what="strategies", known=True, examine=False,
+            fit={"epochs": self.epochs, "batch": self.batch, "augment": self.augment},
+        )  # fmt: skip
+        if len(images.split("val")):
+            for name, one in found.items():  # of `none` no training has told the score
+                outcome = lab.test(one.task, images, split="val", name=name)
+                found[name] = replace(one, validation=outcome.mean())
+        found.conclude()
+        found.compare()
+        self.learning(lab, images)
+        self.attention(lab, found)
+
+    def start(self, lab: "Lab") -> "tuple[nn.Module, Anatomy, Table]":
+        """Return the network that all begin from: fetched, or trained on other images first."""
+        options = dict(map(number, self.options))
+        before = None
+        if self.pretrain_on:
+            first = lab.pictures(
+                self.pretrain_on, per_class=self.pretrain_per_class, size=self.size, validation=0.1
+            )
+            before, _, first = lab.adopt(self.network, first, pretrained=False, **options)
+            task = tasks.Classify(
+                before, Optim("adamw", lr=1e-3, weight_decay=0.05, schedule="one-cycle", clip=1.0)
+            )
+            lab.fit(
+                task, first, epochs=self.pretrain_epochs, batch=64,
+                augment=Augment(crop=0.125, flip=True), name="pre-training",
+            )  # fmt: skip
+            lab.test(task, first, name="pre-training", examine=False)
+        images = lab.pictures(self.data, per_class=self.per_class, size=self.size, validation=0.1)
+        model, anatomy, images = lab.adopt(
+            self.network, images, pretrained=before is None, **options
         )
         if before is not None:
             models.take_body(model, before, anatomy.head.parameters)
-        outcomes: dict[str, Outcome] = {}
-        trained: dict[str, Classify] = {}
-        for name in self.strategies:
-            rate = self.tuned(lab, name, model, anatomy, pictures)
-            task = self.task(name, model, anatomy, rate)
-            lab.fit(
-                task, pictures, epochs=self.epochs, batch=self.batch, augment=self.augment,
-                name=name,
-            )  # fmt: skip
-            for side in ("train", "val"):
-                lab.test(task, pictures, split=side, name=name)
-            outcomes[name], trained[name] = (
-                lab.test(task, pictures, name=name, examine=False), task,
-            )  # fmt: skip
-        found = lab.run.result.metrics
-        best = max(trained, key=lambda name: found[f"{name}/val/accuracy"])
-        lab.record("val/accuracy", found[f"{best}/val/accuracy"], trivial=1 / len(pictures.classes))
-        lab.keep(trained[best], pictures)
-        lab.test(trained[best], pictures, outcome=outcomes[best])
-        from vislab.evaluate.comparison import compare
-
-        compare(lab, outcomes, what="strategies")
-        self.learning(lab, pictures)
-        self.attention(lab, trained, outcomes[best], best, pictures)
-
-    def pretrained(self, lab: "Lab", options: dict[str, Any]) -> "nn.Module":
-        """Return the network trained on other pictures."""
-        assert self.pretrain_on is not None, "asked for only then"
-        first = lab.pictures(
-            self.pretrain_on, per_class=self.pretrain_per_class, size=self.size, validation=0.1
-        )
-        model, _, first = lab.adopt(self.network, first, pretrained=False, **options)
-        task = tasks.Classify(
-            model, Optim("adamw", lr=1e-3, weight_decay=0.05, schedule="one-cycle", clip=1.0)
-        )
-        lab.fit(
-            task, first, epochs=self.pretrain_epochs, batch=64,
-            augment=Augment(crop=0.125, flip=True), name="pre-training",
-        )  # fmt: skip
-        lab.test(task, first, name="pre-training", examine=False)
-        return task.model
+        return model, anatomy, images
 
     def task(self, name: str, model: "nn.Module", anatomy: "Anatomy", rate: float) -> "Classify":
         """Return a task that begins from the given weights, which it does not touch."""
@@ -182,8 +172,8 @@ class VitFinetune(Recipe):
             copy.deepcopy(model), optim, strategy=Strategy.parse(name), anatomy=anatomy
         )
 
-    def tuned(
-        self, lab: "Lab", name: str, model: "nn.Module", anatomy: "Anatomy", pictures: "Table"
+    def rate(
+        self, lab: "Lab", name: str, model: "nn.Module", anatomy: "Anatomy", images: "Table"
     ) -> float:
         """Return the best on validation of as many rates as every other strategy tries."""
         usual = Strategy.parse(name).rate
@@ -191,9 +181,9 @@ class VitFinetune(Recipe):
             return usual * (self.factors[0] if self.factors else 1.0)
         scores = {}
         for factor in self.factors:
-            task = self.task(name, model, anatomy, usual * factor)
             scores[factor] = lab.fit(
-                task, pictures, epochs=self.tune_epochs, batch=self.batch, augment=self.augment,
+                self.task(name, model, anatomy, usual * factor), images,
+                epochs=self.tune_epochs, batch=self.batch, augment=self.augment,
                 name=f"tuning {name}, rate {usual * factor:.2g}",
             ) or 0.0  # fmt: skip
         best = max(scores, key=lambda factor: scores[factor])
@@ -205,127 +195,81 @@ class VitFinetune(Recipe):
             )
         return usual * best
 
-    def learning(self, lab: "Lab", pictures: "Table") -> None:
+    def learning(self, lab: "Lab", images: "Table") -> None:
         """Show all curves on one plot and record who learned how quickly."""
-        count, chance = len(pictures.split("val")), 1 / len(pictures.classes)
-        curves: dict[str, tuple[list[float], list[float]]] = {}
-        for line in lab.run.logged():
-            if line["fit"] in map(runs.file_name, self.strategies) and "val/accuracy" in line:
-                epochs, values = curves.setdefault(str(line["fit"]), ([], []))
-                epochs.append(line["epoch"])
-                values.append(line["val/accuracy"])
-        by_name = {name: curves[runs.file_name(name)] for name in self.strategies
-                   if runs.file_name(name) in curves}  # fmt: skip
-        if not by_name:
-            return
-        lab.show(
-            "strategies by epoch",
-            runs.figures.curves(by_name, x="epoch", y="validation accuracy", share=True),
-            caption="Each at its own tuned rate, from the same weights.",
-        )
-        costs = {cost["name"]: cost for cost in lab.run.result.costs}
-        rows = []
-        for name, (epochs, values) in by_name.items():
-            best = max(values)
-            needed = float(
-                next(e for e, v in zip(epochs, values, strict=True) if v >= CLOSE * best)
-            )
-            seconds = costs[name]["seconds"] / max(epochs)
-            rows.append(
-                (name, f"{best:.1%}", f"{needed:g}", f"{needed * seconds:.0f}", f"{seconds:.1f}")
-            )
-            lab.record(f"{name}: epochs to {CLOSE:.0%} of its best", needed)
-            lab.record(f"{name}: share of its best after an epoch", values[0] / max(best, 1e-9))
-        lab.table(
-            "time to accuracy",
-            (
-                "strategy", "best on validation", f"epochs to {CLOSE:.0%} of it", "seconds to it",
-                "seconds an epoch",
-            ),
-            rows,
-        )  # fmt: skip
-        found = lab.run.result.metrics
-        if {"head", "all"} <= by_name.keys():
-            best = min(max(by_name[name][1]) for name in ("head", "all"))
-            learned = runs.wilson(round(best * count), count)[0] > chance
-            if not learned:
-                lab.note(
-                    "Who learns more quickly cannot be told: a curve of head or all does not rise "
-                    "above chance."
-                )
-            share = "share of its best after an epoch"
-            lab.record(
-                "head: share of its best after an epoch, beyond that of all",
-                found[f"head: {share}"] - found[f"all: {share}"],
-                interval=None if learned else (-1.0, 1.0),
-            )
-            needed_for = f"epochs to {CLOSE:.0%} of its best"
-            lab.record(
-                "all: epochs to its best, beyond those of head",
-                found[f"all: {needed_for}"] - found[f"head: {needed_for}"],
-                interval=None if learned else (-float(self.epochs), float(self.epochs)),
-            )
+        from vislab.evaluate.learning_curves import after_first, epochs_to, time_to_accuracy
 
-    def attention(
-        self,
-        lab: "Lab",
-        trained: "dict[str, Classify]",
-        outcome: "Outcome",
-        best: str,
-        pictures: "Table",
-    ) -> None:
+        curves = evaluate.show_curves(
+            lab, "strategies by epoch", self.strategies, "val/accuracy", y="validation accuracy",
+            caption="Each at its own tuned rate, from the same weights.", share=True,
+        )  # fmt: skip
+        time_to_accuracy(lab, curves, what="strategy")
+        if not {"head", "all"} <= curves.keys():
+            return
+        head, whole = curves["head"], curves["all"]
+        count = len(images.split("val"))
+        right = round(min(max(head[1]), max(whole[1])) * count)
+        learned = runs.wilson(right, count)[0] > 1 / len(images.classes)
+        if not learned:
+            lab.note(
+                "Who learns more quickly cannot be told: a curve of head or all does not rise "
+                "above chance."
+            )
+        for metric, value, most in (
+            ("head: share of its best after an epoch, beyond that of all",
+             after_first(head) - after_first(whole), 1.0),
+            ("all: epochs to its best, beyond those of head",
+             epochs_to(whole) - epochs_to(head), float(self.epochs)),
+        ):  # fmt: skip
+            lab.record(metric, float(value), interval=None if learned else (-most, most))
+
+    def attention(self, lab: "Lab", found: "Variants") -> None:
         """Show what each network attends to, and test whether the best one's maps are right."""
         from vislab.inspection import attention
 
-        places = attention.right_ones(outcome.correct, self.examined)
-        images = attention.shown_to(lab, pictures, places)
+        best = found[found.best]
+        places = attention.right_ones(best.outcome.correct, self.examined)
+        images = attention.shown_to(lab, best.table, places)
+        networks = {name: one.task.network for name, one in found.items()}
         try:
-            found = {
-                name: attention.attended(task.network, images) for name, task in trained.items()
-            }
+            maps = {name: attention.attended(network, images) for name, network in networks.items()}
         except ShapeError as error:
             lab.note(f"No pictures of attention: {error}.")
             return
         shown = attention.spread(range(len(places)), PICTURES_SHOWN)
-        attention.show_layers(lab, found, pictures, places, shown)
-        attention.tell_agreement(lab, found)
+        attention.show_layers(lab, maps, best.table, places, shown)
+        attention.tell_agreement(lab, maps)
         attention.score_layers(
-            lab, trained[best].network, found[best], pictures, places,
-            [int(outcome.predicted[k]) for k in places],
+            lab, best.task.network, maps[found.best], best.table, places,
+            [int(best.outcome.predicted[k]) for k in places],
         )  # fmt: skip
-        self.heads(lab, trained, images[shown])
+        self.heads(lab, networks, images[shown])
 
-    def heads(self, lab: "Lab", trained: "dict[str, Classify]", images: "Tensor") -> None:
+    def heads(self, lab: "Lab", networks: "dict[str, nn.Module]", images: "Tensor") -> None:
         """Show how far and how widely single heads look by layer."""
-        maps = {name: explain.attention(task.network, images) for name, task in trained.items()}
-        if {"head", "none"} <= maps.keys():
+        found = {name: explain.attention(network, images) for name, network in networks.items()}
+        if {"head", "none"} <= found.keys():
             apart = max(
                 float((one.maps - other.maps).abs().max())
-                for one, other in zip(maps["head"], maps["none"], strict=True)
+                for one, other in zip(found["head"], found["none"], strict=True)
             )
             lab.record("head and none: largest difference of attention", apart)
-        depth = len(next(iter(maps.values())))
-        for what, measure in (
-            ("entropy of attention, nats", explain.entropy),
-            ("distance of attention, patches", explain.distance),
+        for title, y, measure in (
+            ("entropy of attention", "entropy of attention, nats", explain.entropy),
+            ("distance of attention", "distance of attention, patches", explain.distance),
         ):
+            curves = {
+                name: (range(1, len(layers) + 1), [float(measure(one).mean()) for one in layers])
+                for name, layers in found.items()
+            }
             lab.show(
-                what.partition(",")[0],
-                runs.figures.curves(
-                    {
-                        name: (range(1, depth + 1), [float(measure(m).mean()) for m in of_layers])
-                        for name, of_layers in maps.items()
-                    },
-                    x="layer", y=what,
-                ),
+                title, runs.figures.curves(curves, x="layer", y=y),
                 caption=f"Mean over {len(images)} pictures, all heads and tokens.",
             )  # fmt: skip
 
 
 def number(text: str) -> tuple[str, int]:
     """Read name=number."""
-    from vislab.errors import OptionError
-
     name, _, value = text.partition("=")
     if not name or not value.isdigit():
         raise OptionError(f"--options {text!r} is not name=number, such as depth=6")

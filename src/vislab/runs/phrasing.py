@@ -84,6 +84,13 @@ def label(metric: str) -> str:
     return " · ".join([*head, " ".join(tail)])
 
 
+def singular(several: str) -> str:
+    """Return the word for one of several: "strategies" is "strategy"."""
+    if several.endswith("ies"):
+        return f"{several.removesuffix('ies')}y"
+    return several.removesuffix("s")
+
+
 def duration(seconds: Number) -> str:
     """Write a length of time with its two largest units."""
     if seconds < 10:

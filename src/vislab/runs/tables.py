@@ -39,7 +39,7 @@ def flat_rows(
     for row in cells:
         if len(row) != len(names):
             raise ValueError(f"a row of {len(row)} cells under {len(names)} columns: {row}")
-    spans = [k for k in range(len(names)) if any(isinstance(row[k], tuple) for row in cells)]
+    spans = [k for k in range(len(names)) if any(has_interval(row[k]) for row in cells)]
     columns: list[str] = []
     for k, name in enumerate(names):
         columns += [name, *(f"{name} {bound}" for bound in BOUNDS)] if k in spans else [name]
@@ -47,13 +47,18 @@ def flat_rows(
     for row in cells:
         line: list[Any] = []
         for k, cell in enumerate(row):
-            if k not in spans:
-                line.append(plain_cell(cell))
-                continue
             value, interval = cell if isinstance(cell, tuple) else (cell, None)
+            if k not in spans:
+                line.append(plain_cell(value))
+                continue
             line += [plain_cell(value), *(interval if interval is not None else ("", ""))]
         flat.append(line)
     return columns, flat, [names[k] for k in spans]
+
+
+def has_interval(cell: Any) -> bool:
+    """Return whether a cell is a value with an interval that has bounds."""
+    return isinstance(cell, tuple) and cell[1] is not None
 
 
 def plain_cell(cell: Any) -> Any:

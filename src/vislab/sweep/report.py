@@ -185,21 +185,20 @@ def test_warning(metric: str) -> str:
 
 def _file_table(run: RunFolder, found: Found) -> None:
     names = [axis.name for axis in found.axes]
-    before, after = ("trial", "state", found.metric), ("epochs", "seconds", "folder", "why")
-    taken = {*before, *after}
+    before, after = ("trial", "state", found.metric), ("folder", "why")
+    taken = {*before, "epochs", "seconds", *after}
     options = [f"option {name}" if name in taken else name for name in names]
-    columns = (*before, *options, *after)
     run.add_table(
         "trials",
-        columns,
+        (*before, *options, "epochs", ("seconds", ".1f"), *after),
         [
             (
                 trial.number,
                 trial.state,
-                "" if trial.value is None else trial.value,
-                *(written(trial.params[name]) if name in trial.params else "" for name in names),
-                "" if trial.epochs is None else trial.epochs,
-                "" if trial.seconds is None else f"{trial.seconds:.1f}",
+                trial.value,
+                *(written(trial.params[name]) if name in trial.params else None for name in names),
+                trial.epochs,
+                trial.seconds,
                 trial.folder,
                 trial.why,
             )

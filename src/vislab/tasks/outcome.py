@@ -74,8 +74,9 @@ class Outcome:
         name = score or self.score
         if name in self.whole:
             return self.whole[name][0]
-        values = pick(self.values, name, "score")
-        return float(values.mean()) if len(values) else float("nan")
+        if not self.count:  # an empty split has no scores at all
+            return float("nan")
+        return float(pick(self.values, name, "score").mean())
 
     def interval(self, score: str | None = None) -> Interval | None:
         """Return the 95 % interval of a score, the main one unless named."""

@@ -17,6 +17,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from vislab.data.table import Table
 from vislab.errors import NonFiniteLoss
 from vislab.explain.taps import tap
+from vislab.runs.model_card import AN_IMAGE
 from vislab.tasks.narrow_convolutions import guard_narrow_convolutions
 from vislab.tasks.optim import Optim
 from vislab.tasks.outcome import Outcome, total
@@ -27,7 +28,9 @@ class Measured:
 
     score: ClassVar[str] = "accuracy"  # the main one: what is best where it is largest
     units: ClassVar[Mapping[str, str]] = {}  # of scores that are no shares, as "dB"
-    answers: ClassVar[str] = "classes"  # what `vislab predict` makes of the network's output
+    answers: ClassVar[str] = "classes"  # what `vislab predict` makes of the network's output,
+    takes: ClassVar[tuple[str, ...]] = AN_IMAGE  # of what, in words,
+    outputs: ClassVar[tuple[str, ...]] = ()  # and what the numbers are called, if they are numbers
     images_at_once: ClassVar[int] = 256  # when tested
     outcome: ClassVar[type[Outcome]] = Outcome
     model: Any  # the torch module with the weights as they are now

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from vislab.runs.own_pngs import KEY, OURS
+from vislab.runs.own_files import KEY, OURS
 
 if TYPE_CHECKING:
     import matplotlib.figure
