@@ -120,7 +120,7 @@ def test_labels_cannot_be_mixed_where_there_are_boxes(lab):
 
 def test_annotated_pictures_are_noted_in_the_run(lab, tmp_path):
     shapes = lab.annotated("shapes:easy", wanted="boxes", size=32, limit=6)
-    about = lab.run.result.data
+    (about,) = lab.run.result.data
     assert about["counts"] == {"train": 6, "val": 6, "test": 6}
     for side, rows in (("train", 6), ("test", 6)):
         assert about["things"][side] >= rows

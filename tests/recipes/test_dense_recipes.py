@@ -56,9 +56,9 @@ def test_a_flawed_annotation_is_named_before_training_and_left_out_on_request(na
     assert trained(tmp_path / "run") == []
     run = smoked(name, tmp_path / "other", **options, skip_bad=True)
     assert run.result.status == "finished"
-    assert any("left out: 1 of " in note for note in run.result.data["notes"])
-    assert run.result.data["origin"] == "own files"
-    assert sum(run.result.data["counts"].values()) == len(STEMS) - 1
+    assert any("left out: 1 of " in note for note in run.result.data[0]["notes"])
+    assert run.result.data[0]["origin"] == "own files"
+    assert sum(run.result.data[0]["counts"].values()) == len(STEMS) - 1
     score = "dice" if "segment" in name else "map50"
     assert 0 <= run.result.metrics[f"test/{score}"] <= 1
 

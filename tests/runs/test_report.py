@@ -181,7 +181,7 @@ def test_hostile_names_are_text_and_nothing_else(run):
         "exercises": [{"task": HOSTILE, "answer": HOSTILE}],
     }
     result.metrics[f"{HOSTILE}/test/accuracy"] = 0.3
-    result.data = {"classes": ["cat", HOSTILE]}
+    result.data = [{"classes": ["cat", HOSTILE]}]
     result.notes = [HOSTILE]
     result.protocol["network"] = HOSTILE
     result.claims[0]["claim"] = result.claims[0]["verdict"] = HOSTILE

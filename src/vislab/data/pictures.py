@@ -19,7 +19,6 @@ from vislab.data.splits import (
     TRAIN,
     VAL,
     at_most,
-    balanced_subset,
     draw_split,
     drawn_anew,
     hold_out_validation,
@@ -41,6 +40,7 @@ def pictures(
     validation: float = 0.0,
     split: HowToSplit = "given",
     labelled: bool = True,
+    disjoint: bool = False,
 ) -> Table:
     """Open a data set: a name of the catalogue, or a folder or zip of the user's.
 
@@ -51,7 +51,8 @@ def pictures(
     `split` keeps the split that came with the pictures, or draws 80 % to train on and 20 % to test
     on: by picture, or by group, so that no person is on two sides. Where a task asks for no labels,
     `labelled=False` takes every picture of a folder or a zip, whatever its folder is called, and
-    all are of one class.
+    all are of one class. With `disjoint` a class may be on one side only, as where new classes are
+    to be recognised by what was learned of others.
     Splits and subsets never depend on the seed of a run, so that two runs are tested on the same
     pictures.
     """
@@ -86,7 +87,7 @@ def pictures(
         source = drawn_anew(source, by_group=split == "by group")
     if validation > 0:
         source = hold_out_validation(source, validation, by_group=split != "by picture")
-    return _from_listing(source, origin, size, per_class, labelled=labelled)
+    return _from_listing(source, origin, size, per_class, labelled=labelled, disjoint=disjoint)
 
 
 def columns_of(
@@ -122,7 +123,7 @@ def survey(where: str, *, per_class: int | None = None, validation: float = 0.0)
     else:
         splits = hold_out_validation(source, validation).splits if validation else source.splits
     per_class, _ = _afforded(source.labels[splits == TRAIN], source.classes, per_class)
-    rows = _chosen(source.labels, splits, source.classes, per_class)
+    rows = _chosen(source.labels, splits, per_class)
     train, val, test = np.bincount(splits[rows], minlength=3).tolist()
     return Survey(len(source.classes), train, val, test)
 
@@ -130,13 +131,12 @@ def survey(where: str, *, per_class: int | None = None, validation: float = 0.0)
 def _chosen(
     labels: Int[np.ndarray, " n"],
     splits: UInt8[np.ndarray, " n"],
-    classes: tuple[str, ...],
     per_class: int | None,
 ) -> Int[np.ndarray, " m"]:
     if per_class is None:
         return np.arange(len(labels))
     train, val = np.flatnonzero(splits == TRAIN), np.flatnonzero(splits == VAL)
-    subset = train[balanced_subset(labels[train], per_class, classes)]
+    subset = train[at_most(labels[train], per_class)]
     # Validating on far more pictures than are trained on would take most of the time.
     val = val[at_most(labels[val], per_class)]
     return np.sort(np.concatenate([subset, val, np.flatnonzero(splits == TEST)]))
@@ -149,7 +149,8 @@ def _afforded(
     if per_class is None:
         return None, ()
     counts = np.bincount(train_labels, minlength=len(classes))
-    rarest = int(counts.argmin())
+    there = np.flatnonzero(counts)  # where classes are disjoint some are not to train on
+    rarest = int(there[counts[there].argmin()]) if len(there) else 0
     count = int(counts[rarest])
     if count >= per_class:
         return per_class, ()
@@ -164,23 +165,34 @@ def _subset_name(per_class: int | None) -> str:
     return "all" if per_class is None else f"{per_class} per class, drawn"
 
 
-def _require_train(name: str, classes: tuple[str, ...], train_labels: np.ndarray) -> None:
+def _require_train(
+    name: str, classes: tuple[str, ...], train_labels: np.ndarray, *, disjoint: bool
+) -> None:
     if len(classes) < 2:
         raise DataError(f"{name} has one class only, {classes[0]!r}; two or more are needed")
+    if disjoint:
+        if len(np.unique(train_labels)) < 2:
+            raise DataError(f"{name} has fewer than two classes to train on; add some to train")
+        return
     missing = set(range(len(classes))) - set(np.unique(train_labels).tolist())
     if missing:
         raise DataError(f"class {classes[min(missing)]!r} of {name} has no picture to train on")
 
 
 def _from_listing(
-    listing: Listing, origin: str, size: int, per_class: int | None, *, labelled: bool = True
+    listing: Listing,
+    origin: str,
+    size: int,
+    per_class: int | None,
+    *,
+    labelled: bool = True,
+    disjoint: bool = False,
 ) -> Table:
+    known = listing.labels[listing.splits == TRAIN]
     if labelled:
-        _require_train(listing.name, listing.classes, listing.labels[listing.splits == TRAIN])
-    per_class, fewer = _afforded(
-        listing.labels[listing.splits == TRAIN], listing.classes, per_class
-    )
-    rows = _chosen(listing.labels, listing.splits, listing.classes, per_class)
+        _require_train(listing.name, listing.classes, known, disjoint=disjoint)
+    per_class, fewer = _afforded(known, listing.classes, per_class)
+    rows = _chosen(listing.labels, listing.splits, per_class)
     listing = replace(
         listing,
         source_of=listing.source_of[rows],
@@ -231,7 +243,7 @@ def _from_arrays(
     splits: UInt8[np.ndarray, " n"],
 ) -> Table:
     per_class, fewer = _afforded(arrays.labels[splits == TRAIN], arrays.classes, per_class)
-    rows = _chosen(arrays.labels, splits, arrays.classes, per_class)
+    rows = _chosen(arrays.labels, splits, per_class)
     about = {
         "decoder": decode.VERSION,
         "rows": cache.digest(rows),
@@ -265,7 +277,7 @@ def _shapes(difficulty: str, size: int, per_class: int | None) -> Table:
     scenes = shapes.draw_scenes(numbers, difficulty=difficulty)
     labels = shapes.labels(scenes)
     per_class, fewer = _afforded(labels[splits == TRAIN], shapes.CLASSES, per_class)
-    rows = _chosen(labels, splits, shapes.CLASSES, per_class)
+    rows = _chosen(labels, splits, per_class)
 
     def produce() -> Iterator[UInt8[np.ndarray, "m s s 3"]]:
         for start in range(0, len(rows), 500):

@@ -106,29 +106,14 @@ def drawn_anew(listing: Listing, *, by_group: bool) -> Listing:
     return replace(listing, splits=splits, official=False)
 
 
-def balanced_subset(
-    labels: Int[np.ndarray, " n"], per_class: int, classes: Sequence[str], *, seed: int = 0
-) -> Int[np.ndarray, " m"]:
-    """Return the rows of `per_class` pictures of each class, ascending.
-
-    The draw for a class does not depend on how many are asked for: 10 per class are among the
-    100 per class. Raises DataError when a class has fewer.
-    """
-    counts = np.bincount(labels, minlength=len(classes))
-    if counts.min() < per_class:
-        rarest = int(counts.argmin())
-        name, count = classes[rarest], counts[rarest]
-        raise DataError(
-            f"class {name!r} has {count} pictures to train on, {per_class} per class were "
-            f"asked for; ask for at most {count} or leave --per-class out"
-        )
-    return at_most(labels, per_class, seed=seed)
-
-
 def at_most(
     labels: Int[np.ndarray, " n"], per_class: int, *, seed: int = 0
 ) -> Int[np.ndarray, " m"]:
-    """Return the rows of up to `per_class` pictures of each class, ascending."""
+    """Return the rows of up to `per_class` pictures of each class, ascending.
+
+    The draw for a class does not depend on how many are asked for: 10 per class are among the
+    100 per class.
+    """
     chosen = [
         np.random.default_rng([seed, int(label)]).permutation(np.flatnonzero(labels == label))
         for label in np.unique(labels)

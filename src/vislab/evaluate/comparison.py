@@ -7,7 +7,7 @@ from vislab.evaluate.report import form_of
 from vislab.runs import figures
 from vislab.runs.intervals import mcnemar
 from vislab.runs.notebook import Notebook
-from vislab.runs.phrasing import singular
+from vislab.runs.phrasing import singular, trivial_word
 from vislab.tasks.outcome import Outcome
 
 SURE = 0.05  # a difference less likely than this by chance is called one
@@ -72,6 +72,7 @@ def compare(
             [outcomes[name].mean() for name in ranked],
             intervals=[outcomes[name].interval() for name in ranked],
             chance=trivial,
+            level=trivial_word(score),
             unit="%" if right_or_wrong else unit or score,
         ),
         caption=f"Test {score} with 95 % intervals.",

@@ -38,7 +38,7 @@ def report(
     ):
         pixels, words = table.drawn(side.rows[chosen])
         titles = [
-            f"{scored(values[k], outcome, units=task.units)}\n{text}".strip()
+            "\n".join([*values_of(outcome, int(k), units=task.units), text]).strip()
             for k, text in zip(chosen, words, strict=True)
         ]
         notebook.show(
@@ -48,6 +48,17 @@ def report(
             folded=title == "best examples",
         )
     table_of_images(outcome, notebook, table, name, order)
+
+
+def values_of(outcome: Outcome, place: int, *, units: Mapping[str, str]) -> list[str]:
+    """Return what was measured of one image, in words."""
+    found = []
+    for score, values in outcome.values.items():
+        if values.dtype.kind == "b":
+            found.append("right" if values[place] else "wrong")
+        else:
+            found.append(scored(float(values[place]), outcome, score, units=units))
+    return found
 
 
 def table_of_images(

@@ -71,5 +71,6 @@ def told(
     beside = ""
     if level is not None:
         word = trivial_word(outcome.score)
-        beside = f" ({word} {scored(level, outcome, units=task.units)})"
+        said = scored(level, outcome, units=task.units).removeprefix(f"{outcome.score} ")
+        beside = f" ({word} {said})"
     return f"{name or 'network'} on {len(outcome)} {split} pictures: {main}{beside}"

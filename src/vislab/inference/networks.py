@@ -11,7 +11,7 @@ from vislab import models
 from vislab.data.augment_batch import normalise
 from vislab.data.decode import decode, fit_square
 from vislab.data.faces import largest_face
-from vislab.errors import DataError, RunError
+from vislab.errors import DataError, RunError, UnknownName
 from vislab.models.weights import load_weights
 from vislab.ops import processes
 from vislab.runs.folder import RunFolder
@@ -33,7 +33,13 @@ def network_of(run: RunFolder) -> tuple[nn.Module, ModelCard]:
             f"the network of {run.path} was not made by models.create, so it cannot be built again "
             "from its folder; give your class a name with @models.register(...) and create it by it"
         )
-    model = models.create(built["name"], classes=built["classes"], **built["options"])
+    try:
+        model = models.create(built["name"], classes=built["classes"], **built["options"])
+    except UnknownName as error:
+        raise RunError(
+            f"the network of {run.path} is called {built['name']!r}, which vislab does not know; "
+            "if a recipe of your own registers it, name its file: --recipe FILE.py"
+        ) from error
     try:
         model.load_state_dict(load_weights(run.path / "model.safetensors"))
     except RuntimeError as error:

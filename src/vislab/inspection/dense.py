@@ -271,8 +271,8 @@ def _table(
         title,
         (
             "picture", "explained", ("score", ".2f"), "layer of Grad-CAM", ("deletion", ".2f"),
-            ("insertion", ".2f"), ("margin", "+.2f"), (f"best of {RANDOM} random maps", "+.2f"),
-            ("a blob in the middle", "+.2f"), (f"{itself} itself", "+.2f"), "faithfulness",
+            ("insertion", ".2f"), ("margin", "+z.2f"), (f"best of {RANDOM} random maps", "+z.2f"),
+            ("a blob in the middle", "+z.2f"), (f"{itself} itself", "+z.2f"), "faithfulness",
         ),
         [
             (

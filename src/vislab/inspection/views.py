@@ -198,7 +198,7 @@ def rank_methods(
     notebook.table(
         "methods ranked",
         ("method", *((("IoU", ".2f"), ("points at it", ".0%")) if known else ()),
-         ("insertion less deletion, beyond chance", "+.2f")),
+         ("insertion less deletion, beyond chance", "+z.2f")),
         [
             (titled(name), *((one.mean_iou(), one.pointing()) if known else ()),
              one.beyond_chance())

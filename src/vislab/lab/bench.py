@@ -87,6 +87,7 @@ class Lab(Notebook):
         validation: float = 0.0,
         split: HowToSplit = "given",
         labelled: bool = True,
+        disjoint: bool = False,
     ) -> Table:
         """Open pictures (see `vislab.data.pictures`) and note in the run what they are.
 
@@ -94,14 +95,12 @@ class Lab(Notebook):
         """
         options: dict[str, Any] = {
             "size": size, "per_class": per_class, "validation": validation, "split": split,
-            "labelled": labelled,
+            "labelled": labelled, "disjoint": disjoint,
         }  # fmt: skip
         if processes.rank() == 0:
             data.pictures(where, **options)
         processes.wait()  # the others map what the first has decoded
-        opened = data.pictures(where, **options)
-        self._tell(opened, where)
-        return opened
+        return self.open(data.pictures(where, **options), where)
 
     def annotated(
         self,
@@ -129,14 +128,20 @@ class Lab(Notebook):
             opened = opened.tested_on_validation()
         if wanted == "boxes" and not opened.about()["things"]["test"]:
             raise DataError(f"{where} has no things in the pictures to test on; annotate some")
-        self._tell(opened, where)
-        return opened
+        return self.open(opened, where)
 
-    def _tell(self, opened: Table, where: str) -> None:
+    def open(self, opened: Table, where: str | None = None) -> Table:
+        """Note in the run what a table holds, and return it: for tables that a recipe makes itself.
+
+        Raises DataError when there is nothing to test on.
+        """
         if len(opened.split("test")) == 0:
-            raise DataError(f"{where} has no pictures to test on; add some, or a test folder")
-        self.run.result.data = opened.about()
-        counts = self.run.result.data["counts"]
+            place = where or opened.name
+            raise DataError(f"{place} has no pictures to test on; add some, or a test folder")
+        about = opened.about()
+        if about not in self.run.result.data:  # a resumed run opens them again
+            self.run.result.data.append(about)
+        counts = about["counts"]
         self.say(
             f"{opened.name}: {len(opened.classes)} classes, "
             + ", ".join(f"{count} {side}" for side, count in counts.items() if count)
@@ -144,6 +149,7 @@ class Lab(Notebook):
         )
         for note in opened.notes:
             self.say(f"  note: {note}")
+        return opened
 
     def adopt(
         self, network: str, pictures: Table, *, pretrained: bool = True, **options: Any
@@ -492,10 +498,12 @@ class Lab(Notebook):
         the outcome's kind has to show (see `evaluate.report`) and, with `examine`, what the network
         costs. Returns the outcome.
         """
+        known = outcome is not None
         outcome = outcome or run_test(task, table, split, device=self.device, quiet=self.muted)
         trivial = {**task.chance(table), **outcome.trivial}
         write_down(self, outcome, trivial, split, name)
-        self.say(told(task, outcome, trivial, split, name))
+        if not known:
+            self.say(told(task, outcome, trivial, split, name))
         if split == "test":
             report(outcome, self, task, table, name, examine=examine)
             if examine and isinstance(outcome, Classified) and not self.run.silent:

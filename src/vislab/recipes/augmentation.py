@@ -11,7 +11,6 @@ from vislab.tasks.optim import Optim
 
 if TYPE_CHECKING:
     from vislab.lab.bench import Lab
-    from vislab.lab.variants import Variants
 
 # Each rung adds one step to the rung below.
 LADDER = {
@@ -86,6 +85,7 @@ class Augmentation(Recipe):
 
     def run(self, lab: "Lab") -> None:
         """Train every network on every rung and compare."""
+        from vislab.evaluate.ladder import show_ladder
         from vislab.lab.variants import require_names
 
         require_names(self.networks, NETWORKS, "networks")
@@ -109,56 +109,13 @@ class Augmentation(Recipe):
                               "augment": LADDER[name.split(", ")[1]]},
         )  # fmt: skip
         found.keep()
-        self.compare(lab, found, chance=1 / len(images.classes))
+        climbs = {
+            network: [found[f"{network}, {rung}"].outcome for rung in self.rungs]
+            for network in self.networks
+        }
+        show_ladder(lab, self.rungs, climbs, trivial=1 / len(images.classes))
 
     def task(self, network: str, classes: int) -> "tasks.Classify":
         """Build one of the networks."""
         build, options = NETWORKS[network]
         return tasks.Classify(models.create(build, classes=classes, **options), self.optim)
-
-    def compare(self, lab: "Lab", found: "Variants", *, chance: float) -> None:
-        """Tell what each rung added, over all networks together."""
-        import numpy as np  # slow to import, and `vislab list` reads this file
-
-        tested = {
-            network: [found[f"{network}, {rung}"].outcome for rung in self.rungs]
-            for network in self.networks
-        }
-        lab.table(
-            "test accuracy by network and rung",
-            ("network", *((rung, ".1%") for rung in self.rungs)),
-            [(network, *(one.accuracy for one in climb)) for network, climb in tested.items()],
-        )
-        lab.show(
-            "accuracy by network and rung",
-            runs.figures.ladder(
-                self.rungs,
-                {
-                    network: [one.estimates["accuracy"] for one in climb]
-                    for network, climb in tested.items()
-                },
-                chance=chance,
-            ),
-            caption="Test accuracy from the lowest rung to the highest, 95 % intervals.",
-        )
-        if len(self.rungs) < 2:
-            return
-        # The score of a picture on a rung: the share of the networks that have it right.
-        scores = np.mean([[one.correct for one in climb] for climb in tested.values()], axis=0)
-        gains = {
-            rung: runs.paired_bootstrap(below, here)
-            for rung, below, here in zip(self.rungs[1:], scores, scores[1:], strict=False)
-        }
-        gains["whole ladder"] = runs.paired_bootstrap(scores[0], scores[-1])
-        for name, (gain, interval) in gains.items():
-            lab.record(f"{name}: gain in accuracy", gain, interval=interval)
-        lab.show(
-            "gain of each rung",
-            runs.figures.bars(
-                list(gains),
-                [gain for gain, _ in gains.values()],
-                intervals=[interval for _, interval in gains.values()],
-                unit="%",
-            ),
-            caption="Points of test accuracy over the rung below; 95 % paired bootstrap.",
-        )

@@ -1,7 +1,7 @@
 """Bilinear pooling for classes that differ in details: cars."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vislab import tasks
 from vislab.data.augment import Augment
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from vislab.data.table import Table
     from vislab.lab.bench import Lab
-    from vislab.lab.variants import Variant
     from vislab.models.anatomy import Anatomy
 
 COURSE = Protocol(
@@ -94,8 +93,8 @@ class BilinearCars(Recipe):
             model, anatomy, shown = self.adopted(lab, name, images)
             optim = Optim("adamw", lr=1e-3, weight_decay=0.05, schedule="cosine")
             head = tasks.Classify(model, optim, strategy=Strategy.parse("head"), anatomy=anatomy)
-            last[name] = found[f"{name}, frozen"] = self.trained(
-                lab, f"{name}, frozen", head, shown, epochs=HEAD_EPOCHS, batch=64,
+            last[name] = found[f"{name}, frozen"] = lab.variant(
+                head, shown, name=f"{name}, frozen", examine=False, epochs=HEAD_EPOCHS, batch=64,
                 augment=Augment(flip=True),
             )  # fmt: skip
             if not self.epochs:
@@ -104,8 +103,8 @@ class BilinearCars(Recipe):
             everything = tasks.Classify(
                 model, optim, strategy=Strategy.parse("all"), anatomy=anatomy, label_smoothing=0.1
             )
-            last[name] = found[name] = self.trained(
-                lab, name, everything, shown, epochs=self.epochs, batch=self.batch,
+            last[name] = found[name] = lab.variant(
+                everything, shown, name=name, examine=False, epochs=self.epochs, batch=self.batch,
                 augment=self.augment,
             )  # fmt: skip
         best = last.conclude()
@@ -122,12 +121,3 @@ class BilinearCars(Recipe):
             return lab.adopt(self.network, images)
         streams = [self.network, self.second] if name == "two-networks" else [self.network]
         return lab.adopt("bilinear", images, streams=streams)
-
-    def trained(
-        self, lab: "Lab", name: str, task: "tasks.Classify", images: "Table", **fit: Any
-    ) -> "Variant":
-        """Train and test one."""
-        from vislab.lab.variants import Variant
-
-        score = lab.fit(task, images, name=name, **fit)
-        return Variant(task, images, score, lab.test(task, images, name=name, examine=False))

@@ -19,24 +19,17 @@ COURSE = Protocol(
     epochs=10, metric="accuracy",
 )  # fmt: skip
 PAPER = Protocol(data="cifar10", train=50_000, test=10_000, size=32, metric="accuracy")
-Built = tuple[str, dict[str, Any]]
-SMALL: dict[str, Built] = {  # each learns on two cores in minutes to an hour
-    "vgg": ("vgg", {"depth": 11, "width": 16}),
-    "preact-resnet": ("preact-resnet", {"depth": 32}),
-    "plain": ("preact-resnet", {"depth": 32, "block": "plain"}),
-    "bottleneck": ("preact-resnet", {"depth": 47, "block": "bottleneck"}),
-    "wide-resnet": ("wide-resnet", {"depth": 16, "widen": 2}),
-    "densenet": ("densenet", {"depth": 40, "growth": 12}),
-    "fast": ("resnet9", {"width": 16}),
+Options = dict[str, Any]
+# What each is built as: small, for two cores in minutes to an hour, and as in its paper, for a GPU.
+NETWORKS: dict[str, tuple[str, Options, Options]] = {
+    "vgg": ("vgg", {"depth": 11, "width": 16}, {"depth": 16}),
+    "preact-resnet": ("preact-resnet", {}, {}),
+    "plain": ("preact-resnet", {"block": "plain"}, {"block": "plain"}),
+    "bottleneck": ("preact-resnet", {"block": "bottleneck"}, {"block": "bottleneck"}),
+    "wide-resnet": ("wide-resnet", {"depth": 16, "widen": 2}, {"depth": 28, "widen": 10}),
+    "densenet": ("densenet", {"depth": 40, "growth": 12}, {"depth": 100, "growth": 12}),
+    "fast": ("resnet9", {"width": 16}, {"width": 64}),
 }
-PAPERS: dict[str, Built] = {  # for a GPU
-    **SMALL,
-    "vgg": ("vgg", {"depth": 16}),
-    "wide-resnet": ("wide-resnet", {"depth": 28, "widen": 10}),
-    "densenet": ("densenet", {"depth": 100, "growth": 12}),
-    "fast": ("resnet9", {"width": 64}),
-}
-WIDTHS = 4  # a bottleneck works at a quarter of what it gives out
 
 
 @dataclass(frozen=True)
@@ -64,7 +57,7 @@ class CifarNetworks(LabelledRecipe):
 
     group = "Classification"
 
-    networks: tuple[str, ...] = tuple(SMALL)
+    networks: tuple[str, ...] = tuple(NETWORKS)
     """Which: vgg, preact-resnet, plain, bottleneck, wide-resnet, densenet, fast."""
     paper: bool = False
     """The papers' sizes (VGG-16, WRN-28-10, DenseNet-BC-100-12): hours of a GPU."""
@@ -111,7 +104,7 @@ class CifarNetworks(LabelledRecipe):
         """Train each, test each, compare."""
         images = lab.pictures(self.data, per_class=self.per_class, size=self.size, validation=0.1)
         found = lab.variants(
-            self.networks, lambda name: self.task(name, len(images.classes)), images, of=SMALL,
+            self.networks, lambda name: self.task(name, len(images.classes)), images, of=NETWORKS,
             fit=self.training, known=True, examine=False,
         )  # fmt: skip
         found.conclude()
@@ -128,13 +121,14 @@ class CifarNetworks(LabelledRecipe):
 
     def task(self, name: str, classes: int) -> "tasks.Classify":
         """Build a network, as large as on the laptop or as in its paper."""
-        build, options = (PAPERS if self.paper else SMALL)[name]
+        build, small, paper = NETWORKS[name]
+        options = dict(paper if self.paper else small)
         if build == "preact-resnet":
-            wider = WIDTHS if options.get("block") == "bottleneck" else 1
-            # Five blocks a stage, however many stages: a stage fewer is a network less deep.
-            depth = 5 * (3 if wider > 1 else 2) * len(self.widths) + 2
-            widths = tuple(wider * width for width in self.widths)
-            options = {**options, "widths": widths, "depth": depth}
+            # Five blocks a stage, however many stages: a stage fewer is a network less deep. A
+            # bottleneck has three layers and works at a quarter of what it gives out.
+            layers, wider = (3, 4) if name == "bottleneck" else (2, 1)
+            options["depth"] = 5 * layers * len(self.widths) + 2
+            options["widths"] = tuple(wider * width for width in self.widths)
         network = models.create(build, classes=classes, **options)
         if name != "fast":
             return tasks.Classify(network, self.optim)
@@ -142,7 +136,7 @@ class CifarNetworks(LabelledRecipe):
         optim = Optim("sgd", lr=rate, weight_decay=5e-4, schedule="one-cycle")
         return tasks.Classify(network, optim, label_smoothing=0.1)
 
-    def training(self, name: str) -> dict[str, Any]:
+    def training(self, name: str) -> Options:
         """Return how long a network is trained and on what."""
         if name == "fast":
             augment = Augment(crop=0.125, flip=True, cutout=0.25)

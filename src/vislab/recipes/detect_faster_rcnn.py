@@ -12,7 +12,6 @@ from vislab.tasks.optim import Optim
 
 if TYPE_CHECKING:
     from vislab.lab.bench import Lab
-    from vislab.lab.variants import Variants
 
 COURSE = Protocol(
     data="voc2007", train=2501, test=2510, size=224, network="mobilenet_v2", augmentation="none",
@@ -105,7 +104,8 @@ class DetectFasterRcnn(AnnotatedRecipe):
         if {"refined", "classes-only"} <= found.keys():
             gain, _ = found["refined"].outcome.gain_over(found["classes-only"].outcome)
             lab.record("refining: points of mAP50 gained", 100 * gain)
-        self.compare(lab, found)
+        found.compare()
+        found.costs()
         show_steps(lab, best.task.network, best.table)
         explain_detection(lab, best.task.network, best.table, best.outcome, count=self.explained)
 
@@ -123,23 +123,3 @@ class DetectFasterRcnn(AnnotatedRecipe):
         return tasks.DetectFasterRCNN(
             network, self.optim, frozen_norm=self.pretrained, scales=self.scales
         )
-
-    def compare(self, lab: "Lab", found: "Variants") -> None:
-        """Put the networks in one table, with what they cost."""
-        costs = {cost["name"]: cost for cost in lab.run.result.costs}
-        besides = ("COCO AP", "map50 above 0.8")  # COCO's is missing where nothing is to be found
-        lab.table(
-            "networks compared",
-            (
-                "network", ("mAP50", ".3f"), ("AP (COCO)", ".3f"), ("mAP50 above 0.8", ".3f"),
-                ("minutes", ".1f"), ("pictures/s", ".1f"),
-            ),
-            [
-                (
-                    name, one.outcome.whole["map50"],
-                    *(one.outcome.whole.get(score, (None,))[0] for score in besides),
-                    costs[name]["seconds"] / 60, costs[name].get("train_pictures_per_second"),
-                )
-                for name, one in found.items()
-            ],
-        )  # fmt: skip

@@ -14,7 +14,6 @@ from vislab.tasks.strategy import Strategy
 if TYPE_CHECKING:
     from vislab.data.table import Table
     from vislab.lab.bench import Lab
-    from vislab.lab.variants import Variant
     from vislab.profiling.auto_config import Choice
 
 HEAD_EPOCHS = 60  # of features that are computed once: seconds
@@ -99,9 +98,10 @@ class Finetune(Recipe):
             head = Strategy.parse("head")
             optim = Optim("adamw", lr=head.rate, weight_decay=0.05, schedule="cosine")
             task = tasks.Classify(model, optim, strategy=head, anatomy=anatomy)
-            found["head"] = self.trained(
-                lab, "head", task, images, epochs=HEAD_EPOCHS, batch=64, augment=Augment(flip=True)
-            )
+            found["head"] = lab.variant(
+                task, images, name="head", examine=False, epochs=HEAD_EPOCHS, batch=64,
+                augment=Augment(flip=True),
+            )  # fmt: skip
         if not head_only:
             # From random weights batch normalisation must learn its averages: no strategy.
             held = choice.pretrained or choice.strategy != "all"
@@ -114,8 +114,8 @@ class Finetune(Recipe):
             )
             batch, rate = self.batch_and_rate(lab, task, images, choice)
             task.optim = replace(task.optim, lr=rate)
-            found["fine-tuned"] = self.trained(
-                lab, "fine-tuned", task, images, epochs=choice.epochs, batch=batch,
+            found["fine-tuned"] = lab.variant(
+                task, images, name="fine-tuned", examine=False, epochs=choice.epochs, batch=batch,
                 augment=self.augment,
             )  # fmt: skip
         if len(found) > 1:
@@ -124,29 +124,16 @@ class Finetune(Recipe):
         best = found.conclude()
         lab.why(best.task, best.table, best.outcome)
 
-    def trained(
-        self, lab: "Lab", name: str, task: "tasks.Classify", images: "Table", **fit: Any
-    ) -> "Variant":
-        """Train and test one."""
-        from vislab.lab.variants import Variant
-
-        score = lab.fit(task, images, name=name, **fit)
-        return Variant(task, images, score, lab.test(task, images, name=name, examine=False))
-
     def chosen(self, lab: "Lab") -> "Choice":
         """Choose what is left open; a resumed run keeps what it chose."""
         from vislab.profiling import auto_config
 
         survey = data.survey(self.data, per_class=self.per_class, validation=0.1)
+        given: Any = {"network": self.network, "size": self.size, "strategy": self.strategy,
+                      "epochs": self.epochs}  # fmt: skip
         found = lab.once(
-            "choice",
-            lambda: asdict(
-                auto_config.choose(
-                    survey, lab.minutes, lab.device, network=self.network, size=self.size,
-                    strategy=self.strategy, epochs=self.epochs,
-                )
-            ),
-        )  # fmt: skip
+            "choice", lambda: asdict(auto_config.choose(survey, lab.minutes, lab.device, **given))
+        )
         return auto_config.Choice(**found)
 
     def batch_and_rate(
@@ -157,8 +144,7 @@ class Finetune(Recipe):
 
         def fitting() -> dict[str, int]:
             count = len(images.split("train"))
-            largest = tuner.largest_batch(task, choice.size, lab.device, pictures=count)
-            return {"batch": min(largest, 64)}
+            return {"batch": min(tuner.largest_batch(task, choice.size, lab.device, pictures=count), 64)}
 
         batch = self.batch or int(lab.once("batch", fitting)["batch"])
         if not self.find_rate:

@@ -31,7 +31,7 @@ from vislab.errors import RunError
 from vislab.runs.tables import Head, flat_rows, formats_of
 from vislab.runs.writing import finite, saying_why, write_bytes, write_json, write_text
 
-FORMAT = 1  # raised when an older vislab could misread a folder
+FORMAT = 2  # raised when an older vislab could misread a folder
 
 Status = Literal["finished", "interrupted", "failed"]
 
@@ -55,7 +55,7 @@ class Result:
     tables: list[dict[str, Any]] = field(default_factory=list)
     costs: list[dict[str, Any]] = field(default_factory=list)
     lesson: dict[str, Any] = field(default_factory=dict)
-    data: dict[str, Any] = field(default_factory=dict)
+    data: list[dict[str, Any]] = field(default_factory=list)  # every set that was opened
     notes: list[str] = field(default_factory=list)
     error: str | None = None
     seconds: float = 0.0
@@ -123,8 +123,10 @@ class RunFolder:
         recipe = run.recipe()
         file = path / "result.json"
         content = read_json(file) if file.exists() else {}  # killed before its first line
-        if "chance" in content:  # as folders of before called it
+        if "chance" in content:  # as format 1 called it, which knew one set alone
             content.setdefault("trivial", content["chance"])
+        if isinstance(content.get("data"), dict):
+            content["data"] = [content["data"]] if content["data"] else []
         known = Result.__dataclass_fields__
         content = {key: value for key, value in content.items() if key in known}
         content["recipe"] = recipe["recipe"]

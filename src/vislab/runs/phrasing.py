@@ -15,14 +15,14 @@ def is_share(metric: str) -> bool:
 
     Also a share of errors, and the share of the largest class, as the last part of its name.
     """
-    last = metric.rpartition(": ")[2]
+    last = metric.rpartition(": ")[2].rpartition("/")[2]
     begins = last.startswith(("accuracy", "gain in accuracy", "error, ", "majority level"))
     return begins or metric.endswith(("accuracy", " right", "/eer"))
 
 
 def trivial_word(metric: str) -> str:
     """Return what the level beside a metric is called."""
-    return "chance" if metric.endswith("accuracy") else "trivial answer"
+    return "chance" if is_share(metric) else "trivial answer"
 
 
 def percent(share: Number | None) -> str:

@@ -104,7 +104,7 @@ def report(run: RunFolder) -> str:
         curves=list(curve_figures(run.logged())),
         costs=cost_table(result.costs),
         environment=environment_rows(run),
-        data=[(key, plain(value)) for key, value in flat(result.data).items()],
+        data=data_rows(result.data),
         options=[(key, plain(value)) for key, value in options.items()],
         notes=result.notes,
         command=result.command,
@@ -475,6 +475,15 @@ COSTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "latency of 64 pictures, 95 % within": lambda cost: latency(cost, "64", "p95"),
     "peak memory": lambda cost: memory(cost.get("peak_memory_bytes")),
 }
+
+
+def data_rows(sets: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Return what is known of the data; of several sets each under its name."""
+    rows = []
+    for one in sets:
+        before = f"{one.get('name', '')}: " if len(sets) > 1 else ""
+        rows += [(f"{before}{key}", plain(value)) for key, value in flat(one).items()]
+    return rows
 
 
 def environment_rows(run: RunFolder) -> list[tuple[str, str]]:

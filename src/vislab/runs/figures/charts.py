@@ -136,13 +136,14 @@ def bars(
     intervals: Sequence[Interval | None] | None = None,
     reference: Sequence[tuple[str, Number]] | None = None,
     chance: Number | None = None,
+    level: str = "chance",
     unit: str = "",
     heading: str | None = None,
 ) -> "matplotlib.figure.Figure":
     """Draw one bar a name, from the top down, with its interval.
 
     `unit` "%" takes shares of 1 and writes percent; any other is written beside the axis.
-    `reference` draws a named line at each value, `chance` a dotted one.
+    `reference` draws a named line at each value, `chance` a dotted one, called `level`.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -174,7 +175,7 @@ def bars(
         handles, texts = [], []
         if chance is not None:
             handles.append(axes.axvline(chance, color=FAINT, linestyle=":", linewidth=1.5))
-            texts.append(f"chance {measured(chance, share=share)}")
+            texts.append(f"{level} {measured(chance, share=share)}")
         for turn, (name, theirs) in enumerate(reference or ()):
             ink = PALETTE[1 + turn % (len(PALETTE) - 1)]
             handles.append(axes.axvline(theirs, color=ink, linestyle="--", linewidth=1.5))
