@@ -32,9 +32,9 @@ from torchvision.ops import MultiScaleRoIAlign
 from torchvision.transforms import v2
 
 from vislab import data, models, tasks
-from vislab.data.annotated_batches import Batches, padded_things
 from vislab.data.augment import Augment
-from vislab.data.views import draw_views, see_boxes, see_masks, see_pictures
+from vislab.data.batches import Batches
+from vislab.data.views import draw_views, see_pixels
 from vislab.ops.seeding import generator
 from vislab.tasks.detect_faster_rcnn import ANCHORS_DRAWN, BOXES_DRAWN
 
@@ -223,15 +223,15 @@ class OneByOne(Dataset):
 
     def __getitem__(self, place):
         row, pictures = self.rows[place], self.pictures
-        things, size = pictures.things(row), pictures.size
+        things, size = pictures.boxes.things(row), pictures.size
         pixels = torch.from_numpy(np.array(pictures.pixels[row])).permute(2, 0, 1)
-        mask = torch.from_numpy(np.array(pictures.masks[row])).permute(2, 0, 1)
-        boxes = torch.from_numpy(pictures.corners[things])
+        mask = torch.from_numpy(np.array(pictures.masks.pixels[row])).permute(2, 0, 1)
+        boxes = torch.from_numpy(pictures.boxes.corners[things])
         return self.transform(
             tv_tensors.Image(pixels),
             {
                 "boxes": tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=(size, size)),
-                "labels": torch.from_numpy(pictures.kinds[things]),
+                "labels": torch.from_numpy(pictures.boxes.kinds[things]),
                 "masks": tv_tensors.Mask(mask),
             },
         )
@@ -259,9 +259,10 @@ def agree(pictures):
     places = pictures.split("train").rows[:16]
     size = pictures.size
     views = draw_views(Augment(resized_crop=SMALLEST, flip=True), 16, size, generator("benchmark"))
-    pixels = see_pictures(pictures.pixels, places, views, size)
-    masks = see_masks(pictures.masks, places, views, size)
-    boxes, kinds = see_boxes(*padded_things(pictures, places), views, size)
+    pixels = see_pixels(pictures.pixels, places, views)
+    masks = pictures.masks.batch(places, views)["masks"]
+    found = pictures.boxes.batch(places, views)
+    boxes, kinds = found["boxes"], found["kinds"]
     rows = OneByOne(pictures, lambda *given: given)
     for n in range(16):
         window = [*views.windows[n].tolist(), [size, size]]
@@ -279,7 +280,7 @@ def agree(pictures):
         image, mask, corners = moved
         apart = (image.permute(1, 2, 0).int() - pixels[n].int()).abs()
         assert int(apart.max()) <= 2, f"pixels differ by up to {int(apart.max())}"
-        same = float((mask.permute(1, 2, 0) == masks[n]).float().mean())
+        same = float((mask.permute(1, 2, 0) == masks[n][..., None]).float().mean())
         assert same > 0.999, f"of the mask {same:.1%} are the same"
         torch.testing.assert_close(
             boxes[n][: len(corners)], corners.as_subclass(torch.Tensor), rtol=0, atol=1e-3

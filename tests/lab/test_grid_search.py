@@ -7,10 +7,12 @@ import torch
 
 from vislab.errors import NonFiniteLoss
 from vislab.lab.bench import Lab
-from vislab.lab.grid_search import best_cell, grid_search
+from vislab.lab.grid_search import GridRecipe, best_cell, grid_search, search_rate_and_penalty
 from vislab.ops.seeding import generator
+from vislab.runs import figures
 from vislab.runs.folder import RunFolder, read_json
 from vislab.scratch import Softmax, Solver
+from vislab.tasks.engines import ByHand
 
 RATES, PENALTIES = (0.5, 1e-3, 1e39), (0.0, 1e-2)
 AXES = {"rate": RATES, "penalty": PENALTIES}
@@ -148,3 +150,99 @@ def test_a_search_that_ended_in_nan_everywhere_says_so(folder):
     found = grid_search(lab_on(folder), "a grid", {"rate": (1e39, 1e40), "penalty": (0.0,)}, Made())
     with pytest.raises(NonFiniteLoss, match="every loss became NaN"):
         best_cell(found)
+
+
+# Rate and penalty of a network by hand
+
+
+class Networks:
+    """Build a classifier of images for a penalty, from the same weights, and remember which."""
+
+    def __init__(self):
+        self.penalties = []
+
+    def __call__(self, penalty):
+        self.penalties.append(penalty)
+        return ByHand(Softmax(3 * 8 * 8 + 1, 10, penalty, generator=generator("weights")))
+
+
+def images_on(lab):
+    return lab.pictures("digits", size=8, per_class=8, validation=0.2).centred()
+
+
+def cells(folder, name):
+    """Return what the search kept, by rate and penalty."""
+    kept = read_json(folder / f"checkpoints/{name}.json")
+    return {tuple(float(value) for value in key.split()): found for key, found in kept.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "kept", "title"),
+    [
+        ("", "grid", "learning rate and penalty"),
+        ("svm", "svm-grid", "svm: learning rate and penalty"),
+    ],
+)
+def test_the_best_rate_and_penalty_are_those_of_the_map_that_is_filed(
+    folder, monkeypatch, name, kept, title
+):
+    drawn, draw = {}, figures.heat_map
+
+    def heard(values, **options):
+        drawn.update(options, values=values)
+        return draw(values, **options)
+
+    monkeypatch.setattr(figures, "heat_map", heard)
+    lab = lab_on(folder)
+    best = search_rate_and_penalty(
+        lab, Networks(), images_on(lab), rates=(1e-9, 3e-2, 1e39), penalties=(1e-3, 1e3),
+        epochs=4, batch=16, name=name,
+    )  # fmt: skip
+    found = cells(folder, kept)
+    assert list(found) == [(r, p) for r in (1e-9, 3e-2, 1e39) for p in (1e-3, 1e3)]
+    assert best == (3e-2, 1e-3)
+    assert all(found[best] >= accuracy for accuracy in found.values() if accuracy is not None)
+    assert found[best] > 1.5 / 10, "it learned something"
+    assert [one["title"] for one in lab.run.result.figures] == [title]
+    assert (drawn["rows"], drawn["columns"]) == (["1e-09", "0.03", "1e+39"], ["0.001", "1000"])
+    assert drawn["values"][1][0] == found[3e-2, 1e-3]
+    assert drawn["values"][0][1] == found[1e-9, 1e3]
+    assert math.isnan(drawn["values"][2][1])
+
+
+def test_a_search_where_nothing_is_learned_files_no_map(folder):
+    lab = lab_on(folder)
+    with pytest.raises(NonFiniteLoss, match="lower learning rates help"):
+        search_rate_and_penalty(
+            lab, Networks(), images_on(lab), rates=(1e39,), penalties=(0.0,), epochs=1, batch=16
+        )
+    assert not lab.run.result.figures
+
+
+def test_the_best_of_the_grid_is_what_is_trained_longer(folder):
+    lab, build = lab_on(folder), Networks()
+    recipe = GridRecipe(
+        data="digits", size=8, per_class=8, rates=(1e-9, 3e-2), penalties=(1e-3, 1.0),
+        batch=16, search_epochs=4, epochs=5, decay=0.5,
+    )  # fmt: skip
+    task, solver = recipe.trained(lab, build, recipe.images(lab), name="softmax")
+    found = cells(folder, "softmax-grid")
+    rate, penalty = max(found, key=lambda cell: found[cell])
+    assert build.penalties == [1e-3, 1.0, 1e-3, 1.0, penalty]
+    assert task.engine.reg == penalty
+    assert solver.model is task.engine
+    assert "after 4 epochs" in lab.run.result.figures[0]["caption"]
+    assert len(solver.val_acc_history) == 5
+    assert solver.configs["W"]["learning_rate"] == pytest.approx(rate * 0.5**5)
+    assert lab.run.result.metrics == {"softmax/val/accuracy": solver.best_val_acc}
+
+
+def test_a_recipe_on_a_grid_takes_the_mean_away_and_no_more(folder):
+    lab = lab_on(folder)
+    images = GridRecipe(data="digits", size=8, per_class=8).images(lab)
+    mean, deviation = images.normalisation
+    assert tuple(deviation) == (1, 1, 1)
+    train = images.split("train")
+    pixels = train.take(slice(0, len(train))) / 255
+    assert mean == pytest.approx(pixels.mean(axis=(0, 1, 2)), abs=1e-6)
+    assert len(images.split("val")) > 0, "or nothing could be searched"

@@ -101,7 +101,9 @@ def test_a_unet_begins_from_the_convolutional_autoencoder(tmp_path):
     pictures = Lab(RunFolder.create(tmp_path / "lab", "x", {}), quiet=True).annotated(
         "shapes", wanted="masks", size=16, limit=4
     )
-    built = kind(**{**kind.smoke, **options, "start": before.path}).built("unet", pictures)
+    built = kind(**{**kind.smoke, **options, "start": before.path}).network(
+        "unet", len(pictures.classes)
+    )
     from vislab.inference import network_of
 
     theirs = network_of(before)[0].state_dict()

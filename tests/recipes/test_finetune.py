@@ -63,7 +63,7 @@ def test_a_new_picture_gets_a_label_a_probability_and_a_picture_of_why(run, fold
     (told,) = json.loads(capsys.readouterr().out)
     assert told["label"] in run.result.data[0]["classes"]
     assert 0.25 <= told["probability"] <= 1
-    assert Image.open(told["why"]).size > (100, 100)
+    assert Image.open(told["files"][1]).size > (100, 100)
 
 
 @pytest.mark.parametrize("changed", [{}, {"strategy": "head"}, {"find_rate": True}])

@@ -86,7 +86,7 @@ def test_the_command_names_only_what_differs():
 
     recipe = kind(data="my pictures", per_class=None, optim=Optim(lr=0.1))
     assert command(recipe, "resnet-overfit", Conditions(seed=2)) == (
-        "vislab run resnet-overfit --data 'my pictures' --per-class None --optim.lr 0.1 --seed 2"
+        "vislab run resnet-overfit --data 'my pictures' --optim.lr 0.1 --per-class None --seed 2"
     )
 
 

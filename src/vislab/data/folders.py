@@ -28,13 +28,13 @@ LAYOUT = (
 )
 
 
-def list_folder(path: Path, *, seed: int = 0) -> Listing:
+def list_folder(path: Path, *, seed: int = 0, disjoint: bool = False) -> Listing:
     """List the pictures of a folder or a zip.
 
     Where no split came with them one is drawn from `seed` (see splits.py). What does not fit
     (labels without pictures, pictures without labels, empty classes) is left out and named in the
-    listing; `require_whole` refuses it. Raises DataError with the layouts that would be understood
-    when there is nothing to learn from.
+    listing; `require_whole` refuses it. With `disjoint` there may be classes to test on alone.
+    Raises DataError with the layouts that would be understood when there is nothing to learn from.
     """
     if not path.exists():
         raise DataError(f"there is no folder or zip at {path}")
@@ -44,7 +44,7 @@ def list_folder(path: Path, *, seed: int = 0) -> Listing:
     table, notes = _label_file(path, sources, files)
     if table is not None:
         return _from_table(path, sources, files, table, notes, seed)
-    return _from_folders(path, sources, files, notes, seed)
+    return _from_folders(path, sources, files, notes, seed, disjoint=disjoint)
 
 
 def require_whole(listing: Listing, path: Path) -> None:
@@ -210,6 +210,8 @@ def _from_folders(
     files: list[tuple[int, str]],
     notes: list[str],
     seed: int,
+    *,
+    disjoint: bool,
 ) -> Listing:
     # The parts of each picture's place, with the split's name in front where the zip's name is one.
     rows = []
@@ -252,7 +254,7 @@ def _from_folders(
     if official:
         splits = np.array(sides, dtype=np.uint8)
         only = set(names) - {name for name, side in zip(names, sides, strict=True) if side == 0}
-        if only:
+        if only and not disjoint:
             raise DataError(
                 f"{path} has classes to test on that are not under train: "
                 f"{', '.join(sorted(only)[:5])}; add them to train or take them out"

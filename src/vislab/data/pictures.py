@@ -75,7 +75,7 @@ def pictures(
         if validation > 0:
             listing = hold_out_validation(listing, validation)
         return _from_listing(listing, "own files", size, per_class, labelled=False)
-    source, origin = open_source(where)
+    source, origin = open_source(where, disjoint=disjoint)
     if not labelled:
         source = replace(source, classes=("picture",), labels=np.zeros(len(source), dtype=np.int64))
     if isinstance(source, Arrays):

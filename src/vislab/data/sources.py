@@ -12,11 +12,12 @@ from vislab.data.listing import Listing
 from vislab.errors import DataError, UnknownName
 
 
-def open_source(where: str) -> tuple[Listing | Arrays, str]:
+def open_source(where: str, *, disjoint: bool = False) -> tuple[Listing | Arrays, str]:
     """Return the pictures, not yet decoded, and where they come from: for the protocol card.
 
     A name of the catalogue is fetched when it is not here. What does not fit in a user's folder is
-    named in the listing and not refused. Raises DataError or UnknownName when nothing is meant.
+    named in the listing and not refused; with `disjoint` its classes may be on one side only.
+    Raises DataError or UnknownName when nothing is meant.
     """
     if where in catalogue.names():
         card = catalogue.card(where)
@@ -30,7 +31,7 @@ def open_source(where: str) -> tuple[Listing | Arrays, str]:
         return loaders.read(card, get(where)), "official files"
     path = Path(where).expanduser()
     if path.exists():
-        return list_folder(path), "own files"
+        return list_folder(path, disjoint=disjoint), "own files"
     if "/" in where or "." in where:
         raise DataError(f"there is no folder or zip at {where}")
     try:

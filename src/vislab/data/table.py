@@ -56,6 +56,16 @@ class Table:
         """Return one side: train, val or test. A side may be empty."""
         return Split(name, self, np.flatnonzero(self.splits == SPLITS.index(name)))
 
+    def take(self, rows: Int[np.ndarray, " m"]) -> "Table":
+        """Return the table of these rows alone, in this order."""
+        return replace(
+            self,
+            pixels=self.pixels[rows],
+            splits=self.splits[rows],
+            names=tuple(self.names[row] for row in rows),
+            columns={name: column.take(rows) for name, column in self.columns.items()},
+        )
+
     def column(self, name: str, kind: type[C]) -> C:
         """Return a column. Raises DataError where the table has none of this name and kind."""
         found = self.columns.get(name)

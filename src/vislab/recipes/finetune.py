@@ -144,7 +144,8 @@ class Finetune(Recipe):
 
         def fitting() -> dict[str, int]:
             count = len(images.split("train"))
-            return {"batch": min(tuner.largest_batch(task, choice.size, lab.device, pictures=count), 64)}
+            largest = tuner.largest_batch(task, choice.size, lab.device, pictures=count)
+            return {"batch": min(largest, 64)}
 
         batch = self.batch or int(lab.once("batch", fitting)["batch"])
         if not self.find_rate:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vislab import runs
+from vislab import evaluate, runs
 from vislab.lab.recipe import Recipe
 from vislab.runs.claims import claim
 from vislab.runs.references import Protocol, course
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from vislab.data.table import Table
     from vislab.lab.bench import Lab
     from vislab.lab.twin import Pair
-    from vislab.scratch import FullyConnectedNet, Solver
+    from vislab.scratch import FullyConnectedNet
 
 SOURCE = "EECS 498/598, assignment 3"
 COURSE = Protocol(
@@ -97,94 +97,52 @@ class FullyConnected(Recipe):
         "batch": 20,
     }  # fmt: skip
 
-    def pictures(self, lab: "Lab") -> "Table":
-        """Open the pictures; only their mean is taken away."""
-        opened = lab.pictures(self.data, per_class=self.per_class, size=self.size, validation=0.2)
-        return opened.centred()
-
-    def network(self, classes: int, lab: "Lab", **changed: Any) -> "FullyConnectedNet":
-        """Build the network by hand."""
-        from vislab import scratch
-        from vislab.ops.seeding import generator
-
-        options: dict[str, Any] = {
-            "hidden_dims": self.hidden,
-            "input_dim": 3 * self.size**2,
-            "num_classes": classes,
-            "normalization": self.normalization,
-            "reg": self.reg,
-            "weight_scale": "kaiming",
-            "generator": generator(lab.seed, "weights"),
-            "device": lab.device,
-        }
-        return scratch.FullyConnectedNet(**(options | changed))
-
-    def pair(self, lab: "Lab") -> "Pair":
-        """Return the network with dropout in float64, and batches for its steps."""
-        import torch
-
-        from vislab.lab.twin import Pair, batches_of
-        from vislab.tasks.engines import ByHand
-
-        pictures = self.pictures(lab)
-        network = self.network(
-            len(pictures.classes), lab, dropout=self.dropout, dtype=torch.float64, device="cpu"
-        )
-        batch = batches_of(pictures, ByHand(network), count=min(self.batch, 64))
-        return Pair(network, batch, self.rule, {"learning_rate": self.learning_rate})
-
     def run(self, lab: "Lab") -> None:
         """Compare update rules, then train with and without dropout and test both."""
         from vislab.tasks.engines import ByHand
 
-        pictures = self.pictures(lab)
-        classes = len(pictures.classes)
+        images = self.images(lab)
         lab.plan(fits=2 + len(RULES))
-        self.rules(lab, pictures)
+        self.compare_rules(lab, images)
         tasks, solvers, outcomes, gaps = {}, {}, {}, {}
         for name, dropout in (("without dropout", 0.0), ("with dropout", self.dropout)):
-            tasks[name] = ByHand(self.network(classes, lab, dropout=dropout), self.engine)
-            solvers[name] = lab.solve(
-                tasks[name], pictures, rule=self.rule,
-                config={"learning_rate": self.learning_rate}, epochs=self.epochs,
-                batch=self.batch, decay=self.decay, name=name,
+            network = self.network(lab, len(images.classes), dropout=dropout)
+            task = tasks[name] = ByHand(network, self.engine)
+            solver = solvers[name] = lab.solve(
+                task, images, rule=self.rule, config={"learning_rate": self.learning_rate},
+                epochs=self.epochs, batch=self.batch, decay=self.decay, name=name,
             )  # fmt: skip
-            outcomes[name] = lab.test(tasks[name], pictures, name=name, examine=False)
-            known, new = solvers[name].train_acc_history, solvers[name].val_acc_history
-            gaps[name] = last(known) - last(new)
-        self.show_dropout(lab, solvers)
+            outcomes[name] = lab.test(task, images, name=name, examine=False)
+            gaps[name] = last(solver.train_acc_history) - last(solver.val_acc_history)
+        self.show_dropout(lab, list(solvers))
         plain, dropped = outcomes.values()
-        gain, interval = runs.paired_bootstrap(plain.correct, dropped.correct)
+        gain, interval = dropped.gain_over(plain)
         lab.record("dropout: gain in accuracy", gain, interval=interval)
-        without, with_ = gaps.values()
-        lab.record("dropout: change of the gap", with_ - without)
+        lab.record("dropout: change of the gap", gaps["with dropout"] - gaps["without dropout"])
 
         # The one that is better on validation pictures is the run's own.
         best = max(solvers, key=lambda name: solvers[name].best_val_acc)
         lab.say(f"{best} is better on the validation pictures; it is kept and tested")
-        lab.keep(tasks[best], pictures)
-        lab.test(tasks[best], pictures, split="val")
-        lab.test(tasks[best], pictures)
+        lab.keep(tasks[best], images)
+        lab.test(tasks[best], images, split="val")
+        lab.test(tasks[best], images, outcome=outcomes[best])
 
-    def rules(self, lab: "Lab", pictures: "Table") -> None:
+    def compare_rules(self, lab: "Lab", images: "Table") -> None:
         """Train with each update rule from the same weights on the same batches."""
         from vislab.tasks.engines import ByHand
 
         losses, accuracies = {}, {}
         for rule, rate in RULES.items():
-            task = ByHand(self.network(len(pictures.classes), lab), self.engine)
+            task = ByHand(self.network(lab, len(images.classes)), self.engine)
             solver = lab.solve(
-                task, pictures, rule=rule, config={"learning_rate": rate},
+                task, images, rule=rule, config={"learning_rate": rate},
                 epochs=self.rule_epochs, batch=self.batch, name=f"rule {rule}", order="rules",
             )  # fmt: skip
-            losses[rule], accuracies[rule] = solver.loss_history, solver.val_acc_history
+            losses[rule] = runs.figures.smoothed(solver.loss_history, 20)
+            accuracies[rule] = solver.val_acc_history
         lab.show(
             "four update rules: loss",
-            runs.figures.curves(
-                {rule: runs.figures.smoothed(values, 20) for rule, values in losses.items()},
-                x="step",
-                y="loss",
-            ),
+            runs.figures.curves(losses, x="step", y="loss"),
             caption="The same weights at the start, the same batches; mean over 20 steps.",
         )
         lab.show(
@@ -196,30 +154,57 @@ class FullyConnected(Recipe):
         )  # fmt: skip
         ahead, behind = last(accuracies["adam"]), last(accuracies["sgd"])
         # As if the two were measured on different pictures, which is wider than it need be.
-        spread = sum(p * (1 - p) for p in (ahead, behind)) / max(len(pictures.split("val")), 1)
+        spread = sum(p * (1 - p) for p in (ahead, behind)) / max(len(images.split("val")), 1)
         lead, reach = ahead - behind, 1.96 * spread**0.5
         lab.record("adam: lead over sgd", lead, interval=(lead - reach, lead + reach))
 
-    def show_dropout(self, lab: "Lab", solvers: "dict[str, Solver]") -> None:
+    def show_dropout(self, lab: "Lab", names: list[str]) -> None:
         """Draw training and validation accuracy of both networks."""
         from vislab.runs.figures import BLUE, VERMILLION
 
-        series: dict[str, Any] = {}
-        colours: dict[str, str] = {}
-        for (name, solver), ink in zip(solvers.items(), (BLUE, VERMILLION), strict=True):
-            epochs = range(1, len(solver.val_acc_history) + 1)
-            short = name.replace(" dropout", "")
-            series[f"training, {short}"] = (epochs, solver.train_acc_history)
-            series[f"validation, {short}"] = (epochs, solver.val_acc_history)
-            colours |= {f"training, {short}": ink, f"validation, {short}": ink}
+        lines = {
+            f"{side}, {name.removesuffix(' dropout')}": curve
+            for side, metric in (("training", "train/accuracy"), ("validation", "val/accuracy"))
+            for name, curve in evaluate.curves_of(lab, names, metric).items()
+        }
         lab.show(
             "dropout on and off",
             runs.figures.curves(
-                series, x="epoch", y="accuracy", share=True, colours=colours,
-                dashed=[name for name in series if name.startswith("training")],
+                lines, x="epoch", y="accuracy", share=True,
+                colours={name: BLUE if "without" in name else VERMILLION for name in lines},
+                dashed=[name for name in lines if name.startswith("training")],
             ),
             caption="Dashed: training pictures, drawn anew; full: validation pictures.",
         )  # fmt: skip
+
+    def images(self, lab: "Lab") -> "Table":
+        """Open the images; only their mean is taken away."""
+        opened = lab.pictures(self.data, per_class=self.per_class, size=self.size, validation=0.2)
+        return opened.centred()
+
+    def network(self, lab: "Lab", classes: int, **changed: Any) -> "FullyConnectedNet":
+        """Build the network by hand."""
+        from vislab import scratch
+        from vislab.ops.seeding import generator
+
+        options: dict[str, Any] = {
+            "hidden_dims": self.hidden, "input_dim": 3 * self.size**2, "num_classes": classes,
+            "normalization": self.normalization, "reg": self.reg, "weight_scale": "kaiming",
+            "generator": generator(lab.seed, "weights"), "device": lab.device,
+        }  # fmt: skip
+        return scratch.FullyConnectedNet(**(options | changed))
+
+    def pair(self, lab: "Lab") -> "Pair":
+        """Return the network with dropout in float64, and batches for its steps."""
+        import torch
+
+        from vislab.lab.twin import Pair, batches_of
+        from vislab.tasks.engines import ByHand
+
+        images, made = self.images(lab), {"dtype": torch.float64, "device": "cpu"}
+        network = self.network(lab, len(images.classes), dropout=self.dropout, **made)
+        batch = batches_of(images, ByHand(network), count=min(self.batch, 64))
+        return Pair(network, batch, self.rule, {"learning_rate": self.learning_rate})
 
 
 def last(history: list[float]) -> float:

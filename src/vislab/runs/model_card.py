@@ -63,9 +63,11 @@ class ModelCard:
                 )
             known = {field.name for field in fields(cls)}
             given = {key: value for key, value in content.items() if key in known}
-            for key in ("classes", "mean", "std", "takes", "outputs"):
+            for key in ("classes", "takes", "outputs"):
                 if key in given:
                     given[key] = tuple(given[key])
+            for key in ("mean", "std"):
+                given[key] = tuple(map(float, given[key]))
             return cls(**{**given, "size": int(given["size"]), "version": VERSION})
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{path} is damaged; the network cannot be asked") from error
