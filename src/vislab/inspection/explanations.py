@@ -21,8 +21,11 @@ from vislab.explain.randomised import randomised
 from vislab.inference.predictor import Subject
 from vislab.inspection.faithfulness import NETWORKS, RANDOM, STEPS, Examiner, Worth
 from vislab.inspection.targets import MOST, Question, questions
+from vislab.ops import processes
 from vislab.progress import track
 from vislab.runs import figures
+from vislab.runs.notebook import Notebook
+from vislab.tasks.classify import Classified
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -198,3 +201,23 @@ def explained_sheet(
         titles.append(one.title)
         sentences.append(f"{one.title}: {examiner(found, others).sentence(name)}")
     return figures.picture_grid(np.stack(shown), titles=titles, columns=3), sentences
+
+
+def explain_surest(
+    notebook: Notebook,
+    network: nn.Module,
+    table: Table,
+    outcome: Classified,
+    methods: Sequence[str],
+) -> None:
+    """Show why the surest right answer to a test image was given, each map with its faithfulness.
+
+    Of a network that has none right, why it answered the first image as it did.
+    """
+    sure = np.where(outcome.correct, outcome.probabilities.max(axis=1), 0.0)
+    place = int(sure.argmax())
+    figure, sentences = explained_sheet(
+        network, table, place, int(outcome.predicted[place]), methods, device=processes.device()
+    )
+    title = "why it says so, by several methods"
+    notebook.show(title, figure, caption=" ".join(sentences))

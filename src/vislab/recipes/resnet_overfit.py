@@ -11,11 +11,7 @@ from vislab.runs.references import Protocol, course
 from vislab.tasks.optim import Optim
 
 if TYPE_CHECKING:
-    from torch import nn
-
-    from vislab.data.table import Table
     from vislab.lab.bench import Lab
-    from vislab.tasks.classify import Classified
 
 COURSE = Protocol(
     data="cifar10", train=1000, subset="first 100 per class", test=10_000, pixels="official files",
@@ -68,17 +64,10 @@ class ResNetOverfit(LabelledRecipe):
     )
     claims = (
         claim("it memorises its training pictures", "train/accuracy", at_least=0.99),
-        claim(
-            "knowing by heart is not understanding",
-            "gap in accuracy",
-            at_least=0.2,
-        ),
-        claim(
-            "augmentation helps on the same pictures",
-            "augmentation: gain in accuracy",
-            at_least=0.0,
-        ),
-    )
+        claim("knowing by heart is not understanding", "gap in accuracy", at_least=0.2),
+        claim("augmentation helps on the same pictures", "augmentation: gain in accuracy",
+              at_least=0.0),
+    )  # fmt: skip
     quick = {"data": "shapes:easy", "per_class": 30, "size": 32, "epochs": 30}
     course_protocol = {"size": 224, "epochs": 38}
     smoke = {"data": "shapes:easy", "per_class": 4, "size": 32, "epochs": 2, "batch": 16}
@@ -86,6 +75,7 @@ class ResNetOverfit(LabelledRecipe):
     def run(self, lab: "Lab") -> None:
         """Train twice, test both, look inside the first."""
         from vislab.inspection import views
+        from vislab.inspection.explanations import explain_surest
 
         images = lab.pictures(self.data, per_class=self.per_class, size=self.size)
         classes = len(images.classes)
@@ -120,23 +110,9 @@ class ResNetOverfit(LabelledRecipe):
         views.show_kernels(lab, network)
         views.show_kernel_magnitudes(lab, network)
         views.show_feature_maps(lab, network, images, place=0)
-        self.explain_surest(lab, network, images, plain)
+        explain_surest(lab, network, images, plain, EXPLAINED)
 
     def training(self, name: str) -> dict[str, Any]:
         """Return how a network is trained: alike, but for augmentation."""
         augment = self.augment if name == AUGMENTED else None
         return {"epochs": self.epochs, "batch": self.batch, "augment": augment, "until": 1.0}
-
-    def explain_surest(
-        self, lab: "Lab", network: "nn.Module", images: "Table", outcome: "Classified"
-    ) -> None:
-        """Show why the surest right answer was given, and how far each map can be trusted."""
-        import numpy as np
-
-        from vislab.inspection.explanations import explained_sheet
-
-        place = int(np.where(outcome.correct, outcome.probabilities.max(axis=1), 0.0).argmax())
-        figure, sentences = explained_sheet(
-            network, images, place, int(outcome.predicted[place]), EXPLAINED, device=lab.device
-        )
-        lab.show("why it says so, by several methods", figure, caption=" ".join(sentences))
