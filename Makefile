@@ -5,12 +5,15 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test check lint bench docs clean
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
+
+.PHONY: help setup demo test slow check lint bench docs clean
 
 help:
 	@echo "make demo    set up and run the tour, offline"
-	@echo "make test    set up and run the tests"
-	@echo "make check   what CI does: style, types, tests with coverage"
+	@echo "make test    set up and run the tests, but for the slow ones"
+	@echo "make slow    the slow tests: kills, whole tours, several processes"
+	@echo "make check   all of it: style, types, all tests with coverage"
 	@echo "make bench   measure against the named peers; writes benchmarks/results/"
 	@echo "make docs    build the pages into site/"
 	@echo "make setup   only set up $(VENV)"
@@ -26,8 +29,12 @@ $(STAMP): pyproject.toml constraints.txt
 demo: setup
 	$(BIN)/vislab tour
 
+# Two workers of one thread each: tiny networks gain nothing from threads that wait for one another.
 test: setup
-	$(BIN)/python -m pytest
+	$(PYTEST) -m "not slow"
+
+slow: setup
+	$(PYTEST) -m slow
 
 lint: setup
 	$(BIN)/ruff check
@@ -35,7 +42,7 @@ lint: setup
 	$(BIN)/mypy
 
 check: lint
-	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered
+	$(PYTEST) --cov --cov-report=term-missing:skip-covered
 
 bench: setup
 	$(BIN)/python benchmarks/all.py

@@ -17,6 +17,7 @@ def photo(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_a_photo_is_explained_by_the_network_that_needs_no_download(photo, capsys, tmp_path):
     out = tmp_path / "out"
     words = ["explain", str(photo), "--method", "saliency, grad-cam", "--target", "zebra"]

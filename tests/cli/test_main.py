@@ -144,6 +144,7 @@ def test_run_writes_everything_that_belongs_to_a_run(finished):
     assert result["costs"][0]["parameters"] == 11_178_051
 
 
+@pytest.mark.slow
 def test_the_command_in_the_report_repeats_the_run(finished, few, tmp_path, capsys):
     command = json.loads((finished / "result.json").read_text())["command"].split()
     assert command[:2] == ["vislab", "run"]

@@ -539,6 +539,7 @@ def test_a_run_of_heads_ends(undisturbed):
     assert [line["fit"] for line in lines] == ["first"] * 4 + ["training"] * 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [8, 15, 31])
 def test_killed_while_head_or_blocks_are_trained_it_ends_at_the_same_weights(
     tmp_path, few, undisturbed, write

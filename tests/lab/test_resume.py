@@ -84,6 +84,7 @@ def undisturbed(tmp_path_factory, data):
     return outcome(folder), time.monotonic() - begun
 
 
+@pytest.mark.slow
 def test_killed_at_ten_random_moments_it_ends_at_the_same_weights(tmp_path, data, undisturbed):
     expected, seconds = undisturbed
     chance, folder, kills, again = random.Random(7), tmp_path / "run", 0, 0
@@ -104,7 +105,10 @@ def test_killed_at_ten_random_moments_it_ends_at_the_same_weights(tmp_path, data
     assert outcome(folder) == expected
 
 
-@pytest.mark.parametrize("write", [1, 3, 7, 12, 20])
+RARE = [pytest.param(write, marks=pytest.mark.slow) for write in (1, 12, 20)]
+
+
+@pytest.mark.parametrize("write", [3, 7, *RARE])
 def test_killed_while_a_file_is_being_written_it_ends_at_the_same_weights(
     tmp_path, data, undisturbed, write
 ):

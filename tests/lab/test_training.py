@@ -146,6 +146,7 @@ def test_seeds_that_are_done_are_not_run_again(few, tmp_path):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("world", [2])
 def test_several_processes_give_the_losses_of_one(few, tmp_path, world):
     recipe = tmp_path / "shared.py"
@@ -215,6 +216,7 @@ def test_shared_batch_norm_alone_is_batch_norm(rng, monkeypatch):
     torch.testing.assert_close(shared[0].running_var, plain[0].running_var)
 
 
+@pytest.mark.slow
 def test_a_full_disk_keeps_what_was_written(few, tmp_path):
     small = tmp_path / "small disk"
     small.mkdir()

@@ -24,6 +24,7 @@ def small(monkeypatch):
     draw_nothing(monkeypatch)
 
 
+@pytest.mark.slow
 def test_every_part_of_the_tour_trains_its_own_networks_and_shows_its_results(small, tmp_path):
     run = execute(tour.Tour(), "tour", tmp_path / "run", quiet=True)
     trained = [cost["name"] for cost in run.result.costs]

@@ -421,6 +421,7 @@ def wait_for(what, seconds=30.0):
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_two_workers_of_which_one_is_killed_finish_exactly_the_trials_asked_for(tmp_path):
     folder = tmp_path / "s"
     killed = begin(folder, 8, 0.3)
@@ -443,6 +444,7 @@ def test_two_workers_of_which_one_is_killed_finish_exactly_the_trials_asked_for(
     assert (result["status"], result["metrics"]["trials"]) == ("finished", 8)
 
 
+@pytest.mark.slow
 def test_workers_in_two_folders_share_one_database(tmp_path):
     storage = f"sqlite:///{tmp_path / 'shared.db'}"
     folders = [tmp_path / where / "named" for where in ("here", "there")]
