@@ -12,7 +12,7 @@ from vislab.cli.main import main
 from vislab.cli.models_command import aligned, sight
 from vislab.profiling import zoo
 from vislab.profiling.costs import parameters
-from vislab.runs.phrasing import THIN
+from vislab.runs.formatting import THIN
 
 KNOWN = {
     "convnet": (32, 72_954, 9_880_192, ""),

@@ -12,7 +12,7 @@ from vislab.data.batches import in_order
 from vislab.evaluate import run_test
 from vislab.lab.bench import Lab
 from vislab.metrics.detection_errors import LABELS
-from vislab.ops.suppression import Found
+from vislab.ops.nms import Found
 from vislab.runs import figures
 from vislab.runs.folder import RunFolder
 from vislab.tasks.detecting import Detect, detections_of

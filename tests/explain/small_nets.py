@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from vislab.data.shapes import draw_scenes, labels, render
-from vislab.explain.painted import Normalisation
+from vislab.explain.image_optimisation import Normalisation
 from vislab.models import ConvNet
 from vislab.ops.seeding import seed_of
 

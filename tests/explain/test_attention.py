@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from vislab.errors import ShapeError, UnknownName
 from vislab.explain.attention import attention, class_attention, distance, entropy, head_attention
-from vislab.explain.watch import Layer, watch
+from vislab.explain.attention_extractor import Layer, watch
 from vislab.explain.windows import Layout
 
 

@@ -12,7 +12,7 @@ from torch import nn
 from tests.explain.architectures import ARCHITECTURES, FAST_PATH, made, scores
 from vislab.errors import ShapeError
 from vislab.explain.attention import attention, class_attention, head_attention
-from vislab.explain.watch import watch
+from vislab.explain.attention_extractor import watch
 from vislab.explain.windows import Layout, layout_of
 
 

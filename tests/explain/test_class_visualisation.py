@@ -13,8 +13,8 @@ from vislab.explain.class_visualisation import (
     visualise_class,
     visualise_unit,
 )
+from vislab.explain.image_optimisation import judge
 from vislab.explain.objectives import channel, class_log_probability, class_score
-from vislab.explain.painted import judge
 
 SMALL = {"size": 32, "normalisation": HALF, "quiet": True}
 

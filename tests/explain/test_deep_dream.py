@@ -10,8 +10,8 @@ from tests.explain.small_nets import HALF, trained_net
 from tests.explain.test_places import InPlace, squeezenet, state, vit
 from vislab.errors import DataError, OptionError, ShapeError
 from vislab.explain.deep_dream import deep_dream, dream_layer, resized
+from vislab.explain.image_optimisation import judge
 from vislab.explain.objectives import channel, strength
-from vislab.explain.painted import judge
 from vislab.models import ConvNet
 from vislab.ops.seeding import generator
 

@@ -7,8 +7,8 @@ from torch.nn import functional as F
 from tests.explain.architectures import ARCHITECTURES, WHOLE_MAPS, made, scores
 from vislab.errors import ShapeError
 from vislab.explain.attention import attention
+from vislab.explain.attention_extractor import Layer
 from vislab.explain.rollout import gradient_rollout, mixed, rolled_out, rollout, through
-from vislab.explain.watch import Layer
 from vislab.explain.windows import Layout
 
 

@@ -13,7 +13,7 @@ from vislab.data.decode import fit_square, opened
 from vislab.errors import DataError
 from vislab.inference.answers import KINDS
 from vislab.models.colorizer import Colorizer
-from vislab.ops.suppression import Found
+from vislab.ops.nms import Found
 from vislab.runs.model_card import ModelCard
 
 CARD = ModelCard(None, ("background", "red"), 32, mean=(0.0,) * 3, std=(1.0,) * 3)

@@ -10,7 +10,7 @@ from PIL import Image
 from tests.explain.nets_to_explain import state
 from vislab.errors import DataError, OptionError, UnknownName
 from vislab.explain.methods import METHODS
-from vislab.inference.predictor import Subject, class_names, subject
+from vislab.inference.predictor import Predictor, class_names, predictor
 from vislab.inspection.explanations import (
     chosen_methods,
     expected_seconds,
@@ -27,7 +27,7 @@ CLASSES = ("cat, house cat", "dog", "7")
 def asked():
     torch.manual_seed(0)
     model = ConvNet(classes=3, widths=(4, 6)).eval()
-    return Subject("small", model, CLASSES, 24, ((0.5,) * 3, (0.25,) * 3))
+    return Predictor("small", model, CLASSES, 24, ((0.5,) * 3, (0.25,) * 3))
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_a_method_without_meaning_says_why_and_the_others_go_on(photos):
         torch.nn.Conv2d(3, 4, 3), torch.nn.GELU(), torch.nn.AdaptiveAvgPool2d(1),
         torch.nn.Flatten(), torch.nn.Linear(4, 3),
     )  # fmt: skip
-    asked = Subject("gelu", model.eval(), CLASSES, 24, ((0.5,) * 3, (0.25,) * 3))
+    asked = Predictor("gelu", model.eval(), CLASSES, 24, ((0.5,) * 3, (0.25,) * 3))
     (one,) = explain_pictures(asked, photos[:1], methods=["deconvnet", "saliency"], quiet=True)
     assert [each.method for each in one.maps] == ["saliency"]
     assert "mostly GELU" in one.without["deconvnet"]
@@ -139,7 +139,7 @@ def test_classes_are_imagenets_where_there_are_a_thousand():
 
 
 def test_a_network_by_name_comes_with_its_weights_and_its_way_of_seeing():
-    asked = subject("efficientnet-lite0")
+    asked = predictor("efficientnet-lite0")
     assert (asked.size, len(asked.classes)) == (224, 1000)
     assert asked.normalisation == ((0.5,) * 3, (0.5,) * 3)
     assert not asked.model.training

@@ -4,7 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from vislab.inspection.faithfulness import RANDOM, Examiner, Worth, over_pictures, rank_correlation
+from vislab.inspection.faithfulness import (
+    RANDOM,
+    Examiner,
+    Faithfulness,
+    over_pictures,
+    rank_correlation,
+)
 
 
 class Corner(nn.Module):
@@ -59,7 +65,7 @@ def worth(**changed):
         "probability": 0.9, "deletion": {"blur": 0.2}, "insertion": {"blur": 0.7}, "margin": 0.5,
         "random": (0.1, 0.2), "centre": 0.3, "when_random": 0.0,
     }  # fmt: skip
-    return Worth(**{**given, **changed})
+    return Faithfulness(**{**given, **changed})
 
 
 @pytest.mark.parametrize(

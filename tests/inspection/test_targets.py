@@ -8,10 +8,10 @@ from torch import nn
 
 from tests.explain.nets_to_explain import state
 from vislab.errors import DataError, OptionError, ShapeError
-from vislab.inference.predictor import Subject, subject
+from vislab.inference.predictor import Predictor, predictor
 from vislab.inspection.explanations import explain_pictures
 from vislab.inspection.report import file_explanations, nothing_in, scores
-from vislab.inspection.targets import MOST, questions
+from vislab.inspection.targets import MOST, targets
 from vislab.models import ConvNet
 from vislab.models.torchvision_detector import TorchvisionFasterRCNN
 from vislab.models.yolo import Yolo
@@ -39,14 +39,14 @@ class ByColour(nn.Module):
 @pytest.fixture
 def segmenter():
     classes = ("background", "red", "green", "blue")
-    return Subject("by colour", ByColour().eval(), classes, SIDE, PLAIN, answers="masks")
+    return Predictor("by colour", ByColour().eval(), classes, SIDE, PLAIN, answers="masks")
 
 
 @pytest.fixture
 def detector():
     torch.manual_seed(0)
     network = Yolo(classes=3, backbone="convnet", stride=8, hidden=6).eval()
-    return Subject("yolo", network, ("cat", "dog", "owl"), SIDE, PLAIN, answers="boxes")
+    return Predictor("yolo", network, ("cat", "dog", "owl"), SIDE, PLAIN, answers="boxes")
 
 
 def painted(*boxes):
@@ -61,7 +61,7 @@ def test_of_each_class_the_largest_region_is_asked_about_the_largest_first(segme
     images = segmenter.prepare(
         painted((0, 0, 0, 4, 4), (2, 10, 10, 20, 20), (0, 24, 2, 30, 9), (0, 0, 28, 2, 30))
     )
-    blue, red = questions(segmenter, images)
+    blue, red = targets(segmenter, images)
     assert [blue.target, red.target] == [3, 1]
     for one, (top, left, bottom, right) in ((blue, (10, 10, 20, 20)), (red, (24, 2, 30, 9))):
         expected = np.zeros((SIDE, SIDE), dtype=bool)
@@ -69,15 +69,15 @@ def test_of_each_class_the_largest_region_is_asked_about_the_largest_first(segme
         assert np.array_equal(one.itself, expected)
         scores = one.network(images)[0].tolist()
         assert scores == pytest.approx([0.5, *(float(k == one.target) for k in (1, 2, 3))])
-    (only,) = questions(segmenter, images, wanted=1)
+    (only,) = targets(segmenter, images, wanted=1)
     assert only.target == 1
-    assert questions(segmenter, images, wanted=2) == []
-    (ground,) = questions(segmenter, images, wanted=0)
+    assert targets(segmenter, images, wanted=2) == []
+    (ground,) = targets(segmenter, images, wanted=0)
     assert int(ground.itself.sum()) == SIDE * SIDE - 16 - 100 - 42 - 4
 
 
 def test_a_dark_picture_has_nothing_to_ask_about(segmenter, tmp_path):
-    assert questions(segmenter, segmenter.prepare(painted())) == []
+    assert targets(segmenter, segmenter.prepare(painted())) == []
     Image.fromarray(painted()[0]).save(tmp_path / "dark.png")
     with pytest.raises(DataError, match="by colour does not find anything in these pictures"):
         explain_pictures(segmenter, [tmp_path / "dark.png"], methods=["saliency"], quiet=True)
@@ -92,7 +92,7 @@ def test_boxes_are_asked_about_with_the_score_they_were_found_with(detector, rng
     with torch.no_grad():
         found = detector.model.detect(images, least=0.05)
     best = found.scores.argsort(descending=True)
-    asked = questions(detector, images)
+    asked = targets(detector, images)
     sure = int((found.scores >= 0.5).sum())
     assert len(asked) == min(MOST, max(1, sure))
     for one, place in zip(asked, best, strict=False):
@@ -106,7 +106,7 @@ def test_boxes_are_asked_about_with_the_score_they_were_found_with(detector, rng
         assert abs(rows.min() - max(y1, 0)) <= 1
         assert abs(columns.max() + 1 - min(x2, SIDE)) <= 1
     for kind in range(3):
-        assert {one.target for one in questions(detector, images, wanted=kind)} <= {kind}
+        assert {one.target for one in targets(detector, images, wanted=kind)} <= {kind}
 
 
 def test_every_answer_of_a_detector_is_explained_measured_and_filed(detector, tmp_path, rng):
@@ -115,7 +115,7 @@ def test_every_answer_of_a_detector_is_explained_measured_and_filed(detector, tm
     before = state(detector.model)
     found = explain_pictures(detector, [photo], methods=["grad-cam", "rollout"], quiet=True)
     assert state(detector.model) == before
-    asked = questions(detector, detector.prepare(detector.read(photo)[None]))
+    asked = targets(detector, detector.prepare(detector.read(photo)[None]))
     assert [one.target for one in found] == [one.target for one in asked]
     for one in found:
         assert [each.method for each in one.maps] == ["grad-cam"]
@@ -143,9 +143,9 @@ def test_a_region_lies_in_the_picture_and_not_in_what_was_filled_in_around_it(se
     assert area.sum() == SIDE * SIDE // 2
     assert (square[~area] == square[0, 0]).all()
     segmenter.model.last.bias.data[0] = 0.45  # it calls the grey filling red
-    (around,) = questions(segmenter, segmenter.prepare(square[None]))
+    (around,) = targets(segmenter, segmenter.prepare(square[None]))
     assert not (around.itself & area).any()
-    (red,) = questions(segmenter, segmenter.prepare(square[None]), area=area)
+    (red,) = targets(segmenter, segmenter.prepare(square[None]), area=area)
     assert red.target == 1
     assert red.itself[SIDE // 4 + 3, 5]
     assert not (red.itself & ~area).any()
@@ -167,12 +167,12 @@ def test_a_picture_in_which_nothing_was_found_is_named(segmenter, tmp_path, caps
 def test_a_detector_that_does_not_tell_where_boxes_come_from_says_so(rng):
     torch.manual_seed(0)
     network = TorchvisionFasterRCNN(classes=2, size=SIDE, backbone="convnet", stride=8).eval()
-    asked = Subject("theirs", network, ("cat", "dog"), SIDE, PLAIN, answers="boxes")
+    asked = Predictor("theirs", network, ("cat", "dog"), SIDE, PLAIN, answers="boxes")
     images = torch.rand(1, 3, SIDE, SIDE, generator=rng)
     with torch.no_grad():
         assert len(network.detect(images, least=0.05).scores)
     with pytest.raises(ShapeError, match="does not tell what its boxes come from"):
-        questions(asked, images)
+        targets(asked, images)
 
 
 def test_a_run_that_paints_pictures_has_no_class_to_explain(tmp_path):
@@ -190,7 +190,7 @@ def test_a_run_that_paints_pictures_has_no_class_to_explain(tmp_path):
         },
     )  # fmt: skip
     with pytest.raises(OptionError, match="paints pictures and names no class"):
-        subject(str(run.path))
+        predictor(str(run.path))
 
 
 def test_the_mean_over_pictures_takes_one_region_of_each(segmenter, tmp_path):

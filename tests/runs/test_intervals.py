@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from vislab.runs.claims import claim
+from vislab.runs.formatting import between, span
 from vislab.runs.intervals import bootstrap, mcnemar, over_seeds, paired_bootstrap, wilson
-from vislab.runs.phrasing import between, span
 from vislab.runs.references import Protocol, course
 
 

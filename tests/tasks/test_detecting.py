@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from tests.tasks.annotated import ignoring, scenes
-from vislab.ops.suppression import Found
+from vislab.ops.nms import Found
 from vislab.tasks.detecting import Detect, detections_of, still_norms
 
 

@@ -48,15 +48,15 @@ def show(
         memory: Megabytes of activations at a time.
         as_json: Print what is in scores.json.
     """
-    from vislab.inference.predictor import subject
+    from vislab.inference.predictor import predictor
     from vislab.inspection.explanations import chosen_methods, expected_seconds, explain_pictures
     from vislab.inspection.report import box_of, file_explanations, nothing_in, scores
-    from vislab.runs.phrasing import duration
+    from vislab.runs.formatting import duration
     from vislab.runs.writing import saying_why
 
     methods = chosen_methods([word.strip() for word in method.split(",") if word.strip()])
     paths = files(pictures)
-    asked = subject(model, weights)
+    asked = predictor(model, weights)
     if target is not None:
         asked.class_named(target)
     with saying_why(out):  # told before the work, not after it

@@ -75,7 +75,7 @@ def ordered(counts: Sequence[Count], by: str) -> list[Count]:
 
 def list_of(counts: Sequence[Count]) -> list[str]:
     """Write one network a line."""
-    from vislab.runs.phrasing import amount
+    from vislab.runs.formatting import amount
 
     def known(value: int | None) -> str:
         return "unknown" if value is None else amount(value)
@@ -95,7 +95,7 @@ def list_of(counts: Sequence[Count]) -> list[str]:
 
 def table_of(rows: "Sequence[Layer]", size: int) -> list[str]:
     """Write one call a line, and the sums."""
-    from vislab.runs.phrasing import MISSING, amount
+    from vislab.runs.formatting import MISSING, amount
 
     lines: list[Sequence[str]] = [("layer", "kind", "gives", "parameters", "MACs", "sees")]
     for row in rows:
@@ -116,7 +116,7 @@ def table_of(rows: "Sequence[Layer]", size: int) -> list[str]:
 
 def card_of(card: Card) -> list[str]:
     """Write what is known of one network."""
-    from vislab.runs.phrasing import amount, number
+    from vislab.runs.formatting import amount, number
 
     rows = [
         ("parameters", f"{amount(card.parameters)} ({number(card.parameters)})"),
@@ -149,7 +149,7 @@ def square(size: int | None) -> str:
 
 def sight(sees: "Size") -> str:
     """Write how many pixels a place sees."""
-    from vislab.runs.phrasing import MISSING
+    from vislab.runs.formatting import MISSING
 
     if sees is None or sees == "all":
         return sees or MISSING

@@ -16,7 +16,7 @@ from vislab.errors import OptionError, RunError
 from vislab.lab.knobs import restore
 from vislab.lab.recipe import Recipe
 from vislab.runs.folder import RunFolder
-from vislab.runs.phrasing import is_share, measured, trivial_word, with_span
+from vislab.runs.formatting import is_share, measured, trivial_word, with_span
 
 USAGE = """usage: vislab run NAME-OR-FILE [options]
        vislab run --resume FOLDER

@@ -8,7 +8,7 @@ import torch
 
 from vislab.data.batches import in_order
 from vislab.data.table import Table
-from vislab.explain.taps import tap
+from vislab.explain.hooks import hooked
 from vislab.metrics.checkerboard import checkerboard_score
 from vislab.models.segnet import first_growth
 from vislab.ops import processes
@@ -25,7 +25,7 @@ def show_checkerboards(notebook: Notebook, networks: Mapping[str, Any], table: T
     batch = next(iter(in_order(table, "test", PICTURES, device=processes.device())))
     rows, grown = [], []
     for name, network in networks.items():
-        with tap(network, []), torch.inference_mode():
+        with hooked(network, []), torch.inference_mode():
             channels = network.up[0][0].in_channels
             grown.append(_grown(network, channels, processes.device()))
             answers = network(batch.images).float()  # (N, K, S, S)

@@ -5,9 +5,9 @@ from typing import Any
 
 from vislab.evaluate.report import form_of
 from vislab.runs import figures
+from vislab.runs.formatting import singular, trivial_word
 from vislab.runs.intervals import mcnemar
 from vislab.runs.notebook import Notebook
-from vislab.runs.phrasing import singular, trivial_word
 from vislab.tasks.outcome import Outcome
 
 SURE = 0.05  # a difference less likely than this by chance is called one

@@ -8,11 +8,11 @@ from torch import Tensor
 
 from vislab.data.batches import Batch, in_order
 from vislab.data.table import Table
-from vislab.explain.taps import tap
+from vislab.explain.hooks import hooked
 from vislab.models.faster_rcnn import FasterRCNN
 from vislab.models.yolo import Yolo
 from vislab.ops import processes
-from vislab.ops.suppression import Found
+from vislab.ops.nms import Found
 from vislab.runs import figures
 from vislab.runs.figures.style import BLUE, GREEN, VERMILLION
 from vislab.runs.notebook import Notebook
@@ -28,7 +28,7 @@ def show_steps(notebook: Notebook, network: Any, pictures: Table, *, place: int 
     """File the steps for one test picture; nothing for a detector that is not ours."""
     batch = next(iter(in_order(pictures, "test", place + 1, device=processes.device())))
     one = batch.take(slice(place, place + 1))
-    with tap(network, []), torch.inference_mode():
+    with hooked(network, []), torch.inference_mode():
         if isinstance(network, Yolo):
             steps = _yolo_steps(network, one, pictures)
         elif isinstance(network, FasterRCNN):

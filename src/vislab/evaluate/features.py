@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from vislab.data.batches import in_order
 from vislab.data.table import Table
 from vislab.explain.embedding import pooled
-from vislab.explain.taps import tap
+from vislab.explain.hooks import hooked
 from vislab.progress import track
 
 
@@ -36,7 +36,7 @@ def features(
     hook = head.register_forward_pre_hook(keep)
     try:
         with (
-            tap(network, []),
+            hooked(network, []),
             torch.inference_mode(),
             track(what, total=total, unit="pictures", quiet=quiet) as advance,
         ):
@@ -64,7 +64,7 @@ def pooled_features(
     network = network.to(device)
     found: dict[str, list[np.ndarray]] = {layer: [] for layer in layers}
     labels, begin = [], 0
-    with tap(network, layers) as seen, torch.no_grad():
+    with hooked(network, layers) as seen, torch.no_grad():
         for batch in in_order(pictures, split, batch=256, device=device):
             taken = torch.arange(-begin % every, len(batch.images), every)
             begin += len(batch.images)

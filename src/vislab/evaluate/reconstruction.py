@@ -8,7 +8,7 @@ from torch import Tensor
 from vislab.data.batches import in_order
 from vislab.data.table import Table
 from vislab.evaluate.report import report
-from vislab.explain.taps import tap
+from vislab.explain.hooks import hooked
 from vislab.models.colorizer import Colorizer
 from vislab.ops import processes
 from vislab.ops.colour import rgb_to_lab
@@ -58,7 +58,7 @@ def sheet(
 ) -> tuple[UInt8[np.ndarray, "m s s 3"], ...]:
     """Return what the network is given, makes and should make, at places of the test split."""
     parts = []
-    with tap(task.network, []), torch.inference_mode():
+    with hooked(task.network, []), torch.inference_mode():
         for batch in in_order(table, "test", task.images_at_once, device=processes.device()):
             mine = np.flatnonzero(np.isin(batch.rows.numpy(), places))
             if len(mine):

@@ -10,8 +10,8 @@ import numpy as np
 
 from vislab.data.table import Table
 from vislab.runs import figures
+from vislab.runs.formatting import THIN, percent
 from vislab.runs.notebook import Notebook
-from vislab.runs.phrasing import THIN, percent
 from vislab.tasks.outcome import Outcome
 from vislab.tasks.task import Measured
 

@@ -11,8 +11,8 @@ from vislab.data.table import Table
 from vislab.evaluate import classification, detection, reconstruction, segmentation  # noqa: F401
 from vislab.evaluate.report import scored
 from vislab.progress import track
+from vislab.runs.formatting import trivial_word
 from vislab.runs.notebook import Notebook
-from vislab.runs.phrasing import trivial_word
 from vislab.tasks.outcome import Outcome
 from vislab.tasks.task import Measured
 

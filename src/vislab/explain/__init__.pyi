@@ -29,6 +29,8 @@ from .guided_backprop import guided_backprop as guided_backprop
 from .histograms import Histogram as Histogram
 from .histograms import gradient_histograms as gradient_histograms
 from .histograms import weight_histograms as weight_histograms
+from .hooks import hooked as hooked
+from .image_optimisation import paint as paint
 from .integrated_gradients import integrated_gradients as integrated_gradients
 from .inversion import invert as invert
 from .kernels import kernel_magnitudes as kernel_magnitudes
@@ -39,7 +41,6 @@ from .methods import Method as Method
 from .methods import method as method
 from .neighbours import trustworthiness as trustworthiness
 from .occlusion import occlusion as occlusion
-from .painted import paint as paint
 from .places import Places as Places
 from .places import last_places as last_places
 from .randomised import randomised as randomised
@@ -50,4 +51,3 @@ from .saliency import saliency as saliency
 from .smooth_grad import smooth_grad as smooth_grad
 from .strongest_patches import Patch as Patch
 from .strongest_patches import strongest_patches as strongest_patches
-from .taps import tap as tap

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from vislab.errors import OptionError
 from vislab.explain.canvas import check_pictures, device_of
-from vislab.explain.painted import IMAGENET, Normalisation, normalise
+from vislab.explain.hooks import hooked
+from vislab.explain.image_optimisation import IMAGENET, Normalisation, normalise
 from vislab.explain.scores import Target, chosen, class_scores
-from vislab.explain.taps import tap
 from vislab.progress import track
 
 
@@ -60,7 +60,7 @@ def fool(
     won = torch.zeros(count, dtype=torch.bool)
     probability = torch.zeros(count)
     with (
-        tap(model, []),
+        hooked(model, []),
         torch.enable_grad(),
         track("fooling", total=steps, quiet=quiet) as advance,
     ):

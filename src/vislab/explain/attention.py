@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vislab.errors import ShapeError, pick
-from vislab.explain.watch import FUSE, Layer, watch
+from vislab.explain.attention_extractor import FUSE, Layer, watch
 from vislab.explain.windows import Layout
 
 

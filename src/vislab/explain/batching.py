@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from vislab.explain.taps import tap
+from vislab.explain.hooks import hooked
 
 BUDGET = 512 << 20  # bytes of activations
 LARGEST = 64  # pictures
@@ -34,7 +34,7 @@ def batch_within(
 
 def _largest_output(model: nn.Module, image: Tensor) -> int:
     names = [name for name, module in model.named_modules() if name and not [*module.children()]]
-    with tap(model, names) as seen, torch.no_grad():
+    with hooked(model, names) as seen, torch.no_grad():
         model(image[None])
     sizes = [out.numel() * out.element_size() for out in seen.values() if isinstance(out, Tensor)]
     return max([image.numel() * image.element_size(), *sizes])
@@ -52,6 +52,6 @@ def _bytes_kept(model: nn.Module, image: Tensor) -> int:
     def unpack(tensor: Tensor) -> Tensor:
         return tensor
 
-    with tap(model, []), torch.enable_grad(), saved_tensors_hooks(count, unpack):
+    with hooked(model, []), torch.enable_grad(), saved_tensors_hooks(count, unpack):
         model(image[None].detach().requires_grad_())
     return sum(kept.values())

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vislab.explain.canvas import Fourier, device_of
+from vislab.explain.image_optimisation import IMAGENET, Normalisation, Painting, judge, paint
 from vislab.explain.objectives import (
     Layer,
     Objective,
@@ -23,7 +24,6 @@ from vislab.explain.objectives import (
     total_variation,
     unit,
 )
-from vislab.explain.painted import IMAGENET, Normalisation, Painting, judge, paint
 from vislab.explain.scores import Target
 from vislab.explain.wobble import jitter, tilt
 from vislab.ops.seeding import generator

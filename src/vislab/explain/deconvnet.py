@@ -9,9 +9,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vislab.explain.gradients import still
+from vislab.explain.hooks import hooked
 from vislab.explain.relu_rules import ReluRule, ruled_gradient
 from vislab.explain.scores import Target
-from vislab.explain.taps import tap
 
 
 def deconvnet(
@@ -37,7 +37,7 @@ def project(
     each picture. Raises ShapeError for a network whose activations are not ReLUs.
     """
     with (
-        tap(model, [layer]) as seen,
+        hooked(model, [layer]) as seen,
         still(model),
         torch.enable_grad(),
         ReluRule("deconvnet") as mode,

@@ -13,10 +13,10 @@ from torch.nn import functional as F
 from vislab.errors import OptionError, ShapeError
 from vislab.explain.canvas import Pixels, check_pictures, device_of
 from vislab.explain.feature_maps import last_of_each_size
+from vislab.explain.hooks import hooked
+from vislab.explain.image_optimisation import IMAGENET, Normalisation, Painting, normalise, paint
 from vislab.explain.objectives import Layer, Objective, strength
-from vislab.explain.painted import IMAGENET, Normalisation, Painting, normalise, paint
 from vislab.explain.places import last_places
-from vislab.explain.taps import tap
 from vislab.explain.wobble import jitter
 
 SMALLEST = 64  # pixels: the short side of the smallest octave
@@ -94,7 +94,7 @@ def _try(
     model: nn.Module, pictures: Tensor, size: tuple[int, int], normalisation: Normalisation
 ) -> None:
     small = normalise(resized(pictures, size), normalisation)
-    with tap(model, []), torch.no_grad():
+    with hooked(model, []), torch.no_grad():
         model(normalise(pictures, normalisation))  # what fails at its own size is another matter
         try:
             model(small)

@@ -17,8 +17,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vislab.errors import OptionError, ShapeError
+from vislab.explain.hooks import hooked
 from vislab.explain.places import Places
-from vislab.explain.taps import tap
 
 
 @runtime_checkable
@@ -62,7 +62,7 @@ class BoxScore(nn.Module):
                 "one box needs; a network with origin_of and scores_from does"
             )
         self.detector: Any = detector
-        with tap(detector, []), torch.no_grad():
+        with hooked(detector, []), torch.no_grad():
             self.register_buffer("origin", detector.origin_of(image[None], box, kind))
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n l"]:
@@ -73,7 +73,7 @@ class BoxScore(nn.Module):
     def places(self, image: Float[Tensor, "3 h w"]) -> dict[str, Places]:
         """Return the backbone's last maps."""
         name = "detector.backbone"
-        with tap(self, [name]) as seen, torch.no_grad():
+        with hooked(self, [name]) as seen, torch.no_grad():
             self(image[None])
         rows, columns = seen[name].shape[2:]
         return {"last maps": Places(name, rows, columns, "nchw")}
@@ -108,7 +108,7 @@ class RegionScore(nn.Module):
         Raises ShapeError when the network has no maps but its scores.
         """
         names = [name for name, _ in self.named_modules() if name]
-        with tap(self, names) as seen, torch.enable_grad():
+        with hooked(self, names) as seen, torch.enable_grad():
             best = self(image.detach()[None].requires_grad_()).max()
             answer = seen["network"]
             outputs = {

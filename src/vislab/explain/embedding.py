@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vislab.errors import DataError, OptionError, ShapeError
-from vislab.explain.taps import tap
+from vislab.explain.hooks import hooked
 from vislab.explain.tsne import checked, embedded
 from vislab.progress import track
 
@@ -31,7 +31,7 @@ def features(
     total = len(images) if isinstance(images, Tensor) else None
     found = []
     with (
-        tap(model, [] if layer is None else [layer]) as seen,
+        hooked(model, [] if layer is None else [layer]) as seen,
         torch.no_grad(),
         track("features", total=total, unit="pictures") as advance,
     ):

@@ -10,7 +10,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from vislab.errors import ShapeError
-from vislab.explain.taps import tap
+from vislab.explain.hooks import hooked
 
 
 def feature_maps(
@@ -21,7 +21,7 @@ def feature_maps(
     Without names: the last layer at each resolution, in order of depth. Not resized.
     """
     chosen = layers if layers is not None else last_of_each_size(model, image)
-    with tap(model, chosen) as seen, torch.inference_mode():
+    with hooked(model, chosen) as seen, torch.inference_mode():
         model(image[None])
     return {name: seen[name][0].float().cpu() for name in chosen}
 
@@ -32,7 +32,7 @@ def last_of_each_size(model: nn.Module, image: Float[Tensor, "3 h w"]) -> list[s
     Raises ShapeError when nothing in the model gives maps (N, C, I, J).
     """
     names = [name for name, _ in model.named_modules() if name]
-    with tap(model, names) as seen, torch.inference_mode():
+    with hooked(model, names) as seen, torch.inference_mode():
         model(image[None])
     by_size = {}
     for name, output in seen.items():  # in the order in which the modules finished

@@ -9,9 +9,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vislab.explain.gradients import still
+from vislab.explain.hooks import hooked
 from vislab.explain.places import Places, last_places
 from vislab.explain.scores import Target, score_of
-from vislab.explain.taps import tap
 
 
 def grad_cam(
@@ -39,7 +39,7 @@ def maps_and_slopes(
     Only what comes after the layer is kept for the way back.
     """
     places = places or last_places(model, images[0])
-    with tap(model, [places.layer], begin=True) as seen, still(model), torch.enable_grad():
+    with hooked(model, [places.layer], begin=True) as seen, still(model), torch.enable_grad():
         score = score_of(model(images), target).sum()
         output = seen[places.layer]
         (gradient,) = torch.autograd.grad(score, output)

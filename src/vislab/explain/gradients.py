@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vislab.explain.hooks import hooked
 from vislab.explain.scores import Target, score_of
-from vislab.explain.taps import tap
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def input_gradient(
     model: nn.Module, images: Float[Tensor, "n 3 h w"], target: Target = None
 ) -> Float[Tensor, "n 3 h w"]:
     """Return ∂ score / ∂ picture, on the picture's device; the class is chosen as in `score_of`."""
-    with tap(model, []), still(model), torch.enable_grad():
+    with hooked(model, []), still(model), torch.enable_grad():
         asked = images.detach().clone().requires_grad_()
         score = score_of(model(asked), target).sum()
         (gradient,) = torch.autograd.grad(score, asked)

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from vislab.explain.hooks import hooked
 from vislab.explain.scores import class_scores
-from vislab.explain.taps import tap
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def gradient_histograms(
     A weight that the answer does not depend on, or that is frozen, has none.
     """
     weights = {name: one for name, one in _weights(model).items() if one.requires_grad}
-    with tap(model, []), torch.enable_grad():
+    with hooked(model, []), torch.enable_grad():
         loss = nn.functional.cross_entropy(class_scores(model(images)), labels)
         slopes = torch.autograd.grad(loss, list(weights.values()), allow_unused=True)
     named = zip(weights, slopes, strict=True)

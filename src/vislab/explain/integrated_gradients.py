@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from vislab.explain.batching import batch_within
 from vislab.explain.gradients import input_gradient
+from vislab.explain.hooks import hooked
 from vislab.explain.scores import Target, chosen, class_scores
-from vislab.explain.taps import tap
 from vislab.progress import track
 
 
@@ -32,7 +32,7 @@ def integrated_gradients(
     The baseline is in normalised units: 0 is the mean colour of what the network was trained on.
     Sum over the channels for one map. `budget` is memory in bytes.
     """
-    with tap(model, []), torch.inference_mode():
+    with hooked(model, []), torch.inference_mode():
         wanted = chosen(class_scores(model(images)), target)
     places, shares = np.polynomial.legendre.leggauss(steps)  # on [-1, 1], weights sum to 2
     along = torch.tensor((places + 1) / 2, dtype=images.dtype, device=images.device)

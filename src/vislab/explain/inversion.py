@@ -12,9 +12,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vislab.explain.canvas import Fourier, check_pictures, device_of
+from vislab.explain.hooks import hooked
+from vislab.explain.image_optimisation import IMAGENET, Normalisation, judge, normalise, paint
 from vislab.explain.objectives import Objective, Seen, likeness, tensor_of, total_variation
-from vislab.explain.painted import IMAGENET, Normalisation, judge, normalise, paint
-from vislab.explain.taps import tap
 from vislab.ops.seeding import generator
 
 
@@ -46,7 +46,7 @@ def invert(
     """
     device = device_of(model)
     given = check_pictures(pictures).to(device).float()
-    with tap(model, [layer]) as layers, torch.no_grad():
+    with hooked(model, [layer]) as layers, torch.no_grad():
         answer = model(normalise(given, normalisation))
         features = tensor_of(Seen(given, answer, layers), layer).detach().clone()
     alike: Objective = likeness(layer, features)

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from vislab.errors import OptionError
 from vislab.explain.batching import batch_within
 from vislab.explain.folding import folded
+from vislab.explain.hooks import hooked
 from vislab.explain.scores import Target, chosen, class_scores, score_of
-from vislab.explain.taps import tap
 from vislab.progress import track
 
 
@@ -42,7 +42,7 @@ def occlusion(
             f"{height}×{width}; the window is 1 to {min(height, width)}, the stride 1 or more"
         )
     covers = windows(height, width, window, stride).to(images.device)
-    with tap(model, []), torch.inference_mode():
+    with hooked(model, []), torch.inference_mode():
         answer = class_scores(model(images))
         wanted = chosen(answer, target)
         before = score_of(answer, wanted)

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vislab.errors import ShapeError
-from vislab.explain.taps import tap
+from vislab.explain.hooks import hooked
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def last_places(model: nn.Module, image: Float[Tensor, "3 h w"]) -> Places:
     """
     modules = dict(model.named_modules())
     names = [name for name in modules if name]
-    with tap(model, names) as seen, torch.enable_grad():
+    with hooked(model, names) as seen, torch.enable_grad():
         answer = model(image[None].requires_grad_())
         answer = getattr(answer, "logits", answer)  # as Hugging Face has them
         score = answer.flatten(1).max(dim=1).values.sum()

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from vislab.errors import ShapeError
 from vislab.explain.attention import known
+from vislab.explain.attention_extractor import NONE, Layer, watch
 from vislab.explain.scores import Target, score_of
-from vislab.explain.watch import NONE, Layer, watch
 
 
 def rollout(

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from vislab.explain.batching import batch_within
 from vislab.explain.gradients import input_gradient, strength
+from vislab.explain.hooks import hooked
 from vislab.explain.scores import Target, chosen, class_scores
-from vislab.explain.taps import tap
 from vislab.progress import track
 
 
@@ -31,7 +31,7 @@ def smooth_grad(
     The noise is normal; its deviation is a share of the range of the picture's own values. A
     picture's noise depends on the seed alone, not on its company or the memory budget, in bytes.
     """
-    with tap(model, []), torch.inference_mode():
+    with hooked(model, []), torch.inference_mode():
         wanted = chosen(class_scores(model(images)), target)
     batch = batch_within(model, images[0], budget, gradients=True) if len(images) else 1
     found = []

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from vislab.errors import OptionError, ShapeError
 from vislab.explain.batching import batch_within
 from vislab.explain.gradients import still
-from vislab.explain.taps import tap
+from vislab.explain.hooks import hooked
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def strongest_patches(
     """
     batch = batch_within(model, images[0], budget) if len(images) else 1
     tops, where, columns = [], [], 1
-    with tap(model, [layer]) as seen, torch.inference_mode():
+    with hooked(model, [layer]) as seen, torch.inference_mode():
         for some in torch.split(images, batch):
             model(some)
             maps = seen[layer]
@@ -75,7 +75,7 @@ def strongest_patches(
 def _seen_by(
     model: nn.Module, image: Tensor, layer: str, channel: int, place: tuple[int, int]
 ) -> tuple[int, int, int, int]:
-    with tap(model, [layer]) as seen, still(model), torch.enable_grad():
+    with hooked(model, [layer]) as seen, still(model), torch.enable_grad():
         asked = image[None].detach().clone().requires_grad_()
         model(asked)
         (slope,) = torch.autograd.grad(seen[layer][0, channel, place[0], place[1]], asked)

@@ -3,5 +3,5 @@ from .answers import Kind as Kind
 from .answers import register as register
 from .networks import network_of as network_of
 from .predicting import predict as predict
-from .predictor import Subject as Subject
-from .predictor import subject as subject
+from .predictor import Predictor as Predictor
+from .predictor import predictor as predictor

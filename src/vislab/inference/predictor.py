@@ -23,7 +23,7 @@ IMAGENET = 1000  # classes: networks with so many were trained on ImageNet-1k
 
 
 @dataclass(frozen=True)
-class Subject:
+class Predictor:
     """The network in eval mode, the names of its classes, and how pictures are shown to it."""
 
     name: str
@@ -77,7 +77,7 @@ class Subject:
         return self.classes[number].split(", ")[0]
 
 
-def subject(name: str, weights: Path | None = None) -> Subject:
+def predictor(name: str, weights: Path | None = None) -> Predictor:
     """Return a network by its name, with pre-trained weights, or the one that a run folder kept.
 
     `weights` is a file of weights for a network by name. Raises DataError when its weights cannot
@@ -91,7 +91,7 @@ def subject(name: str, weights: Path | None = None) -> Subject:
                 f"the network of {name} paints pictures and names no class, so there is nothing to "
                 "explain; take one that classifies, detects or segments"
             )
-        return Subject(
+        return Predictor(
             name, model, card.classes, card.size, card.normalisation, card.crop, card.answers
         )
     if weights is None and name in NETWORKS and not has_weights(name):
@@ -105,7 +105,7 @@ def subject(name: str, weights: Path | None = None) -> Subject:
     model = model.eval().to(device)
     with torch.inference_mode():
         count = model(torch.zeros(1, 3, shown.size, shown.size, device=device)).shape[1]
-    return Subject(name, model, class_names(count), shown.size, (shown.mean, shown.deviation))
+    return Predictor(name, model, class_names(count), shown.size, (shown.mean, shown.deviation))
 
 
 def class_names(count: int) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from vislab import metrics
 from vislab.errors import ShapeError
 from vislab.explain.methods import METHODS, Method
 from vislab.inspection.explanations import smoothed
-from vislab.inspection.faithfulness import Examiner, Worth
+from vislab.inspection.faithfulness import Examiner, Faithfulness
 from vislab.progress import track
 from vislab.runs import over_seeds, paired_bootstrap, wilson
 from vislab.runs.intervals import Interval
@@ -30,7 +30,7 @@ class Ranked:
 
     iou: list[float] = field(default_factory=list)  # with the object that causes the class
     points: list[bool] = field(default_factory=list)  # whether the largest value is on it
-    worths: list[Worth] = field(default_factory=list)
+    worths: list[Faithfulness] = field(default_factory=list)
 
     def mean_iou(self) -> tuple[float, Interval | None]:
         """Return the mean over pictures where the object is seen, and its 95 % interval.

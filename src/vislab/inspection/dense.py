@@ -22,7 +22,7 @@ from vislab.evaluate.detection import COLOURS, SURE
 from vislab.explain.dense import BoxScore, RegionScore
 from vislab.explain.grad_cam import grad_cam
 from vislab.explain.randomised import randomised
-from vislab.inspection.faithfulness import NETWORKS, RANDOM, Examiner, Worth, over_pictures
+from vislab.inspection.faithfulness import NETWORKS, RANDOM, Examiner, Faithfulness, over_pictures
 from vislab.metrics.detection_errors import LABELS, UNLABELLED, errors_of
 from vislab.ops import processes
 from vislab.progress import track
@@ -61,8 +61,8 @@ class Reason:
 
     layer: str
     found: Float[Tensor, "i j"]
-    worth: Worth
-    itself: Worth
+    worth: Faithfulness
+    itself: Faithfulness
 
 
 @dataclass(frozen=True, eq=False)

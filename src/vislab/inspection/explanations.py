@@ -18,9 +18,9 @@ from vislab.data.table import Table
 from vislab.errors import DataError, OptionError, ShapeError
 from vislab.explain.methods import METHODS, Method, method
 from vislab.explain.randomised import randomised
-from vislab.inference.predictor import Subject
-from vislab.inspection.faithfulness import NETWORKS, RANDOM, STEPS, Examiner, Worth
-from vislab.inspection.targets import MOST, Question, questions
+from vislab.inference.predictor import Predictor
+from vislab.inspection.faithfulness import NETWORKS, RANDOM, STEPS, Examiner, Faithfulness
+from vislab.inspection.targets import MOST, Target, targets
 from vislab.ops import processes
 from vislab.progress import track
 from vislab.runs import figures
@@ -37,7 +37,7 @@ class Explained:
 
     method: str
     found: Float[Tensor, "i j"]
-    worth: Worth
+    worth: Faithfulness
 
 
 @dataclass
@@ -65,7 +65,7 @@ def chosen_methods(words: Sequence[str]) -> list[str]:
 
 
 def explain_pictures(
-    subject: Subject,
+    predictor: Predictor,
     paths: Sequence[Path],
     *,
     methods: Sequence[str],
@@ -82,19 +82,19 @@ def explain_pictures(
     """
     if not paths:
         raise OptionError("name at least one picture to explain")
-    wanted = None if target is None else subject.class_named(target)
-    read = [subject.read(path) for path in paths]  # a broken file is told before the work
-    shown = [subject.prepare(pixels[None]) for pixels in read]
+    wanted = None if target is None else predictor.class_named(target)
+    read = [predictor.read(path) for path in paths]  # a broken file is told before the work
+    shown = [predictor.prepare(pixels[None]) for pixels in read]
     asked = [
         (path, pixels, images, number, question)
         for path, pixels, images in zip(paths, read, shown, strict=True)
         for number, question in enumerate(
-            questions(subject, images, wanted, area=subject.area(path)), 1
+            targets(predictor, images, wanted, area=predictor.area(path)), 1
         )
     ]
     if not asked:
-        what = "anything" if wanted is None else subject.short(wanted)
-        raise DataError(f"{subject.name} does not find {what} in these pictures")
+        what = "anything" if wanted is None else predictor.short(wanted)
+        raise DataError(f"{predictor.name} does not find {what} in these pictures")
     found = []
     network: nn.Module | None = None
     work = len(asked) * (len(methods) + 1)
@@ -135,13 +135,13 @@ def smoothed(about: Method, found: Float[Tensor, "i j"]) -> Float[Tensor, "i j"]
     return wide[0, 0]
 
 
-def expected_seconds(subject: Subject, methods: Sequence[str], pictures: int) -> float:
+def expected_seconds(predictor: Predictor, methods: Sequence[str], pictures: int) -> float:
     """Return about how long explaining takes at most: all passes, timed by one tried here."""
     maps = sum(METHODS[name].passes for name in methods) * (1 + NETWORKS)
     measured = (len(methods) + RANDOM + 1) * 2 * len(metrics.GROUNDS) * (STEPS + 1)
-    images = subject.prepare(np.zeros((4, subject.size, subject.size, 3), dtype=np.uint8))
-    look: Any = subject.model.detect if subject.answers == "boxes" else subject.model
-    answers = pictures if subject.answers == "classes" else pictures * MOST
+    images = predictor.prepare(np.zeros((4, predictor.size, predictor.size, 3), dtype=np.uint8))
+    look: Any = predictor.model.detect if predictor.answers == "boxes" else predictor.model
+    answers = pictures if predictor.answers == "classes" else pictures * MOST
     taken = []
     with torch.inference_mode():
         for _ in range(2):
@@ -156,7 +156,7 @@ def begun(
     pixels: UInt8[np.ndarray, "s s 3"],
     images: Float[Tensor, "1 3 s s"],
     number: int,
-    question: Question,
+    question: Target,
 ) -> Explanation:
     """Return an explanation without maps."""
     with torch.inference_mode():

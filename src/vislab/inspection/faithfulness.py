@@ -29,7 +29,7 @@ Level = Literal["trusted", "doubtful", "not trusted"]
 
 
 @dataclass(frozen=True)
-class Worth:
+class Faithfulness:
     """What was measured of one map.
 
     A margin is the area under insertion less that under deletion, mean over both grounds: 1 for a
@@ -116,11 +116,11 @@ class Examiner:
         self,
         found: Float[Tensor, "i j"],
         when_random: Sequence[Float[Tensor, "i j"]] = (),
-    ) -> Worth:
+    ) -> Faithfulness:
         """Measure a map; `when_random` are the same method's with random weights."""
         margin, deletion, insertion = self._areas(found)
         alike = [rank_correlation(found, other) for other in when_random]
-        return Worth(
+        return Faithfulness(
             self.probability, deletion, insertion, margin, self.random, self.centre,
             float(np.mean(alike)) if alike else None,
         )  # fmt: skip
@@ -151,7 +151,7 @@ def rank_correlation(one: Tensor, other: Tensor) -> float:
     return 0.0 if math.isnan(found) else found
 
 
-def over_pictures(worths: Sequence[Worth]) -> tuple[float, tuple[float, float] | None]:
+def over_pictures(worths: Sequence[Faithfulness]) -> tuple[float, tuple[float, float] | None]:
     """Return the mean advantage over chance and its 95 % interval over pictures, from three on."""
     from vislab.runs import over_seeds
 

@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from vislab.explain.methods import METHODS, Method
-from vislab.inference.predictor import Subject
+from vislab.inference.predictor import Predictor
 from vislab.inspection.dense import outlined
 from vislab.inspection.explanations import Explained, Explanation
-from vislab.inspection.faithfulness import RANDOM, Worth, over_pictures
+from vislab.inspection.faithfulness import RANDOM, Faithfulness, over_pictures
 from vislab.runs import figures
 from vislab.runs.folder import file_name
 from vislab.runs.page import data_uri, page
@@ -27,15 +27,15 @@ def nothing_in(paths: Sequence[Path], explanations: Sequence[Explanation]) -> li
 
 
 def scores(
-    subject: Subject, explanations: Sequence[Explanation], nothing: Sequence[Path] = ()
+    predictor: Predictor, explanations: Sequence[Explanation], nothing: Sequence[Path] = ()
 ) -> dict[str, Any]:
     """Return everything that was measured, as plain JSON; `nothing` was found in these pictures.
 
     Boxes are in pixels of the picture as the network is shown it: left, top, right, bottom.
     """
     return {
-        "network": subject.name,
-        "size": subject.size,
+        "network": predictor.name,
+        "size": predictor.size,
         "nothing found in": [str(path) for path in nothing],
         "pictures": [
             {
@@ -64,12 +64,12 @@ def scores(
     }
 
 
-def by_method(explanations: Sequence[Explanation]) -> dict[str, list[Worth]]:
+def by_method(explanations: Sequence[Explanation]) -> dict[str, list[Faithfulness]]:
     """Return what each method's maps are worth, one a picture, best method first.
 
     Of a picture's boxes or regions the first counts, for those of one picture are alike.
     """
-    found: dict[str, list[Worth]] = {}
+    found: dict[str, list[Faithfulness]] = {}
     for one in (each for each in explanations if each.number == 1):
         for each in one.maps:
             found.setdefault(each.method, []).append(each.worth)
@@ -83,7 +83,7 @@ def box_of(itself: Bool[np.ndarray, "s s"]) -> list[int]:
 
 
 def file_explanations(
-    subject: Subject,
+    predictor: Predictor,
     explanations: Sequence[Explanation],
     folder: Path,
     nothing: Sequence[Path] = (),
@@ -121,7 +121,7 @@ def file_explanations(
                 "without": [(METHODS[key].title, why) for key, why in one.without.items()],
             }
         )
-    write_json(folder / "scores.json", scores(subject, explanations, nothing))
+    write_json(folder / "scores.json", scores(predictor, explanations, nothing))
     report = folder / "report.html"
     count = sum(one.number == 1 for one in explanations)
     many = [
@@ -132,7 +132,7 @@ def file_explanations(
         report,
         page(
             "explanation.html.j2",
-            title=f"What {subject.name} looks at",
+            title=f"What {predictor.name} looks at",
             sections=sections,
             many=many if count > 1 else [],
             pictures=count,

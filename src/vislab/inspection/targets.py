@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vislab.explain.dense import BoxScore, RegionScore
-from vislab.inference.predictor import Subject
+from vislab.inference.predictor import Predictor
 from vislab.inspection.dense import inside, largest_part
 
 MOST = 3  # boxes or regions of a picture
@@ -20,7 +20,7 @@ SURE, LEAST = 0.5, 0.05  # scores of boxes: all that are sure, or else the best 
 
 
 @dataclass(frozen=True, eq=False)
-class Question:
+class Target:
     """Why `labels[target]`? `itself` are the pixels of the box or region."""
 
     network: nn.Module
@@ -29,32 +29,32 @@ class Question:
     itself: Bool[np.ndarray, "s s"] | None = None
 
 
-def questions(
-    subject: Subject,
+def targets(
+    predictor: Predictor,
     images: Float[Tensor, "1 3 s s"],
     wanted: int | None = None,
     *,
     area: Bool[np.ndarray, "s s"] | None = None,
-) -> list[Question]:
+) -> list[Target]:
     """Return what to ask about one picture, the surest or largest first; none if nothing is there.
 
     `wanted` is a class: of the picture, whatever its probability; or of the boxes or regions.
     Regions lie within `area`, where the picture is; what was filled in around it was never learned.
     Raises ShapeError for a detector that does not tell what its boxes come from.
     """
-    if subject.answers == "boxes":
-        return _boxes(subject, images, wanted)
-    if subject.answers == "masks":
-        return _regions(subject, images, wanted, area)
+    if predictor.answers == "boxes":
+        return _boxes(predictor, images, wanted)
+    if predictor.answers == "masks":
+        return _regions(predictor, images, wanted, area)
     if wanted is None:
         with torch.inference_mode():
-            wanted = int(subject.model(images).argmax(dim=1))
-    return [Question(subject.model, wanted, subject.classes)]
+            wanted = int(predictor.model(images).argmax(dim=1))
+    return [Target(predictor.model, wanted, predictor.classes)]
 
 
-def _boxes(subject: Subject, images: Tensor, wanted: int | None) -> list[Question]:
+def _boxes(predictor: Predictor, images: Tensor, wanted: int | None) -> list[Target]:
     with torch.no_grad():
-        found = subject.model.detect(images, least=LEAST)  # type: ignore[operator]
+        found = predictor.model.detect(images, least=LEAST)  # type: ignore[operator]
     order = found.scores.argsort(descending=True).tolist()
     if wanted is not None:
         order = [one for one in order if int(found.kinds[one]) == wanted]
@@ -62,21 +62,21 @@ def _boxes(subject: Subject, images: Tensor, wanted: int | None) -> list[Questio
     asked = []
     for one in (sure or order[:1])[:MOST]:
         kind, box = int(found.kinds[one]), found.boxes[one]
-        score = BoxScore(subject.model, images[0], box, kind).eval()
+        score = BoxScore(predictor.model, images[0], box, kind).eval()
         x1, y1, x2, y2 = box.tolist()
-        itself = inside((x1, y1, x2, y2), subject.size)
-        asked.append(Question(score, kind, (*subject.classes, "nothing"), itself))
+        itself = inside((x1, y1, x2, y2), predictor.size)
+        asked.append(Target(score, kind, (*predictor.classes, "nothing"), itself))
     return asked
 
 
 def _regions(
-    subject: Subject,
+    predictor: Predictor,
     images: Tensor,
     wanted: int | None,
     area: Bool[np.ndarray, "s s"] | None,
-) -> list[Question]:
+) -> list[Target]:
     with torch.inference_mode():
-        said = subject.model(images)[0].argmax(dim=0).cpu().numpy()
+        said = predictor.model(images)[0].argmax(dim=0).cpu().numpy()
     if area is not None:
         said = np.where(area, said, -1)
     kinds = [int(kind) for kind in np.unique(said) if kind > 0] if wanted is None else [wanted]
@@ -84,6 +84,6 @@ def _regions(
     asked = []
     for kind, part in sorted(parts, key=lambda one: -int(one[1].sum()))[:MOST]:
         region = torch.from_numpy(part).to(images.device)
-        score = RegionScore(subject.model, region).eval()
-        asked.append(Question(score, kind, subject.classes, part))
+        score = RegionScore(predictor.model, region).eval()
+        asked.append(Target(score, kind, predictor.classes, part))
     return asked

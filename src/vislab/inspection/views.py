@@ -333,7 +333,7 @@ def normalised(
 
 def scores(network: nn.Module, images: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n k"]:
     """Return class scores, in eval mode."""
-    with explain.tap(network, []), torch.inference_mode():
+    with explain.hooked(network, []), torch.inference_mode():
         return class_scores(network(images))
 
 
@@ -346,14 +346,14 @@ def answers(network: nn.Module, images: Float[Tensor, "n 3 s s"]) -> list[int]:
 def relu_layers(network: nn.Module, image: Float[Tensor, "1 3 s s"]) -> list[str]:
     """Return the names of ReLU modules that give maps, in the order in which they run."""
     names = [name for name, one in network.named_modules() if isinstance(one, nn.ReLU | nn.ReLU6)]
-    with explain.tap(network, names) as seen, torch.inference_mode():
+    with explain.hooked(network, names) as seen, torch.inference_mode():
         network(image)
     return [name for name, out in seen.items() if out.ndim == 4 and out.shape[2:].numel() > 1]
 
 
 def telling_units(network: nn.Module, images: Float[Tensor, "n 3 s s"], layer: str) -> list[int]:
     """Return the channels whose largest answers differ most from image to image, most first."""
-    with explain.tap(network, [layer]) as seen, torch.inference_mode():
+    with explain.hooked(network, [layer]) as seen, torch.inference_mode():
         network(images[:LEARNED])
     spread = seen[layer].amax(dim=(2, 3)).std(dim=0)
     units: list[int] = spread.topk(min(UNITS, len(spread))).indices.tolist()

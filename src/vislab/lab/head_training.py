@@ -19,7 +19,7 @@ from vislab.data.batches import Batch
 from vislab.data.table import Table
 from vislab.errors import OptionError
 from vislab.evaluate.features import features
-from vislab.explain.taps import tap
+from vislab.explain.hooks import hooked
 from vislab.ops import processes
 from vislab.ops.seeding import generator
 from vislab.tasks.classify import Classify
@@ -95,7 +95,7 @@ class HeadTraining:
 
     def _answers(self, split: str) -> tuple[Tensor, Tensor]:
         network = self.task.network
-        with tap(network, []), torch.inference_mode():
+        with hooked(network, []), torch.inference_mode():
             return network(self.inputs[split][0]).float(), self._labels(split)
 
     def finish(self) -> None:

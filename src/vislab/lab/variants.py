@@ -13,7 +13,7 @@ from vislab.errors import OptionError, pick
 from vislab.evaluate.comparison import compare
 from vislab.evaluate.report import form_of
 from vislab.profiling.costs import known_multiply_adds, parameters
-from vislab.runs.phrasing import singular
+from vislab.runs.formatting import singular
 from vislab.tasks.outcome import Outcome
 from vislab.tasks.task import Task
 

@@ -19,7 +19,7 @@ from vislab.models.backbone import Backbone
 from vislab.ops.anchors import anchor_grid, shapes_of
 from vislab.ops.box_codings import decode_rcnn
 from vislab.ops.boxes import pairwise_iou
-from vislab.ops.suppression import Found, padded, suppress
+from vislab.ops.nms import Found, padded, suppress
 
 WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # of the second stage's offsets: about one over their deviation
 SMALLEST = 1.0  # pixels: a proposal with a shorter side is dropped

@@ -15,7 +15,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.ops import MultiScaleRoIAlign
 
 from vislab.models.backbone import Backbone
-from vislab.ops.suppression import Found
+from vislab.ops.nms import Found
 
 
 class TorchvisionFasterRCNN(nn.Module):

@@ -17,7 +17,7 @@ from vislab.models.backbone import Backbone
 from vislab.ops.anchors import anchor_grid
 from vislab.ops.box_codings import decode_yolo
 from vislab.ops.boxes import pairwise_iou
-from vislab.ops.suppression import Found, suppress
+from vislab.ops.nms import Found, suppress
 
 # Widths and heights in cells.
 ANCHORS = ((1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (2, 3), (3, 2), (3, 5), (5, 3))

@@ -11,7 +11,7 @@ from torch import nn
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
-from vislab.explain.taps import tap
+from vislab.explain.hooks import hooked
 
 PATIENCE = 1.0  # seconds spent on timing one batch size
 
@@ -32,7 +32,7 @@ def multiply_adds(model: nn.Module, size: int) -> int:
     weightless = {name: tensor.detach().to("meta") for name, tensor in held}
     kind = next((p.dtype for p in model.parameters()), torch.float32)
     picture = torch.zeros(1, 3, size, size, device="meta", dtype=kind)
-    with FlopCounterMode(display=False) as counter, tap(model, []), torch.no_grad():
+    with FlopCounterMode(display=False) as counter, hooked(model, []), torch.no_grad():
         functional_call(model, weightless, (picture,))
     return int(counter.get_total_flops()) // 2
 
@@ -50,7 +50,7 @@ def latency(model: nn.Module, size: int, batch: int, device: torch.device) -> di
     pictures = torch.zeros(batch, 3, size, size, device=device)
     pictures = pictures.contiguous(memory_format=torch.channels_last)
     taken: list[float] = []
-    with tap(model, []), torch.inference_mode():
+    with hooked(model, []), torch.inference_mode():
         for _ in range(2):
             model(pictures)
         begun = time.perf_counter()

@@ -14,7 +14,7 @@ from torch.func import functional_call
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from vislab.explain.taps import tap
+from vislab.explain.hooks import hooked
 from vislab.profiling.receptive_field import Shape, Sights, Size
 
 
@@ -45,7 +45,7 @@ def layers(model: nn.Module, size: int) -> list[Layer]:
     picture = torch.zeros(1, 3, size, size, device="meta", dtype=kind)
     sights, counter = Sights(picture), FlopCounterMode(display=False)
     watch = Watch(model, sights, counter)
-    with tap(model, []), watch.watching(), torch.no_grad(), sights, counter:
+    with hooked(model, []), watch.watching(), torch.no_grad(), sights, counter:
         functional_call(model, weightless, (picture,))
     return [*watch.rows, *watch.never_called()]
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from vislab.lab.bench import Lab
     from vislab.profiling.zoo import Measured
+    from vislab.runs.formatting import Number
     from vislab.runs.intervals import Interval
-    from vislab.runs.phrasing import Number
 
 CLASSES = 1000  # as ImageNet has
 
@@ -105,7 +105,7 @@ class ModelZoo(Recipe):
 
     def run(self, lab: "Lab") -> None:
         """Count and time every network; sort, draw and compare the orders."""
-        from vislab.runs.phrasing import amount, number
+        from vislab.runs.formatting import amount, number
 
         self.check()
         found: list[Measured] = []
@@ -139,7 +139,7 @@ class ModelZoo(Recipe):
 
     def tell(self, lab: "Lab", found: "Sequence[Measured]") -> None:
         """File the table and what the orders have to do with each other."""
-        from vislab.runs.phrasing import number
+        from vislab.runs.formatting import number
 
         waits = [one.alone["median"] for one in found]
         macs, held = [one.macs for one in found], [one.parameters for one in found]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from jaxtyping import UInt8
     from torch import Tensor, nn
 
-    from vislab.explain.painted import Normalisation
+    from vislab.explain.image_optimisation import Normalisation
     from vislab.lab.bench import Lab
     from vislab.tasks.style_transfer import Transferred
 

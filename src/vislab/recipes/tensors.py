@@ -357,7 +357,7 @@ def speed_up_bars(speed_ups: Mapping[str, float]) -> "Figure":
     """Draw how many times faster each solution is, on a logarithmic scale."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-    from vislab.runs.phrasing import number
+    from vislab.runs.formatting import number
 
     names = sorted(speed_ups, key=lambda name: -speed_ups[name])
     figure = runs.figures.bars(

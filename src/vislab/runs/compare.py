@@ -14,9 +14,9 @@ import numpy as np
 
 from vislab.errors import RunError
 from vislab.runs.folder import RunFolder
+from vislab.runs.formatting import MISSING, minus, number, plain, points, with_span
 from vislab.runs.intervals import Interval, paired_bootstrap, wilson
 from vislab.runs.page import page
-from vislab.runs.phrasing import MISSING, minus, number, plain, points, with_span
 from vislab.runs.report import COSTS, flat
 from vislab.runs.writing import write_text
 

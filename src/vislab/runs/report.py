@@ -15,8 +15,7 @@ from typing import Any
 from vislab.errors import RunError
 from vislab.runs import figures
 from vislab.runs.folder import Result, RunFolder, read_json
-from vislab.runs.page import data_uri, page
-from vislab.runs.phrasing import (
+from vislab.runs.formatting import (
     MISSING,
     THIN,
     Number,
@@ -34,6 +33,7 @@ from vislab.runs.phrasing import (
     trivial_word,
     with_span,
 )
+from vislab.runs.page import data_uri, page
 from vislab.runs.references import KIND
 from vislab.runs.tables import owner, with_bounds, written
 from vislab.runs.writing import write_text

@@ -8,8 +8,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from vislab.runs.formatting import THIN, minus
 from vislab.runs.intervals import Interval
-from vislab.runs.phrasing import THIN, minus
 
 Cell = str | int | float | None | tuple[float, Interval | None]
 Head = str | tuple[str, str]

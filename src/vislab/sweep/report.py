@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from vislab.runs import figures
 from vislab.runs.figures.trials import Parameter
 from vislab.runs.folder import Result, RunFolder
+from vislab.runs.formatting import is_share, label, measured, number, points
 from vislab.runs.lesson import read_lesson
-from vislab.runs.phrasing import is_share, label, measured, number, points
 from vislab.runs.report import write_report
 from vislab.sweep.space import Axis, Span, Value, written
 

@@ -27,7 +27,7 @@ from vislab.ops import processes
 from vislab.ops.seeding import seed_of
 from vislab.progress import track
 from vislab.runs.folder import RunFolder
-from vislab.runs.phrasing import is_share, measured
+from vislab.runs.formatting import is_share, measured
 from vislab.sweep.queue import Queue, locked
 from vislab.sweep.report import Found, Trial, file_sweep, is_test, setting, test_warning
 from vislab.sweep.space import Axis, Span, Value, check_extremes, placed

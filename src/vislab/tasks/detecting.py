@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from vislab.data.batches import Batch
 from vislab.data.columns import NOTHING
 from vislab.data.views import IGNORED
-from vislab.explain.taps import tap
+from vislab.explain.hooks import hooked
 from vislab.metrics.coco_map import coco_map
 from vislab.metrics.detection import AveragePrecision, average_precision
 from vislab.metrics.detection_interval import mean_interval
@@ -79,7 +79,7 @@ class Detect(Task):
 
     def scores(self, batches: Iterable[Batch]) -> dict[str, float]:
         """Return the mean average precision at an overlap of one half, all points."""
-        with tap(self.network, []), torch.inference_mode():
+        with hooked(self.network, []), torch.inference_mode():
             found, truth = detections_of(self.network, batches)
         mean = average_precision(found, truth, self.classes).mean
         return {self.score: 0.0 if np.isnan(mean) else mean}
@@ -90,7 +90,7 @@ class Detect(Task):
         As VOC 2010 and 2007 and COCO count them, and as the course does: suppression at 0.3, scores
         of 0.8 and more, all points. With its interval over drawing images again, the first of them.
         """
-        with tap(self.network, []), torch.inference_mode():
+        with hooked(self.network, []), torch.inference_mode():
             found, truth = detections_of(self.network, batches)
             if getattr(getattr(batches, "split", None), "name", "") == "train":
                 return known_by_heart(found, truth, self.classes, count_of(batches))

@@ -21,9 +21,9 @@ from vislab.errors import DataError, OptionError, ShapeError
 from vislab.explain.canvas import Pixels, check_pictures, device_of
 from vislab.explain.deep_dream import resized
 from vislab.explain.feature_maps import last_of_each_size
+from vislab.explain.hooks import hooked
+from vislab.explain.image_optimisation import IMAGENET, Normalisation, normalise, paint
 from vislab.explain.objectives import Objective, Seen
-from vislab.explain.painted import IMAGENET, Normalisation, normalise, paint
-from vislab.explain.taps import tap
 from vislab.explain.wobble import jitter
 from vislab.losses.style import content_loss, gram_matrix, style_loss, tv_loss
 
@@ -175,7 +175,7 @@ def features_of(
 
     Raises ShapeError when a layer gives no maps.
     """
-    with tap(model, layers) as seen, torch.no_grad():
+    with hooked(model, layers) as seen, torch.no_grad():
         model(normalise(pictures, normalisation))
     for layer in layers:
         if not isinstance(seen.get(layer), Tensor) or seen[layer].ndim != 4:

@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vislab.data.table import Table
 from vislab.errors import NonFiniteLoss
-from vislab.explain.taps import tap
+from vislab.explain.hooks import hooked
 from vislab.runs.model_card import AN_IMAGE
 from vislab.tasks.narrow_convolutions import guard_narrow_convolutions
 from vislab.tasks.optim import Optim
@@ -60,7 +60,7 @@ class Measured:
         """
         sums: dict[str, float] = {}
         count = 0
-        with tap(self.network, []), torch.inference_mode():
+        with hooked(self.network, []), torch.inference_mode():
             for batch in batches:
                 for name, value in total(self.measure(batch), len(batch.images)).items():
                     sums[name] = sums.get(name, 0.0) + value
@@ -73,7 +73,7 @@ class Measured:
         A score of the set as a whole (mean average precision, an equal error rate) is added to the
         outcome's `whole` where this is overridden.
         """
-        with tap(self.network, []), torch.inference_mode():
+        with hooked(self.network, []), torch.inference_mode():
             return self.outcome.gathered(self.score, (self.measure(batch) for batch in batches))
 
 

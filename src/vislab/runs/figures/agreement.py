@@ -14,7 +14,7 @@ from vislab.runs.figures.style import (
     power_of_ten,
     shorten,
 )
-from vislab.runs.phrasing import Number
+from vislab.runs.formatting import Number
 
 if TYPE_CHECKING:
     import matplotlib.figure

@@ -19,8 +19,8 @@ from vislab.runs.figures.style import (
     house,
     shorten,
 )
+from vislab.runs.formatting import Number, measured, number, percent
 from vislab.runs.intervals import Interval
-from vislab.runs.phrasing import Number, measured, number, percent
 
 if TYPE_CHECKING:
     import matplotlib.axes

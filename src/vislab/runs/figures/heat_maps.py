@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vislab.runs.figures.style import INK, SMALL, WIDTH, house, power_of_ten, shorten
-from vislab.runs.phrasing import Number
+from vislab.runs.formatting import Number
 
 if TYPE_CHECKING:
     import matplotlib.figure

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vislab.runs.figures.style import BLUE, FAINT, SMALL, WIDTH, house, shorten
-from vislab.runs.phrasing import Number, amount
+from vislab.runs.formatting import Number, amount
 
 if TYPE_CHECKING:
     import matplotlib.axes

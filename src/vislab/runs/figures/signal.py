@@ -11,7 +11,7 @@ import numpy as np
 
 from vislab.runs.figures.charts import write_ends
 from vislab.runs.figures.style import PALETTE, WIDTH, house, power_of_ten
-from vislab.runs.phrasing import Number
+from vislab.runs.formatting import Number
 
 if TYPE_CHECKING:
     import matplotlib.figure

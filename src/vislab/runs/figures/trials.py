@@ -23,7 +23,7 @@ from vislab.runs.figures.style import (
     power_of_ten,
     shorten,
 )
-from vislab.runs.phrasing import Number, minus
+from vislab.runs.formatting import Number, minus
 
 if TYPE_CHECKING:
     import matplotlib.axes

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from vislab.errors import ShapeError, pick
-from vislab.explain.taps import tap
+from vislab.explain.hooks import hooked
 from vislab.explain.windows import Layout, Size, layout_of
 
 FUSE: dict[str, Callable[[Tensor], Tensor]] = {
@@ -78,7 +78,7 @@ def watch(
     Raises ShapeError when there is no attention, UnknownName when a name is of no such layer.
     """
     mode = Watch(images, layers, pick(FUSE, fuse, "fusion") if fuse else None, in_graph)
-    with tap(model, []), ExitStack() as hooks:
+    with hooked(model, []), ExitStack() as hooks:
         for name, module in model.named_modules():
             if not isinstance(module, nn.Softmax):  # what asked for it counts
                 enter, leave = mode.hooks(name, module)

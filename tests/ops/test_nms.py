@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vislab.ops.boxes import iou
-from vislab.ops.suppression import Found, padded, suppress
+from vislab.ops.nms import Found, padded, suppress
 
 INFINITY = float("inf")
 

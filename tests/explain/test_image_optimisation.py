@@ -10,8 +10,8 @@ from tests.explain.small_nets import PLAIN, colour_net
 from tests.explain.test_places import InPlace, state
 from vislab.errors import NonFiniteLoss, OptionError, UnknownName
 from vislab.explain.canvas import Fourier, Pixels
+from vislab.explain.image_optimisation import judge, normalise, paint
 from vislab.explain.objectives import Objective, channel, class_score, l2
-from vislab.explain.painted import judge, normalise, paint
 from vislab.explain.wobble import jitter, tilt
 from vislab.ops.seeding import generator
 

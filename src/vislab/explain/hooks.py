@@ -11,7 +11,7 @@ from vislab.errors import pick
 
 
 @contextmanager
-def tap(
+def hooked(
     model: nn.Module, layers: Sequence[str], *, begin: bool = False
 ) -> Iterator[dict[str, Any]]:
     """Run the block in eval mode and collect the outputs of the named layers.

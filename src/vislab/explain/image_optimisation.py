@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from vislab.errors import NonFiniteLoss, OptionError
 from vislab.explain.canvas import Canvas
+from vislab.explain.hooks import hooked
 from vislab.explain.objectives import Objective, Seen
-from vislab.explain.taps import tap
 from vislab.explain.wobble import Transform
 from vislab.ops.seeding import generator
 from vislab.progress import track
@@ -62,7 +62,7 @@ def paint(
     adam = torch.optim.Adam([canvas.values], maximize=True)
     history, moved = [], False
     with (
-        tap(model, objective.layers) as layers,
+        hooked(model, objective.layers) as layers,
         torch.enable_grad(),
         track(what, total=steps, quiet=quiet) as advance,
     ):
@@ -104,7 +104,7 @@ def judge(
     normalisation: Normalisation = IMAGENET,
 ) -> Float[Tensor, " n"]:
     """Return what the objective is for pictures in [0, 1], with no transform."""
-    with tap(model, objective.layers) as layers, torch.no_grad():
+    with hooked(model, objective.layers) as layers, torch.no_grad():
         return _judge(model, objective, pictures, layers, normalisation).float().cpu()
 
 

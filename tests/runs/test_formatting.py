@@ -1,6 +1,6 @@
 import pytest
 
-from vislab.runs import phrasing
+from vislab.runs import formatting
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from vislab.runs import phrasing
     ],
 )
 def test_numbers(value, text):
-    assert phrasing.number(value).replace("\u202f", " ") == text
+    assert formatting.number(value).replace("\u202f", " ") == text
 
 
 @pytest.mark.parametrize(
@@ -38,24 +38,24 @@ def test_numbers(value, text):
     ],
 )
 def test_values_with_their_interval(value, interval, share, text):
-    written = phrasing.with_span(value, interval, share=share)
+    written = formatting.with_span(value, interval, share=share)
     assert written.replace("\u202f", " ") == text
 
 
 def test_accuracies_and_what_has_a_chance_level_are_shares():
-    assert phrasing.is_share("fixed/test/accuracy")
-    assert phrasing.is_share("test/balanced_accuracy")
-    assert phrasing.is_share("test/eer")
-    assert phrasing.is_share("compact, by person: error, female")
-    assert phrasing.is_share("shared: gain in accuracy over plain-head")
-    assert not phrasing.is_share("compact: parameters")
-    assert not phrasing.is_share("test/loss")
+    assert formatting.is_share("fixed/test/accuracy")
+    assert formatting.is_share("test/balanced_accuracy")
+    assert formatting.is_share("test/eer")
+    assert formatting.is_share("compact, by person: error, female")
+    assert formatting.is_share("shared: gain in accuracy over plain-head")
+    assert not formatting.is_share("compact: parameters")
+    assert not formatting.is_share("test/loss")
 
 
 def test_names_of_metrics():
-    assert phrasing.label("lr") == "lr"
-    assert phrasing.label("test/accuracy") == "test accuracy"
-    assert phrasing.label("fixed/test/balanced_accuracy") == "fixed · test balanced accuracy"
+    assert formatting.label("lr") == "lr"
+    assert formatting.label("test/accuracy") == "test accuracy"
+    assert formatting.label("fixed/test/balanced_accuracy") == "fixed · test balanced accuracy"
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_names_of_metrics():
     ],
 )
 def test_durations(seconds, text):
-    assert phrasing.duration(seconds) == text
+    assert formatting.duration(seconds) == text
 
 
 @pytest.mark.parametrize(
@@ -86,13 +86,13 @@ def test_durations(seconds, text):
     ],
 )
 def test_memory(size, text):
-    assert phrasing.memory(size) == text
+    assert formatting.memory(size) == text
 
 
 def test_points_and_large_counts():
-    assert phrasing.points(-0.021) == "2.1 points"
-    assert phrasing.points(0.01) == "1.0 point"
-    written = [phrasing.amount(value) for value in (None, 999_999, 11_173_962, 1.82e9, 2e12)]
+    assert formatting.points(-0.021) == "2.1 points"
+    assert formatting.points(0.01) == "1.0 point"
+    written = [formatting.amount(value) for value in (None, 999_999, 11_173_962, 1.82e9, 2e12)]
     assert [text.replace("\u202f", " ") for text in written] == [
         "–",
         "999 999",
@@ -104,5 +104,5 @@ def test_points_and_large_counts():
 
 def test_values_of_options():
     values = [None, True, False, 1000, 1e-3, ["crop", 2], "a.b", [], {"a": 1}]
-    written = [phrasing.plain(value).replace("\u202f", " ") for value in values]
+    written = [formatting.plain(value).replace("\u202f", " ") for value in values]
     assert written == ["–", "yes", "no", "1 000", "0.001", "crop, 2", "a.b", "", "{'a': 1}"]
