@@ -222,7 +222,7 @@ def page():
             "Training pictures a second from JPEG files on disk to the end of training, validation "
             "after each epoch included, each contender reading as its own script does; vislab's "
             "time holds the decoding into its cache. Accuracies on the same 1,000 pictures, mean "
-            "and deviation of three trainings, in the order of the columns: of vislab's best "
+            "and std of three trainings, in the order of the columns: of vislab's best "
             "epoch on the validation pictures, which it keeps, and of the others' last.",
             loops_table,
         ),

@@ -47,8 +47,8 @@ def drain(batches):
 
 def small_pictures():
     pictures = data.pictures("shapes", size=32)
-    mean, deviation = pictures.normalisation
-    plain = T.Compose([T.ToTensor(), T.Normalize(mean, deviation)])
+    mean, std = pictures.normalisation
+    plain = T.Compose([T.ToTensor(), T.Normalize(mean, std)])
     ours = next(iter(data.in_order(pictures, "train", batch=8))).images
     theirs = torch.stack([InMemory(pictures.split("train"), plain)[i][0] for i in range(8)])
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)

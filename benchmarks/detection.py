@@ -77,7 +77,7 @@ class Stepper:
 
 def batch_of(size, count, shown):
     pictures = data.annotated("shapes", wanted="boxes", size=size, limit=PICTURES)
-    pictures = pictures.normalised_by(shown.mean, shown.deviation)
+    pictures = pictures.normalised_by(shown.mean, shown.std)
     return Batches(pictures, count, seed=0, augment=Augment()).make(np.arange(count), 0)
 
 

@@ -39,14 +39,12 @@ def main():
     pictures = data.pictures("shapes:easy", size=SIZE, per_class=PER_CLASS)
     model = models.create("efficientnet-lite0", classes=10, pretrained=True)
     shown = model.preprocessing
-    pictures = pictures.normalised_by(shown.mean, shown.deviation)
-    anatomy = models.anatomy(model, torch.zeros(1, 3, SIZE, SIZE))
+    pictures = pictures.normalised_by(shown.mean, shown.std)
+    groups = models.parameter_groups(model, torch.zeros(1, 3, SIZE, SIZE))
     common = {"seed": 0, "augment": Augment(), "device": torch.device("cpu")}
 
     def task():
-        return tasks.Classify(
-            model, tasks.Optim(), strategy=Strategy.parse("head"), anatomy=anatomy
-        )
+        return tasks.Classify(model, tasks.Optim(), strategy=Strategy.parse("head"), groups=groups)
 
     whole = WholeTraining(task(), pictures, BATCH, **common)
     head = HeadTraining(task(), pictures, BATCH, quiet=True, **common)

@@ -45,7 +45,7 @@ class Angles(data.Values):
         """Return the angles as they are seen."""
         angle = super().batch(rows)["angle"]
         if views is not None:
-            angle = torch.where(views.mirrored, -angle, angle) + 90 * views.turns
+            angle = torch.where(views.mirrored, -angle, angle) + 90 * views.rotations
         return {"angle": angle % 180}
 
 
@@ -101,7 +101,7 @@ class Angle(Recipe):
     def run(self, lab: Any) -> None:
         """Train both ways on few bars, test on the same, compare."""
         images = lab.open(bars(self.count, 24))
-        augments = {"plain": Augment(), "augmented": Augment(flip=True, turn=True)}
+        augments = {"plain": Augment(), "augmented": Augment(flip=True, rotation=True)}
         found = lab.variants(
             list(augments),
             lambda name: Turned(models.create("compass", classes=1), Optim("adamw", lr=3e-3)),

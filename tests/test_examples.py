@@ -126,7 +126,7 @@ def angle_of(pixels):
 def test_the_angle_follows_the_image_through_mirrors_and_rotations(module):
     table = module.bars(64, 32)
     table.pixels[:] = np.where(table.pixels.mean(axis=-1, keepdims=True) > 150, 255, 0)
-    batches = Batches(table, 16, seed=3, augment=Augment(flip=True, turn=True))
+    batches = Batches(table, 16, seed=3, augment=Augment(flip=True, rotation=True))
     mean, std = (torch.tensor(one)[:, None, None] for one in table.normalisation)
     seen = 0
     for batch in batches:

@@ -369,13 +369,13 @@ def test_merged_things_are_one_class_and_void_stays_void(tmp_path):
 
 def test_pictures_are_normalised_as_a_network_wants_them_or_by_their_own_training_side():
     pictures = made(9, test=4)
-    mean, deviation = pictures.normalisation
+    mean, std = pictures.normalisation
     own = pictures.pixels[:4].reshape(-1, 3) / 255
     np.testing.assert_allclose(mean, own.mean(axis=0))
-    np.testing.assert_allclose(deviation, own.std(axis=0))
+    np.testing.assert_allclose(std, own.std(axis=0))
     told = pictures.normalised_by((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
     assert told.normalisation == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
-    assert pictures.normalisation == (mean, deviation)
+    assert pictures.normalisation == (mean, std)
 
 
 def test_what_a_report_says_counts_pictures_and_things():

@@ -153,11 +153,11 @@ def test_half_of_the_pictures_are_mirrored_and_the_rest_are_not_touched():
 
 def test_normalised_pixels_are_shares_less_mean_over_deviation(rng):
     pixels = noise(2, 7)
-    mean, deviation = (0.5, 0.25, 0.1), (0.2, 0.3, 0.01)
-    out = normalise(pixels, mean, deviation)
+    mean, std = (0.5, 0.25, 0.1), (0.2, 0.3, 0.01)
+    out = normalise(pixels, mean, std)
     for channel in range(3):
         shares = pixels[..., channel].double() / 255
-        expected = (shares - mean[channel]) / deviation[channel]
+        expected = (shares - mean[channel]) / std[channel]
         # atol: 1/d is up to 100, and the offset is rounded in float32 before it is added
         torch.testing.assert_close(out[:, channel].double(), expected, rtol=1e-5, atol=1e-5)
     assert out.shape == (2, 3, 7, 7)
@@ -307,7 +307,7 @@ STEPS = {
     "shift": Augment(shift=0.2),
     "resized_crop": Augment(resized_crop=0.2),
     "flip": Augment(flip=True),
-    "turn": Augment(turn=True),
+    "turn": Augment(rotation=True),
     "colour": Augment(colour=0.5),
     "randaugment": Augment(randaugment=3, magnitude=17),
     "cutout": Augment(cutout=0.5),

@@ -72,12 +72,12 @@ def test_an_epochs_length_is_known_before_it_begins():
 
 def test_a_batch_holds_the_pictures_and_labels_of_its_rows_normalised():
     pictures = made(23, test=5)
-    mean, deviation = pictures.normalisation
+    mean, std = pictures.normalisation
     for batch in stream(pictures, 7):
         rows = batch.rows.numpy()
         assert rows.max() < 18
         shares = pictures.pixels[rows].transpose(0, 3, 1, 2) / 255
-        expected = (shares - np.reshape(mean, (3, 1, 1))) / np.reshape(deviation, (3, 1, 1))
+        expected = (shares - np.reshape(mean, (3, 1, 1))) / np.reshape(std, (3, 1, 1))
         np.testing.assert_allclose(batch.images, expected, rtol=1e-5, atol=1e-6)
         assert batch.images.is_contiguous(memory_format=torch.channels_last)
         assert batch.labels.tolist() == batch.targets.tolist() == (rows % 3).tolist()
@@ -168,8 +168,8 @@ def test_the_parts_of_several_processes_are_the_batch_of_one_bit_for_bit(way, wo
 
 
 def shade_of(pictures, row, channel=0):
-    mean, deviation = pictures.normalisation
-    return (pictures.pixels[row, 0, 0, channel] / 255 - mean[channel]) / deviation[channel]
+    mean, std = pictures.normalisation
+    return (pictures.pixels[row, 0, 0, channel] / 255 - mean[channel]) / std[channel]
 
 
 @pytest.mark.parametrize("epoch", range(6))
@@ -261,11 +261,9 @@ def test_in_order_goes_from_first_to_last_without_augmentation(batch):
     labels = torch.cat([b.labels for b in batches])
     assert labels.tolist() == [row % 3 for row in range(14, 23)]
     assert all(torch.equal(b.labels, b.targets) and b.whole == len(b.labels) for b in batches)
-    mean, deviation = pictures.normalisation
+    mean, std = pictures.normalisation
     images = torch.cat([b.images for b in batches]).permute(0, 2, 3, 1).numpy()
-    np.testing.assert_allclose(
-        images * np.array(deviation) + mean, pictures.pixels[14:] / 255, atol=1e-6
-    )
+    np.testing.assert_allclose(images * np.array(std) + mean, pictures.pixels[14:] / 255, atol=1e-6)
 
 
 def test_in_order_of_an_empty_side_is_nothing():

@@ -13,7 +13,7 @@ from vislab.data.columns import NOTHING
 from vislab.data.views import IGNORED
 from vislab.errors import OptionError
 
-ALL = Augment(resized_crop=0.4, flip=True, turn=True, colour=0.3, cutout=0.2)
+ALL = Augment(resized_crop=0.4, flip=True, rotation=True, colour=0.3, cutout=0.2)
 
 
 def stream(pictures, batch, *, seed=0, epoch=0, first=0, **options):
@@ -69,10 +69,10 @@ def test_the_order_changes_with_epoch_and_seed_and_with_nothing_else():
 
 def test_a_batch_holds_what_its_rows_hold():
     pictures = made(11, crowd=(0, 4), empty=(3,))
-    mean, deviation = pictures.normalisation
+    mean, std = pictures.normalisation
     for batch in stream(pictures, 3):
         assert batch.images.is_contiguous(memory_format=torch.channels_last)
-        shares = batch.images.permute(0, 2, 3, 1).numpy() * np.array(deviation) + mean
+        shares = batch.images.permute(0, 2, 3, 1).numpy() * np.array(std) + mean
         rows = batch.rows.numpy()
         np.testing.assert_allclose(shares, pictures.pixels[rows] / 255, atol=1e-5)
         assert np.array_equal(batch.masks, pictures.masks.pixels[rows][..., 0])
@@ -111,7 +111,7 @@ def test_pictures_without_things_have_a_row_of_nothing():
 
 @pytest.mark.parametrize("world", [2, 3])
 @pytest.mark.parametrize(
-    ("augment", "tile"), [(Augment(), None), (ALL, None), (Augment(flip=True, turn=True), 16)]
+    ("augment", "tile"), [(Augment(), None), (ALL, None), (Augment(flip=True, rotation=True), 16)]
 )
 def test_the_parts_of_several_processes_are_the_batch_of_one(augment, tile, world):
     pictures = made(20)
@@ -150,12 +150,12 @@ def test_the_global_generators_neither_steer_nor_are_moved():
 def test_what_is_painted_stays_in_its_box_through_a_whole_batch(tile):
     """White is where masks are of a thing; of each kind the mask lies in the box of the kind."""
     pictures = made(20, plain=True)
-    mean, deviation = (torch.tensor(v)[:, None, None] for v in pictures.normalisation)
-    augment = Augment(flip=True, turn=True, resized_crop=0.0 if tile else 0.5)
+    mean, std = (torch.tensor(v)[:, None, None] for v in pictures.normalisation)
+    augment = Augment(flip=True, rotation=True, resized_crop=0.0 if tile else 0.5)
     tried = 0
     for epoch in range(3):
         for batch in stream(pictures, 5, epoch=epoch, augment=augment, tile=tile):
-            white = (batch.images * deviation + mean)[:, 0] > 0.5
+            white = (batch.images * std + mean)[:, 0] > 0.5
             assert (white != (batch.masks > 0)).float().mean() < (1e-9 if tile else 0.1)
             for row in range(len(batch.rows)):
                 for x1, y1, x2, y2, kind in things(batch, row):
@@ -205,9 +205,9 @@ def test_in_order_goes_from_first_to_last_without_augmentation(masks):
     batches = list(in_order(pictures, "test", 2))
     assert rows_of(batches) == [0, 1, 2, 3, 4]
     assert [len(b.images) for b in batches] == [b.whole for b in batches] == [2, 2, 1]
-    mean, deviation = pictures.normalisation
+    mean, std = pictures.normalisation
     images = torch.cat([b.images for b in batches]).permute(0, 2, 3, 1).numpy()
-    np.testing.assert_allclose(images * np.array(deviation) + mean, pictures.pixels[6:] / 255,
+    np.testing.assert_allclose(images * np.array(std) + mean, pictures.pixels[6:] / 255,
                                atol=1e-5)  # fmt: skip
     if masks:
         assert np.array_equal(

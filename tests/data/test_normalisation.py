@@ -12,32 +12,32 @@ def test_it_is_the_mean_and_deviation_of_the_chosen_pictures():
     pixels[..., 1] //= 3
     rows = np.array([1, 2, 5, 8])
     values = pixels[rows].reshape(-1, 3) / 255
-    mean, deviation = measured(pixels, rows)
+    mean, std = measured(pixels, rows)
     np.testing.assert_allclose(mean, values.mean(axis=0))
-    np.testing.assert_allclose(deviation, values.std(axis=0))
+    np.testing.assert_allclose(std, values.std(axis=0))
 
 
 def test_where_pictures_are_only_centred_the_deviation_is_one():
     pixels = np.random.default_rng(0).integers(0, 256, (4, 5, 5, 3), dtype=np.uint8)
-    mean, deviation = measured(pixels, np.arange(4), scaled=False)
+    mean, std = measured(pixels, np.arange(4), scaled=False)
     assert mean == measured(pixels, np.arange(4))[0]
-    assert deviation == (1.0, 1.0, 1.0)
+    assert std == (1.0, 1.0, 1.0)
 
 
 def test_a_flat_colour_can_be_divided_by():
     pixels = np.full((3, 4, 4, 3), 51, dtype=np.uint8)
-    mean, deviation = measured(pixels, np.arange(3))
+    mean, std = measured(pixels, np.arange(3))
     assert mean == pytest.approx((0.2, 0.2, 0.2))
-    assert min(deviation) > 0
+    assert min(std) > 0
 
 
 def test_of_many_pictures_and_pixels_evenly_chosen_ones_are_enough():
     """Five thousand pictures of 100×100 pixels whose shade rises evenly from first to last."""
     shades = np.linspace(0, 255, 5000).astype(np.uint8)
     pixels = np.broadcast_to(shades[:, None, None, None], (5000, 100, 100, 3))
-    mean, deviation = measured(pixels, np.arange(5000))
+    mean, std = measured(pixels, np.arange(5000))
     np.testing.assert_allclose(mean, shades.mean() / 255, atol=1e-3)
-    np.testing.assert_allclose(deviation, (shades / 255).std(), atol=1e-3)
+    np.testing.assert_allclose(std, (shades / 255).std(), atol=1e-3)
 
 
 def test_where_there_is_nothing_to_train_on_it_is_told():

@@ -215,7 +215,7 @@ def arrays_of(labels, splits):
 
 def test_validation_is_held_out_of_a_set_of_raw_pixels_too(monkeypatch):
     raw = arrays_of([0, 1] * 20 + [0, 1, 1], [0] * 40 + [2] * 3)
-    monkeypatch.setattr(module, "open_source", lambda where: (raw, "official files"))
+    monkeypatch.setattr(module, "open_source", lambda where, **_: (raw, "official files"))
     opened = pictures("raw", size=8, validation=0.25)
     assert opened.about()["counts"] == {"train": 30, "val": 10, "test": 3}
     assert np.bincount(opened.split("val").labels).tolist() == [5, 5]
@@ -342,9 +342,9 @@ def test_normalisation_is_mean_and_deviation_of_the_training_pictures():
     pixels[splits != 0] = 255  # what is tested on must not be looked at
     opened = made(pixels, chance.integers(0, 3, 613), splits)
     train = pixels[splits == 0].astype(np.float64) / 255
-    mean, deviation = opened.normalisation
+    mean, std = opened.normalisation
     np.testing.assert_allclose(mean, train.mean(axis=(0, 1, 2)), rtol=1e-12)
-    np.testing.assert_allclose(deviation, train.std(axis=(0, 1, 2)), rtol=1e-9)
+    np.testing.assert_allclose(std, train.std(axis=(0, 1, 2)), rtol=1e-9)
 
 
 def test_normalisation_of_many_pictures_looks_at_four_thousand_from_end_to_end():
@@ -359,17 +359,17 @@ def test_normalisation_of_many_pictures_looks_at_four_thousand_from_end_to_end()
             return found
 
     pixels = shades.repeat(3, axis=3).view(Watched)
-    mean, deviation = made(pixels, np.zeros_like(rows), np.zeros_like(rows)).normalisation
+    mean, std = made(pixels, np.zeros_like(rows), np.zeros_like(rows)).normalisation
     assert sum(seen) == 4000
     assert mean[0] == pytest.approx(0.5, abs=0.002)
-    assert deviation[0] == pytest.approx(1 / 12**0.5, abs=0.002)
+    assert std[0] == pytest.approx(1 / 12**0.5, abs=0.002)
 
 
 def test_pictures_of_one_colour_do_not_divide_by_zero():
     opened = made(np.full((4, 5, 5, 3), 51, np.uint8), [0, 1, 2, 0], [0] * 4)
-    mean, deviation = opened.normalisation
+    mean, std = opened.normalisation
     assert mean == pytest.approx((0.2, 0.2, 0.2))
-    assert deviation == (1e-3, 1e-3, 1e-3)
+    assert std == (1e-3, 1e-3, 1e-3)
 
 
 def test_majority_is_the_share_of_the_largest_class_of_a_side():
@@ -453,7 +453,7 @@ def test_digits_are_surveyed_as_they_are_opened(options):
 @pytest.mark.parametrize("options", ASKED, ids=str)
 def test_raw_pixels_with_a_split_are_surveyed_as_they_are_opened(monkeypatch, options):
     raw = arrays_of([0, 1] * 20 + [0, 1, 1], [0] * 40 + [2] * 3)
-    monkeypatch.setattr(module, "open_source", lambda where: (raw, "official files"))
+    monkeypatch.setattr(module, "open_source", lambda where, **_: (raw, "official files"))
     assert survey("raw", **options) == counted("raw", **options)
 
 
@@ -474,7 +474,7 @@ def test_classes_of_few_pictures_to_validate_on_are_surveyed_as_they_are_opened(
 @pytest.mark.parametrize("options", [{}, {"per_class": 10}], ids=str)
 def test_raw_pixels_are_held_out_class_by_class_in_a_survey_too(monkeypatch, options):
     raw = arrays_of([0] * 10 + [1] * 34 + [0, 1], [0] * 44 + [2] * 2)
-    monkeypatch.setattr(module, "open_source", lambda where: (raw, "official files"))
+    monkeypatch.setattr(module, "open_source", lambda where, **_: (raw, "official files"))
     assert survey("raw", validation=0.25, **options) == counted("raw", validation=0.25, **options)
 
 

@@ -103,7 +103,7 @@ def test_what_is_drawn_moves_all_three_together(seed, tiled):
     corner = chance.integers(0, SIDE - 6, (5, 2))
     boxes = [(x, y, x + w, y + h) for (x, y), (w, h) in
              zip(corner.tolist(), chance.integers(3, 6, (5, 2)).tolist(), strict=True)]  # fmt: skip
-    augment = Augment(flip=True, turn=True, resized_crop=0.0 if tiled else 0.3)
+    augment = Augment(flip=True, rotation=True, resized_crop=0.0 if tiled else 0.3)
     views = draw_views(augment, 5, SIDE, generator(seed), 15 if tiled else None)
     pictures, masks, moved, _ = seen(boxes, views)
     for row in range(5):
@@ -183,11 +183,11 @@ def test_a_whole_view_changes_nothing():
 
 
 def test_what_is_drawn_covers_what_it_may():
-    views = draw_views(Augment(flip=True, turn=True), 900, SIDE, generator(1), tile=21)
+    views = draw_views(Augment(flip=True, rotation=True), 900, SIDE, generator(1), tile=21)
     assert set(views.windows[:, 0].tolist()) == set(views.windows[:, 1].tolist()) == {0, 1, 2, 3}
     assert bool((views.windows[:, 2:] == 21).all())
     assert 0.4 < views.mirrored.float().mean() < 0.6
-    assert views.turns.bincount().tolist() == pytest.approx([225] * 4, rel=0.2)
+    assert views.rotations.bincount().tolist() == pytest.approx([225] * 4, rel=0.2)
     windows = draw_views(Augment(resized_crop=0.25), 900, SIDE, generator(1)).windows
     assert bool((windows[:, :2] + windows[:, 2:] <= SIDE).all())
     share = (windows[:, 2] * windows[:, 3]).float() / SIDE**2
@@ -206,5 +206,5 @@ def test_what_boxes_cannot_follow_is_refused(way, flag):
 
 
 def test_what_boxes_can_follow_is_not():
-    require_movable(Augment(resized_crop=0.3, flip=True, turn=True, colour=0.2, cutout=0.2))
+    require_movable(Augment(resized_crop=0.3, flip=True, rotation=True, colour=0.2, cutout=0.2))
     require_movable(Augment())

@@ -63,7 +63,7 @@ def test_a_pair_is_compared_by_hand(lab):
     name, *numbers = loser[0], *(float(cell) for cell in loser[1:])
     assert (name, numbers[0]) == ("loser", 0.525)
     assert numbers[1:4] == pytest.approx([0.375, 0.671, 0.2], abs=5e-4)
-    # One picture is −1, nine are +1: the deviation of the mean is √(10/40 − 0.2²) / √40 = 7.2 %.
+    # One picture is −1, nine are +1: the std of the mean is √(10/40 − 0.2²) / √40 = 7.2 %.
     assert numbers[4:6] == pytest.approx([0.2 - 1.96 * 0.07245, 0.2 + 1.96 * 0.07245], abs=0.02)
     assert numbers[6] == pytest.approx(22 / 1024)
     (note,) = lab.run.result.notes

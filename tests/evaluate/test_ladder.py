@@ -54,7 +54,7 @@ def test_images_are_drawn_again_with_all_rows_together():
 
 
 def test_the_interval_is_that_of_the_mean_over_images():
-    """60 of 100 images gain by one row of two: 0.3, its deviation √(0.6 · 0.4) / 2 / √100."""
+    """60 of 100 images gain by one row of two: 0.3, its std √(0.6 · 0.4) / 2 / √100."""
     rows = {"a": climb("0" * 100, "1" * 60 + "0" * 40), "b": climb("1" * 100, "1" * 100)}
     gain, (low, high) = gains_of(("low", "high"), rows)["high"]
     assert gain == pytest.approx(0.3)

@@ -41,8 +41,8 @@ def lab(tmp_path):
 
 
 def reconstruction(few, noise=0.0):
-    mean, deviation = few.normalisation
-    return tasks.Reconstruct(Same(), mean=mean, deviation=deviation, noise=noise)
+    mean, std = few.normalisation
+    return tasks.Reconstruct(Same(), mean=mean, std=std, noise=noise)
 
 
 def run(task, few):
@@ -86,8 +86,8 @@ def test_a_colorizer_without_colours_paints_what_it_was_given(few, lab, monkeypa
     monkeypatch.setattr(
         network, "colours", lambda answer: torch.zeros(len(answer), 2, *answer.shape[2:])
     )
-    mean, deviation = few.normalisation
-    found = lab.test(tasks.Colorize(network, mean=mean, deviation=deviation), few)
+    mean, std = few.normalisation
+    found = lab.test(tasks.Colorize(network, mean=mean, std=std), few)
     psnr, colourfulness = found.values["psnr"], found.values["colourfulness"]
     np.testing.assert_allclose(psnr, found.kept["psnr (trivial)"], rtol=1e-4)
     assert colourfulness.max() < 0.01 * found.kept["colourfulness (truth)"].min()

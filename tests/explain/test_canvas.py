@@ -72,7 +72,7 @@ def test_a_blur_takes_fine_detail_and_leaves_the_rest(kind, rng):
     if kind == "pixels":
         canvas = Pixels(torch.rand(1, 3, 16, 12, generator=rng))
     else:
-        canvas = Fourier(1, 16, 12, generator("t"), deviation=0.3)
+        canvas = Fourier(1, 16, 12, generator("t"), std=0.3)
     before = canvas.picture().detach().clone()
     canvas.blur(1.0)
     after = canvas.picture().detach()

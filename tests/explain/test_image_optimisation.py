@@ -93,13 +93,13 @@ def test_the_rate_may_follow_the_step_and_someone_may_look_after_each():
 
 
 def test_the_network_sees_the_picture_normalised():
-    mean, deviation = (0.1, 0.2, 0.3), (0.5, 0.25, 2.0)
+    mean, std = (0.1, 0.2, 0.3), (0.5, 0.25, 2.0)
     pictures = torch.rand(2, 3, 4, 5, generator=generator("t"))
-    found = normalise(pictures, (mean, deviation))
+    found = normalise(pictures, (mean, std))
     for colour in range(3):
-        expected = (pictures[:, colour] - mean[colour]) / deviation[colour]
+        expected = (pictures[:, colour] - mean[colour]) / std[colour]
         torch.testing.assert_close(found[:, colour], expected)
-    scores = judge(colour_net(), class_score(2), pictures, normalisation=(mean, deviation))
+    scores = judge(colour_net(), class_score(2), pictures, normalisation=(mean, std))
     torch.testing.assert_close(scores, 20 * found[:, 2].mean(dim=(1, 2)) - 10)
 
 

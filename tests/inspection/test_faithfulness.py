@@ -89,7 +89,7 @@ def test_over_pictures_it_is_the_advantage_over_chance():
     found = [worth(margin=m) for m in (0.35, 0.45, 0.55)]  # chance 0.15
     mean, interval = over_pictures(found)
     assert mean == pytest.approx(0.3)
-    # t(2 degrees, 97.5 %) = 4.3027, deviation 0.1 / sqrt 3
+    # t(2 degrees, 97.5 %) = 4.3027, std 0.1 / sqrt 3
     assert interval == pytest.approx((0.3 - 0.24842, 0.3 + 0.24842), abs=1e-4)
     assert over_pictures(found[:2])[1] is None
 

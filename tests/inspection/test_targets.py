@@ -185,7 +185,7 @@ def test_a_run_that_paints_pictures_has_no_class_to_explain(tmp_path):
         run.path / "model.json",
         {
             "built_as": {"name": "convnet", "classes": 3, "options": {"widths": [4, 6]}},
-            "classes": ["a", "b", "c"], "size": 8, "mean": [0, 0, 0], "deviation": [1, 1, 1],
+            "classes": ["a", "b", "c"], "size": 8, "mean": [0, 0, 0], "std": [1, 1, 1],
             "answers": "colours",
         },
     )  # fmt: skip

@@ -129,6 +129,6 @@ def test_annotated_pictures_are_noted_in_the_run(lab, tmp_path):
 
 def test_a_rehearsal_builds_each_once_and_draws_nothing(lab):
     state, built = torch.random.get_rng_state(), []
-    lab.rehearse(lambda name: built.append((name, torch.rand(3))), ["a", "b"])
+    lab.dry_run(lambda name: built.append((name, torch.rand(3))), ["a", "b"])
     assert [name for name, _ in built] == ["a", "b"]
     assert torch.equal(torch.random.get_rng_state(), state)

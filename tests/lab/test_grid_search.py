@@ -240,8 +240,8 @@ def test_the_best_of_the_grid_is_what_is_trained_longer(folder):
 def test_a_recipe_on_a_grid_takes_the_mean_away_and_no_more(folder):
     lab = lab_on(folder)
     images = GridRecipe(data="digits", size=8, per_class=8).images(lab)
-    mean, deviation = images.normalisation
-    assert tuple(deviation) == (1, 1, 1)
+    mean, std = images.normalisation
+    assert tuple(std) == (1, 1, 1)
     train = images.split("train")
     pixels = train.take(slice(0, len(train))) / 255
     assert mean == pytest.approx(pixels.mean(axis=(0, 1, 2)), abs=1e-6)

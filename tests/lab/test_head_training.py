@@ -26,7 +26,7 @@ from vislab.lab.head_training import FeatureBatches, HeadTraining, can_be_kept
 from vislab.lab.recipe import Recipe
 from vislab.lab.running import execute
 from vislab.lab.whole_training import WholeTraining
-from vislab.models.anatomy import anatomy
+from vislab.models.parameter_groups import parameter_groups
 from vislab.runs import writing
 from vislab.runs.folder import RunFolder
 from vislab.tasks.optim import Optim
@@ -75,7 +75,7 @@ def task_of(text="head", optim=None, model=None, **options):
         model,
         optim or Optim("adamw", lr=2e-2, weight_decay=0.05, schedule="cosine"),
         strategy=Strategy.parse(text),
-        anatomy=anatomy(model, torch.zeros(1, 3, 16, 16)),
+        groups=parameter_groups(model, torch.zeros(1, 3, 16, 16)),
         **options,
     )
 
@@ -142,11 +142,11 @@ def test_layers_before_the_head_work_once_and_stay_as_they_were(pictures, open_l
 def test_features_are_what_the_head_is_given_in_eval_mode_in_order(pictures):
     model = network().train()
     found = features(model, model.head, pictures, "val", CPU, quiet=True)
-    mean, deviation = (torch.tensor(v)[:, None, None] for v in pictures.normalisation)
+    mean, std = (torch.tensor(v)[:, None, None] for v in pictures.normalisation)
     side = pictures.split("val")
     images = torch.from_numpy(side.take(slice(0, 9))).permute(0, 3, 1, 2) / 255
     with torch.no_grad():
-        expected = model.eval().features((images - mean) / deviation).mean(dim=(2, 3))
+        expected = model.eval().features((images - mean) / std).mean(dim=(2, 3))
     torch.testing.assert_close(found, expected)
     assert not found.is_inference()
     assert not model.head._forward_pre_hooks
@@ -252,7 +252,7 @@ def test_features_are_not_kept_where_more_than_the_head_moves(text):
 
 def test_features_are_not_kept_for_a_head_that_is_not_one_linear_layer():
     task = task_of()
-    task.anatomy = replace(task.anatomy, separable=False)
+    task.groups = replace(task.groups, separable=False)
     assert not can_be_kept(task, Augment())
 
 
@@ -280,7 +280,7 @@ def test_a_head_of_another_kind_is_trained_through_the_whole_network(pictures, o
         nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 3, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()
     )
     task, calls = task_of(model=model), []
-    assert not task.anatomy.separable
+    assert not task.groups.separable
     before = {name: value.clone() for name, value in model.state_dict().items()}
     model[0].register_forward_hook(lambda *_: calls.append(1))
     open_lab().fit(task, pictures, epochs=3, batch=12)
@@ -473,13 +473,13 @@ class Heads(Recipe):
     def run(self, lab):
         pictures = lab.pictures(self.data, size=16)
         model = models.create("convnet", classes=3, widths=(6, 8), noise=0.1)
-        parts = models.anatomy(model, torch.zeros(1, 3, 16, 16))
+        parts = models.parameter_groups(model, torch.zeros(1, 3, 16, 16))
         for text, name in (("head", "first"), ("gradual", "")):
             task = tasks.Classify(
                 model,
                 Optim("adamw", lr=1e-2, schedule="one-cycle", ema=0.9 if name else 0.0),
                 strategy=Strategy.parse(text),
-                anatomy=parts,
+                groups=parts,
             )
             lab.fit(task, pictures, epochs=4, batch=10, augment=Augment(flip=True), name=name)
             lab.test(task, pictures, name=name, examine=False)

@@ -408,9 +408,9 @@ def test_centred_pictures_lose_their_mean_and_are_not_scaled():
     pictures = data.pictures("shapes:easy", size=SIZE, per_class=4)
     centred = pictures.centred()
     train = pictures.split("train").take(slice(None)).astype(float) / 255
-    mean, deviation = centred.normalisation
+    mean, std = centred.normalisation
     assert mean == pytest.approx([train[..., c].mean() for c in range(3)])
-    assert deviation == (1, 1, 1)
+    assert std == (1, 1, 1)
     assert pictures.normalisation[1] == pytest.approx([train[..., c].std() for c in range(3)])
     assert pictures.normalisation[0] == mean
     assert (centred.classes, centred.size, centred.name) == (

@@ -6,17 +6,15 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import StepLR
 
-from vislab import models
 from vislab.lab.recipe import Recipe
 from vislab.tasks.optim import Optim
 from vislab.tasks.task import Task
 
 
-@models.register("a pair")
 class Pair(nn.Module):
     """A generator of one colour and a critic of it."""
 
-    def __init__(self, *, classes):
+    def __init__(self):
         super().__init__()
         self.generator = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))
         self.critic = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 1))
@@ -32,7 +30,7 @@ class Adversaries(Task):
     automatic_optimization = False
 
     def __init__(self):
-        super().__init__(models.create("a pair", classes=1), Optim("adam", lr=1e-2))
+        super().__init__(Pair(), Optim("adam", lr=1e-2))
         self.against = Optim("sgd", lr=5e-2, momentum=0.9, clip=1.0)
 
     @property

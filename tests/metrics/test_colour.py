@@ -33,7 +33,7 @@ def test_grey_has_no_colour(rng):
 
 def test_colourfulness_by_hand():
     """Half red, half blue. rg is 255, 0; yb 127.5, -255: deviations 127.5 and 191.25, means 127.5
-    and -63.75. And plain red: no deviation, means 255 and 127.5."""
+    and -63.75. And plain red: no std, means 255 and 127.5."""
     pixels = torch.zeros(2, 3, 2, 4)
     pixels[0, 0, :, :2] = 1
     pixels[0, 2, :, 2:] = 1

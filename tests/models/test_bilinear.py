@@ -97,7 +97,7 @@ def test_it_is_built_by_name_and_again_from_what_it_remembers():
 
 def test_its_head_can_be_told_from_its_streams():
     model = models.create("bilinear", classes=3, streams=["all-cnn", "convnet"])
-    parts = models.anatomy(model, torch.zeros(1, 3, 32, 32))
+    parts = models.parameter_groups(model, torch.zeros(1, 3, 32, 32))
     assert parts.head.modules == ("head",)
     assert parts.separable
     assert {block.name.split(".")[0] for block in parts.blocks} == {"first", "second"}

@@ -288,7 +288,7 @@ class Run:
             "classes": ["bird", "cat", "dog", "fish", "frog"],
             "size": 48,
             "mean": [0.1, 0.2, 0.3],
-            "deviation": [0.4, 0.5, 0.6],
+            "std": [0.4, 0.5, 0.6],
             **about,
         }
         (folder / "model.json").write_text(json.dumps(self.about))
@@ -318,7 +318,7 @@ def test_the_network_of_a_run_gets_a_head_for_other_classes(run):
 
 def test_the_network_of_a_run_on_gray_pictures_was_shown_one_mean(tmp_path):
     model = models.create("convnet", classes=5, widths=[4])
-    run = Run(tmp_path / "run", model, mean=[0.25], deviation=[0.5])
+    run = Run(tmp_path / "run", model, mean=[0.25], std=[0.5])
     taken = models.create(str(run.folder), classes=None)
     assert taken.preprocessing == Preprocessing(48, (0.25, 0.25, 0.25), (0.5, 0.5, 0.5))
 

@@ -97,8 +97,8 @@ def test_the_embedder_is_told_the_grey_picture_as_it_was_shown_others(with_embed
     with_embedder.embedder.register_forward_pre_hook(lambda _m, taken: seen.append(taken[0]))
     with_embedder(torch.zeros(2, 1, 32, 32))
     (pixels,) = seen
-    mean, deviation = (torch.tensor(values)[:, None, None] for values in with_embedder.shown)
-    back = pixels * deviation + mean
+    mean, std = (torch.tensor(values)[:, None, None] for values in with_embedder.shown)
+    back = pixels * std + mean
     torch.testing.assert_close(back, torch.full((2, 3, 32, 32), 0.4663), atol=2e-3, rtol=0)
 
 

@@ -71,7 +71,7 @@ def test_noise_stands_after_every_convolution_and_changes_no_answer_after_traini
         mine.data.copy_(other)
     images = torch.randn(2, 3, 9, 11)
     assert torch.equal(noisy.eval()(images), plain.eval()(images))
-    assert "deviation=0.2" in repr(noisy)
+    assert "std=0.2" in repr(noisy)
 
 
 def test_weights_start_with_the_variance_that_keeps_the_signals_size():

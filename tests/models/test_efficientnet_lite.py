@@ -34,7 +34,7 @@ def scores_of(model, pictures):
         left, top = (width - side) // 2, (height - side) // 2
         square = picture.convert("RGB").crop((left, top, left + side, top + side))
         pixels = np.asarray(square.resize((shown.size, shown.size), Image.Resampling.BICUBIC))
-        images.append((pixels / 255 - np.array(shown.mean)) / np.array(shown.deviation))
+        images.append((pixels / 255 - np.array(shown.mean)) / np.array(shown.std))
     batch = torch.from_numpy(np.stack(images)).float().permute(0, 3, 1, 2)
     with torch.no_grad():
         return model.eval()(batch)

@@ -88,7 +88,7 @@ def test_samples_have_the_share_and_negatives_fill_the_rest(rng):
 
 def test_samples_are_even_and_seeded(rng):
     times = sum(sample_balanced(MATCHED[0], 4, 0.5, rng).int() for _ in range(3000))
-    # Two of four and two of five: the deviation of the count is below 28.
+    # Two of four and two of five: the std of the count is below 28.
     assert (times[:4] - 1500).abs().max() < 120
     assert (times[4:9] - 1200).abs().max() < 120
     same = [sample_balanced(MATCHED, 4, 0.5, torch.Generator().manual_seed(1)) for _ in "ab"]

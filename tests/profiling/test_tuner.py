@@ -11,7 +11,7 @@ from torch import nn
 from vislab.data.batches import Batch
 from vislab.errors import NonFiniteLoss
 from vislab.models import ConvNet
-from vislab.models.anatomy import anatomy
+from vislab.models.parameter_groups import parameter_groups
 from vislab.ops.seeding import generator
 from vislab.profiling import tuner
 from vislab.profiling.tuner import (
@@ -34,7 +34,7 @@ def task_of(strategy=None, **options):
     torch.manual_seed(0)
     model = ConvNet(classes=3, widths=(4, 6), noise=0.1)
     if strategy is not None:
-        options["anatomy"] = anatomy(model, torch.zeros(1, 3, 16, 16))
+        options["groups"] = parameter_groups(model, torch.zeros(1, 3, 16, 16))
         options["strategy"] = Strategy.parse(strategy)
     task = Classify(model, options.pop("optim", Optim(lr=0.1, ema=0.9)), **options)
     task.train()
@@ -166,8 +166,8 @@ def test_bytes_a_picture_are_those_counted_by_hand(side):
 
 def test_what_is_frozen_keeps_nothing():
     model = stack(16)
-    parts = anatomy(model, torch.zeros(1, 3, 16, 16))
-    task = Classify(model, strategy=Strategy("head"), anatomy=parts)
+    parts = parameter_groups(model, torch.zeros(1, 3, 16, 16))
+    task = Classify(model, strategy=Strategy("head"), groups=parts)
     task.before_step(0.0)
     assert bytes_a_picture(task, 16, CPU) == pytest.approx(4 * 2 * 16**2, rel=0.05)
 

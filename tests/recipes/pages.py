@@ -14,8 +14,8 @@ from pathlib import Path
 import vislab.recipes
 
 TELLING_OF_LAB = {
-    "adopt", "annotated", "example", "fit", "keep", "once", "open", "pictures", "plan", "record",
-    "rehearse", "solve", "test", "variant", "variants", "why",
+    "annotated", "create_model", "dry_run", "example", "fit", "keep", "once", "open", "pictures",
+    "plan", "record", "solve", "test", "variant", "variants", "why",
 }  # fmt: skip
 TELLING_OF_VARIANTS = {"compare", "conclude", "costs", "gain", "gain_over", "keep"}
 ROOMS = {"data", "evaluate", "explain", "inference", "losses", "metrics", "models", "scratch",

@@ -118,6 +118,6 @@ def test_a_wrong_option_is_told_before_anything_is_trained(name, options, senten
 
 def test_looking_ahead_at_the_networks_draws_no_other_weights(tmp_path, monkeypatch):
     plain = smoked("segment-unet", tmp_path / "a", **SMALL["segment-unet"])
-    monkeypatch.setattr(Lab, "rehearse", lambda *_: None)
+    monkeypatch.setattr(Lab, "dry_run", lambda *_: None)
     other = smoked("segment-unet", tmp_path / "b", **SMALL["segment-unet"])
     assert plain.result.weights_sha256 == other.result.weights_sha256

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from vislab.errors import RunError
-from vislab.runs.folder import Result, RunFolder, file_name
+from vislab.runs.folder import FORMAT, Result, RunFolder, file_name
 
 OPTIONS = {"data": "shapes", "optim": {"lr": 0.1}}
 
@@ -27,7 +27,7 @@ def test_a_run_that_was_saved_moved_and_opened_is_the_same(tmp_path):
     assert math.isnan(opened.result.metrics["loss"])
     assert opened.result.intervals == {"test/accuracy": (0.4, 0.6)}
     assert opened.result.notes == ["größer"]
-    assert opened.recipe() == {"recipe": "resnet-overfit", "format": 1, "options": OPTIONS}
+    assert opened.recipe() == {"recipe": "resnet-overfit", "format": FORMAT, "options": OPTIONS}
 
 
 def test_a_new_run_is_interrupted_until_it_says_otherwise(tmp_path):
@@ -76,8 +76,9 @@ def test_what_is_no_run_damaged_or_unfinished_is_refused_in_a_sentence(tmp_path)
 
 def test_a_folder_of_a_newer_vislab_is_refused_whatever_it_holds(tmp_path):
     run = made(tmp_path / "a")
-    (run.path / "recipe.yaml").write_text(yaml.safe_dump({"format": 2, "knobs": {}}))
-    with pytest.raises(RunError, match=r"newer vislab \(folder format 2, this one reads up to 1\)"):
+    (run.path / "recipe.yaml").write_text(yaml.safe_dump({"format": FORMAT + 1, "knobs": {}}))
+    said = rf"newer vislab \(folder format {FORMAT + 1}, this one reads up to {FORMAT}\)"
+    with pytest.raises(RunError, match=said):
         RunFolder.open(run.path)
 
 

@@ -106,3 +106,11 @@ def test_values_of_options():
     values = [None, True, False, 1000, 1e-3, ["crop", 2], "a.b", [], {"a": 1}]
     written = [formatting.plain(value).replace("\u202f", " ") for value in values]
     assert written == ["–", "yes", "no", "1 000", "0.001", "crop, 2", "a.b", "", "{'a': 1}"]
+
+
+@pytest.mark.parametrize(
+    ("several", "one"),
+    [("strategies", "strategy"), ("losses", "loss"), ("networks", "network"), ("data", "data")],
+)
+def test_one_of_several(several, one):
+    assert formatting.singular(several) == one

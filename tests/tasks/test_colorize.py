@@ -19,14 +19,14 @@ def coloured(ab, *, lightness=60.0, side=6):
     ab = torch.tensor(ab)
     lab = torch.cat([torch.full((len(ab), 1), lightness), ab], dim=1)[:, :, None, None]
     pixels = lab_to_rgb(lab.expand(-1, -1, side, side))
-    mean, deviation = (torch.tensor(v)[:, None, None] for v in (MEAN, DEVIATION))
-    return (pixels - mean) / deviation
+    mean, std = (torch.tensor(v)[:, None, None] for v in (MEAN, DEVIATION))
+    return (pixels - mean) / std
 
 
 def task_of(classes, optim=None, width=4, **options):
     torch.manual_seed(0)
     model = Colorizer(classes=classes, width=width)
-    return ready(Colorize(model, optim, mean=MEAN, deviation=DEVIATION, **options))
+    return ready(Colorize(model, optim, mean=MEAN, std=DEVIATION, **options))
 
 
 def saying(task, bias):

@@ -6,7 +6,7 @@ from torch import nn
 
 from tests.tasks.annotated import ignoring, scenes
 from vislab.ops.nms import Found
-from vislab.tasks.detecting import Detect, detections_of, still_norms
+from vislab.tasks.detecting import Detect, detections_of, freeze_norms
 
 
 def average_precision_of(network, batches, classes):
@@ -92,7 +92,7 @@ def test_norms_held_still_keep_their_averages_and_others_do_not(rng):
         nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Sequential(nn.BatchNorm2d(4), nn.Dropout())
     )
     model.train()
-    still_norms(model[2])
+    freeze_norms(model[2])
     assert [m.training for m in (model[1], *model[2])] == [True, False, True]
     model(torch.randn(4, 3, 5, 5, generator=rng))
     assert model[1].num_batches_tracked == 1

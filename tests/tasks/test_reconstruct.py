@@ -11,7 +11,7 @@ from vislab.errors import OptionError
 from vislab.models.autoencoder import ConvAutoencoder
 from vislab.tasks import Optim, Reconstruct
 
-LOOK = {"mean": (0.5, 0.5, 0.5), "deviation": (0.5, 0.25, 0.125)}
+LOOK = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.25, 0.125)}
 
 
 class Off(nn.Module):
@@ -39,7 +39,7 @@ def test_the_error_is_counted_in_pixels_from_zero_to_one():
 
 def test_the_mean_psnr_is_the_mean_of_each_pictures():
     images = torch.zeros(2, 3, 4, 4)
-    whole = {"mean": (0.0,) * 3, "deviation": (1.0,) * 3}
+    whole = {"mean": (0.0,) * 3, "std": (1.0,) * 3}
     task = Reconstruct(nn.Flatten(start_dim=4), **whole)
     task.model.forward = lambda x: x + torch.tensor([0.1, 0.01])[: len(x), None, None, None]
     scores = task.scores([plain(images)])
@@ -52,7 +52,7 @@ def test_noise_is_as_strong_as_told_in_pixels():
     task = Reconstruct(Off(), **LOOK, noise=0.1)
     torch.manual_seed(0)
     noise = task.noisy(torch.zeros(8, 3, 50, 50)).std(dim=(0, 2, 3))
-    torch.testing.assert_close(noise, 0.1 / torch.tensor(LOOK["deviation"]), rtol=0.02, atol=0)
+    torch.testing.assert_close(noise, 0.1 / torch.tensor(LOOK["std"]), rtol=0.02, atol=0)
     images = torch.randn(2, 3, 4, 4)
     assert torch.equal(Reconstruct(Off(), **LOOK).noisy(images), images)
 
@@ -99,7 +99,7 @@ def test_it_gives_back_four_pictures_by_heart_and_scores_leave_it_as_it_was(rng)
         ConvAutoencoder(width=12, depth=3, code=12),
         Optim(lr=1e-2),
         mean=(0.5,) * 3,
-        deviation=(0.2, 0.2, 0.2),
+        std=(0.2, 0.2, 0.2),
     )
     before, after = fit(task, plain(images), 80)
     assert after < 0.1 * before

@@ -14,11 +14,11 @@ from torch import nn
 from vislab.data.batches import Batch
 from vislab.errors import OptionError, UnknownName
 from vislab.models import ConvNet
-from vislab.models.anatomy import Anatomy, Block, anatomy
+from vislab.models.parameter_groups import Block, ParameterGroups, parameter_groups
 from vislab.ops.seeding import generator
 from vislab.tasks import Classify
 from vislab.tasks.optim import Optim
-from vislab.tasks.strategy import Strategy, hold_still
+from vislab.tasks.strategy import Strategy, freeze
 
 shares = st.floats(0, 1)
 plain = st.sampled_from(["none", "head", "all", "gradual"])
@@ -76,7 +76,7 @@ def test_naming_a_strategy_does_not_import_torch():
 def drawn(*blocks):
     """A network on paper: blocks a, b, ... of a weight and a bias each, and a head."""
     parts = [Block((name,), (f"{name}.weight", f"{name}.bias")) for name in blocks]
-    return Anatomy(tuple(parts), Block(("head",), ("head.weight", "head.bias")), True)
+    return ParameterGroups(tuple(parts), Block(("head",), ("head.weight", "head.bias")), True)
 
 
 FOUR = drawn("a", "b", "c", "d")
@@ -170,9 +170,9 @@ BUILDS = {"convnet": convnet, "vit": vit}
 
 
 def task_of(text, model, **options):
-    parts = anatomy(model, torch.zeros(1, 3, 32, 32))
+    parts = parameter_groups(model, torch.zeros(1, 3, 32, 32))
     options.setdefault("optim", Optim("adamw", lr=1e-2, weight_decay=0.1))
-    task = Classify(model, strategy=Strategy.parse(text), anatomy=parts, **options)
+    task = Classify(model, strategy=Strategy.parse(text), groups=parts, **options)
     task._trainer = SimpleNamespace(world_size=1)
     return task
 
@@ -257,8 +257,8 @@ def test_a_gradient_from_before_is_taken_away_from_what_is_frozen():
 
 def test_holding_still_frees_whatever_is_not_named():
     model = convnet()
-    hold_still(model, {"features.0.weight", "head.bias"})
-    hold_still(model, {"features.4.weight"})
+    freeze(model, {"features.0.weight", "head.bias"})
+    freeze(model, {"features.4.weight"})
     assert [n for n, p in model.named_parameters() if not p.requires_grad] == ["features.4.weight"]
 
 
@@ -442,5 +442,5 @@ def test_without_a_strategy_groups_have_the_factor_one():
 
 
 def test_a_strategy_alone_does_not_know_what_to_freeze():
-    with pytest.raises(AssertionError, match="anatomy"):
+    with pytest.raises(AssertionError, match="groups"):
         Classify(convnet(), strategy=Strategy("head"))

@@ -26,7 +26,7 @@ from vislab.tasks import (
 )
 
 DETECTOR = {"classes": 2, "backbone": "convnet", "stride": 8}
-GREY = {"mean": (0.5,) * 3, "deviation": (0.25,) * 3}
+GREY = {"mean": (0.5,) * 3, "std": (0.25,) * 3}
 TASKS = {
     "classify": lambda o: Classify(ConvNet(classes=2), o),
     "segment": lambda o: Segment(UNet(classes=3, width=4, depth=1), o),
@@ -36,7 +36,7 @@ TASKS = {
         TorchvisionFasterRCNN(**DETECTOR, size=32, scales=(1, 2)), o
     ),
     "reconstruct": lambda o: Reconstruct(
-        ConvAutoencoder(width=4, depth=2), o, mean=(0.0,) * 3, deviation=(1.0,) * 3
+        ConvAutoencoder(width=4, depth=2), o, mean=(0.0,) * 3, std=(1.0,) * 3
     ),
     "colorize": lambda o: Colorize(Colorizer(width=4), o, **GREY),
 }

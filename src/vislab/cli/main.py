@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from vislab import __version__
 from vislab.errors import VislabError, pick
+from vislab.runs.old_names import refuse_old_options
 
 COMMANDS = {
     "list": "the recipes: what each does and which pictures it needs",
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     try:
         pick(COMMANDS, words[0], "command")
+        refuse_old_options(words[0], words[1:])
         module = importlib.import_module(f"vislab.cli.{words[0]}_command")
         return int(module.main(words[1:]))
     except VislabError as error:

@@ -20,7 +20,7 @@ class Augment:
     """Cut a window of at least this share of the area and enlarge it (0.25 is usual)."""
     flip: bool = False
     """Mirror half of the pictures left to right."""
-    turn: bool = False
+    rotation: bool = False
     """Turn by none, one, two or three quarters of a circle, where up and down mean nothing."""
     colour: float = 0.0
     """Change brightness, contrast and saturation by up to this share (0.3 is usual)."""

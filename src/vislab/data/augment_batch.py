@@ -71,13 +71,15 @@ def mirror(pixels: UInt8[Tensor, "n s s 3"], which: Bool[Tensor, " n"]) -> UInt8
     return pixels
 
 
-def turned(pixels: UInt8[Tensor, "n s s c"], turns: Int[Tensor, " n"]) -> UInt8[Tensor, "n s s c"]:
+def rotated(
+    pixels: UInt8[Tensor, "n s s c"], rotations: Int[Tensor, " n"]
+) -> UInt8[Tensor, "n s s c"]:
     """Turn each picture counter-clockwise by so many quarters of a circle."""
-    if not turns.any():
+    if not rotations.any():
         return pixels
     out = pixels.clone()
     for quarters in (1, 2, 3):
-        which = turns == quarters
+        which = rotations == quarters
         out[which] = torch.rot90(pixels[which], quarters, (1, 2))
     return out
 
@@ -132,7 +134,7 @@ def resize_boxes(
     way: dict[str, Any] = (
         {"mode": "nearest-exact"} if nearest else {"mode": "bilinear", "align_corners": False}
     )
-    corners, turned = boxes.tolist(), mirrored.tolist()
+    corners, rotated = boxes.tolist(), mirrored.tolist()
 
     def work(part: range) -> None:
         for number in part:
@@ -141,7 +143,7 @@ def resize_boxes(
             window = source[places[number], top : top + height, left : left + width].copy()
             # (1, 3, H, W), channels-last: the kernel for bytes knows no other fast path.
             picture = torch.from_numpy(window).permute(2, 0, 1)[None]
-            if turned[number]:
+            if rotated[number]:
                 picture = picture.flip(3)
             big = F.interpolate(picture, (side, side), **way)
             out[number] = big[0].permute(1, 2, 0).numpy()
@@ -163,12 +165,12 @@ def _pool() -> ThreadPoolExecutor:
 
 
 def normalise(
-    pixels: UInt8[Tensor, "n s s 3"], mean: tuple[float, ...], deviation: tuple[float, ...]
+    pixels: UInt8[Tensor, "n s s 3"], mean: tuple[float, ...], std: tuple[float, ...]
 ) -> Float[Tensor, "n 3 s s"]:
-    """Return (pixels / 255 − mean) / deviation, channels-last in memory."""
+    """Return (pixels / 255 − mean) / std, channels-last in memory."""
     n, side = pixels.shape[:2]
-    scale = torch.tensor([1 / (255 * d) for d in deviation], device=pixels.device).repeat(side)
-    offset = torch.tensor([-m / d for m, d in zip(mean, deviation, strict=True)])
+    scale = torch.tensor([1 / (255 * d) for d in std], device=pixels.device).repeat(side)
+    offset = torch.tensor([-m / d for m, d in zip(mean, std, strict=True)])
     # A row of pixels at a time: with three values at a time no vector instruction applies.
     values = pixels.reshape(n * side, side * 3).to(torch.float32)
     torch.addcmul(offset.to(pixels.device).repeat(side), values, scale, out=values)

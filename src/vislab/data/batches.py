@@ -91,7 +91,7 @@ class Batches:
                 f"{table.size}"
             )
         self.table, self.split = table, table.split(split)
-        self.mean, self.deviation = table.normalisation
+        self.mean, self.std = table.normalisation
         self.augment, self.seed, self.tile = augment, seed, tile
         self.device, self.rank, self.world = torch.device(device), rank, world
         self.epoch = 0
@@ -122,7 +122,7 @@ class Batches:
         pixels = see_pixels(self.split.pixels, places[needed.numpy()], views)
         pixels = pixels.to(self.device, non_blocking=True)
         pixels = colours(self.augment, pixels, needed, whole, draws)
-        images = normalise(pixels, self.mean, self.deviation)
+        images = normalise(pixels, self.mean, self.std)
         images = cover(self.augment, images, needed, whole, draws)
         if mix is None:
             known = self._known(places[mine.numpy()], views)
@@ -171,7 +171,7 @@ class InOrder:
         return -(-len(self.split) // self.batch)
 
     def __iter__(self) -> Iterator[Batch]:
-        mean, deviation = self.table.normalisation if len(self.split) else ((), ())
+        mean, std = self.table.normalisation if len(self.split) else ((), ())
         for start in range(0, len(self.split), self.batch):
             rows = np.arange(start, min(start + self.batch, len(self.split)))
             places = self.split.rows[rows]
@@ -181,7 +181,7 @@ class InOrder:
                 for column in self.table.columns.values()
                 for name, value in column.batch(places).items()
             }
-            images = normalise(pixels, mean, deviation)
+            images = normalise(pixels, mean, std)
             yield Batch(images, torch.from_numpy(rows), len(rows), **known)
 
 
@@ -199,6 +199,6 @@ def preview(table: Table, augment: Augment, count: int) -> UInt8[np.ndarray, "n 
     places = np.linspace(0, len(batches.split) - 1, min(count, len(batches.split)))
     images = batches.make(places.astype(np.int64), step=0).images
     mean = torch.tensor(batches.mean)[:, None, None]
-    deviation = torch.tensor(batches.deviation)[:, None, None]
-    pixels = ((images * deviation + mean) * 255).round().clamp(0, 255).to(torch.uint8)
+    std = torch.tensor(batches.std)[:, None, None]
+    pixels = ((images * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
     return pixels.permute(0, 2, 3, 1).contiguous().numpy()

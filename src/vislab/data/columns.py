@@ -25,7 +25,7 @@ Rows = Int[np.ndarray, " n"]
 Drawn = tuple[UInt8[np.ndarray, "h w 3"], str]  # an image with what is known drawn in; words
 
 NOTHING = -1  # the kind of an entry that holds no thing
-MOVED = ("resized_crop", "flip", "turn", "colour", "cutout")  # what boxes and masks can follow
+MOVED = ("resized_crop", "flip", "rotation", "colour", "cutout")  # what boxes and masks can follow
 
 
 class Column(ABC):

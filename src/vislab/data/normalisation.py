@@ -1,4 +1,4 @@
-"""What pictures are normalised by: mean and deviation of each channel, measured on them."""
+"""What pictures are normalised by: mean and std of each channel, measured on them."""
 
 import math
 
@@ -7,7 +7,7 @@ from jaxtyping import Int, UInt8
 
 from vislab.errors import DataError
 
-Normalisation = tuple[tuple[float, ...], tuple[float, ...]]  # mean and deviation, in [0, 1]
+Normalisation = tuple[tuple[float, ...], tuple[float, ...]]  # mean and std, in [0, 1]
 
 
 def measured(
@@ -15,7 +15,7 @@ def measured(
 ) -> Normalisation:
     """Return mean and standard deviation of each channel in [0, 1], over these pictures.
 
-    Of many or large pictures, evenly chosen pictures and pixels: about four million. The deviation
+    Of many or large pictures, evenly chosen pictures and pixels: about four million. The std
     is 1 where the pictures are only to be centred. Raises DataError when there are none.
     """
     if not len(rows):
@@ -30,7 +30,7 @@ def measured(
         squares += (values**2).sum(axis=0)
         count += len(values)
     mean = total / count
-    deviation = np.sqrt(np.maximum(squares / count - mean**2, 1e-6))
+    std = np.sqrt(np.maximum(squares / count - mean**2, 1e-6))
     if not scaled:
-        deviation = np.ones(3)
-    return tuple(map(float, mean)), tuple(map(float, deviation))
+        std = np.ones(3)
+    return tuple(map(float, mean)), tuple(map(float, std))

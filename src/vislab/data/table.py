@@ -118,14 +118,14 @@ class Table:
         """Return the same images, normalised by taking the mean away and no more."""
         return replace(self, scaled=False)
 
-    def normalised_by(self, mean: tuple[float, ...], deviation: tuple[float, ...]) -> "Table":
+    def normalised_by(self, mean: tuple[float, ...], std: tuple[float, ...]) -> "Table":
         """Return the same images, normalised as a pre-trained network expects them."""
-        return replace(self, as_before=(mean, deviation))
+        return replace(self, as_before=(mean, std))
 
     def shown_to(self, network: Any) -> "Table":
         """Return the same images, normalised as the network's weights expect, if they do."""
         shown = getattr(network, "preprocessing", None)
-        return self if shown is None else self.normalised_by(shown.mean, shown.deviation)
+        return self if shown is None else self.normalised_by(shown.mean, shown.std)
 
     def merged(self) -> "Table":
         """Return the same images with all things of the masks as one class."""

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Generator, Tensor
 
 from vislab.data.augment import Augment
-from vislab.data.augment_batch import crop_boxes, cut_windows, mirror, resize_boxes, turned
+from vislab.data.augment_batch import crop_boxes, cut_windows, mirror, resize_boxes, rotated
 
 IGNORED = -2  # less its kind: a thing that is neither learned from nor scored
 KEPT = 0.4  # a thing of whose box less than this share is left is neither learned nor scored
@@ -35,13 +35,15 @@ class Views:
     side: int
     windows: Int[Tensor, "n 4"]  # top, left, height, width, in pixels
     mirrored: Bool[Tensor, " n"]  # left to right, after cutting
-    turns: Int[Tensor, " n"]  # quarters of a circle, counter-clockwise, after mirroring
+    rotations: Int[Tensor, " n"]  # quarters of a circle, counter-clockwise, after mirroring
     moves: tuple[Move, ...] = ()  # at last
 
     def take(self, rows: Int[Tensor, " m"]) -> "Views":
         """Return how these of the batch are looked at."""
         moves = tuple(Move(one.pad, one.mode, one.offsets[rows]) for one in self.moves)
-        return Views(self.side, self.windows[rows], self.mirrored[rows], self.turns[rows], moves)
+        return Views(
+            self.side, self.windows[rows], self.mirrored[rows], self.rotations[rows], moves
+        )
 
 
 def draw_views(
@@ -60,16 +62,16 @@ def draw_views(
     mirrored = torch.zeros(count, dtype=torch.bool)
     if augment.flip:
         mirrored = torch.rand(count, generator=generator) < 0.5
-    turns = torch.zeros(count, dtype=torch.int64)
-    if augment.turn:
-        turns = torch.randint(0, 4, (count,), generator=generator)
+    rotations = torch.zeros(count, dtype=torch.int64)
+    if augment.rotation:
+        rotations = torch.randint(0, 4, (count,), generator=generator)
     seen, moves = tile or side, []
     for reach, mode in ((augment.crop, "constant"), (augment.shift, "edge")):
         if reach > 0:
             pad = max(1, round(reach * seen))
             offsets = torch.randint(0, 2 * pad + 1, (count, 2), generator=generator)
             moves.append(Move(pad, mode, offsets))
-    return Views(seen, windows, mirrored, turns, tuple(moves))
+    return Views(seen, windows, mirrored, rotations, tuple(moves))
 
 
 def see_pixels(
@@ -83,7 +85,7 @@ def see_pixels(
         pixels = resize_boxes(
             source, places, views.windows, views.mirrored, views.side, nearest=copied
         )
-    pixels = turned(pixels, views.turns)
+    pixels = rotated(pixels, views.rotations)
     for move in views.moves:
         pixels = cut_windows(pixels, move.offsets, move.pad, move.mode)
     return pixels
@@ -95,7 +97,7 @@ def see_masks(
     """Return masks as they are seen, T = `views.side` pixels wide: each the nearest pixel's."""
     assert not views.moves, "masks are asked for after Masks.require"
     pixels = resize_boxes(source, places, views.windows, views.mirrored, views.side, nearest=True)
-    return turned(pixels, views.turns)
+    return rotated(pixels, views.rotations)
 
 
 def see_boxes(
@@ -115,7 +117,7 @@ def see_boxes(
     mirrored = views.mirrored[:, None]
     x1, x2 = torch.where(mirrored, side - x2, x1), torch.where(mirrored, side - x1, x2)
     for quarters in (1, 2, 3):  # a quarter takes (x, y) to (y, side − x)
-        more = views.turns[:, None] >= quarters
+        more = views.rotations[:, None] >= quarters
         x1, y1, x2, y2 = (
             torch.where(more, y1, x1),
             torch.where(more, side - x2, y1),

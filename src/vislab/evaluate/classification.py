@@ -134,6 +134,6 @@ def evidence(
     """
     if not len(pixels):
         return np.zeros((0, 1, 1), dtype=np.float32)
-    mean, deviation = normalisation
-    images = normalise(torch.from_numpy(pixels).to(device), mean, deviation)
+    mean, std = normalisation
+    images = normalise(torch.from_numpy(pixels).to(device), mean, std)
     return explain.grad_cam(network.to(device), images).numpy()

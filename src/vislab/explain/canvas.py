@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from vislab.errors import DataError, OptionError
 
 # Columns are the axes along which the RGB of photos varies: dark and bright, blue and red, green
-# and violet; a column's length is the deviation along it, over the largest. Of 100 photos.
+# and violet; a column's length is the std along it, over the largest. Of 100 photos.
 COLOURS = ((0.562, 0.203, 0.049), (0.583, 0.001, -0.099), (0.587, -0.195, 0.051))
 
 
@@ -73,7 +73,7 @@ class Fourier:
     """
 
     def __init__(
-        self, count: int, height: int, width: int, generator: Generator, *, deviation: float = 0.01
+        self, count: int, height: int, width: int, generator: Generator, *, std: float = 0.01
     ) -> None:
         """Begin with noise that is nearly grey."""
         if min(count, height, width) < 1:
@@ -83,7 +83,7 @@ class Fourier:
         self.frequencies = torch.hypot(down, across)  # (H, W // 2 + 1), cycles a pixel
         self.scale = 1 / self.frequencies.clamp_min(1 / max(height, width))
         shape = (count, 3, *self.frequencies.shape, 2)  # real and imaginary
-        noise = deviation * torch.randn(shape, generator=generator)
+        noise = std * torch.randn(shape, generator=generator)
         self.colours = torch.tensor(COLOURS)
         self.values = noise.requires_grad_()
 

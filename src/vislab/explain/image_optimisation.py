@@ -22,7 +22,7 @@ from vislab.progress import track
 
 Normalisation = tuple[
     tuple[float, ...], tuple[float, ...]
-]  # mean and deviation of each channel, in [0, 1]
+]  # mean and std of each channel, in [0, 1]
 IMAGENET: Normalisation = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
@@ -111,9 +111,9 @@ def judge(
 def normalise(
     pictures: Float[Tensor, "n 3 h w"], normalisation: Normalisation
 ) -> Float[Tensor, "n 3 h w"]:
-    """Return (pictures − mean) / deviation, differentiable."""
-    mean, deviation = (pictures.new_tensor(values)[:, None, None] for values in normalisation)
-    return (pictures - mean) / deviation
+    """Return (pictures − mean) / std, differentiable."""
+    mean, std = (pictures.new_tensor(values)[:, None, None] for values in normalisation)
+    return (pictures - mean) / std
 
 
 def _judge(

@@ -28,7 +28,7 @@ def smooth_grad(
 ) -> Float[Tensor, "n h w"]:
     """Return one map a picture, in the units of saliency.
 
-    The noise is normal; its deviation is a share of the range of the picture's own values. A
+    The noise is normal; its std is a share of the range of the picture's own values. A
     picture's noise depends on the seed alone, not on its company or the memory budget, in bytes.
     """
     with hooked(model, []), torch.inference_mode():

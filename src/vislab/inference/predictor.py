@@ -105,7 +105,7 @@ def predictor(name: str, weights: Path | None = None) -> Predictor:
     model = model.eval().to(device)
     with torch.inference_mode():
         count = model(torch.zeros(1, 3, shown.size, shown.size, device=device)).shape[1]
-    return Predictor(name, model, class_names(count), shown.size, (shown.mean, shown.deviation))
+    return Predictor(name, model, class_names(count), shown.size, (shown.mean, shown.std))
 
 
 def class_names(count: int) -> tuple[str, ...]:

@@ -129,9 +129,9 @@ def smoothed(about: Method, found: Float[Tensor, "i j"]) -> Float[Tensor, "i j"]
     """
     if not about.fine:
         return found
-    deviation = min(found.shape) / 100
-    half = max(1, round(3 * deviation))
-    wide: Tensor = gaussian_blur(found[None, None], [2 * half + 1] * 2, [max(deviation, 0.3)] * 2)
+    std = min(found.shape) / 100
+    half = max(1, round(3 * std))
+    wide: Tensor = gaussian_blur(found[None, None], [2 * half + 1] * 2, [max(std, 0.3)] * 2)
     return wide[0, 0]
 
 

@@ -29,7 +29,7 @@ from vislab.explain.scores import class_scores
 from vislab.inspection.attention import right_ones
 from vislab.inspection.benchmark import RANDOM_MAP, RIVALS, ranked
 from vislab.inspection.explanations import smoothed
-from vislab.models.anatomy import anatomy
+from vislab.models.parameter_groups import parameter_groups
 from vislab.runs import figures
 from vislab.runs.notebook import Notebook
 
@@ -256,9 +256,9 @@ def probe_depths(notebook: Notebook, network: nn.Module, table: Table) -> None:
     """Show what a linear classifier makes of each block's mean features.
 
     Records the gain from the first block to the last, its interval by the ends of theirs. Raises
-    ShapeError for a network that cannot be taken apart (see `models.anatomy`).
+    ShapeError for a network that cannot be taken apart (see `models.parameter_groups`).
     """
-    blocks = anatomy(network, images_at(network, table, [0])).blocks
+    blocks = parameter_groups(network, images_at(network, table, [0])).blocks
     layers = [block.modules[-1] for block in blocks]
     found = linear_probe(network, table, layers, device=device_of(network), quiet=notebook.muted)
     (early, (low, high)), (late, (least, most)) = found[layers[0]], found[layers[-1]]

@@ -29,7 +29,7 @@ from vislab.lab.variants import (
     train_variants,
 )
 from vislab.lab.whole_training import WholeTraining
-from vislab.models.anatomy import Anatomy
+from vislab.models.parameter_groups import ParameterGroups
 from vislab.models.weights import save_weights
 from vislab.ops import processes
 from vislab.ops.seeding import seed_of
@@ -151,9 +151,9 @@ class Lab(Notebook):
             self.say(f"  note: {note}")
         return opened
 
-    def adopt(
+    def create_model(
         self, network: str, pictures: Table, *, pretrained: bool = True, **options: Any
-    ) -> tuple[nn.Module, Anatomy, Table]:
+    ) -> tuple[nn.Module, ParameterGroups, Table]:
         """Build a network for these classes and return it, its parts, and the pictures.
 
         The pictures come back normalised as the network's weights expect. Raises OptionError when
@@ -165,9 +165,9 @@ class Lab(Notebook):
         model = models.create(network, classes=count, pretrained=pretrained, **options)
         shown = getattr(model, "preprocessing", None)
         if shown is not None:
-            pictures = pictures.normalised_by(shown.mean, shown.deviation)
+            pictures = pictures.normalised_by(shown.mean, shown.std)
         try:
-            parts = models.anatomy(model, torch.zeros(1, 3, pictures.size, pictures.size))
+            parts = models.parameter_groups(model, torch.zeros(1, 3, pictures.size, pictures.size))
         except (RuntimeError, AssertionError, ValueError) as error:
             raise OptionError(
                 f"{network} does not take pictures of {pictures.size} pixels ({error}); it was "
@@ -179,7 +179,7 @@ class Lab(Notebook):
         """Say how many trainings will follow, so that `--minutes` is shared among them."""
         self._fits_left = fits
 
-    def rehearse(self, build: Callable[[str], object], names: Iterable[str]) -> None:
+    def dry_run(self, build: Callable[[str], object], names: Iterable[str]) -> None:
         """Build what each training of a run will need, once, and throw it away.
 
         An option that only the last of them refuses is then told before the first is trained. No

@@ -43,11 +43,11 @@ class GridRecipe(Recipe):
     penalties: tuple[float, ...] = (0.0, 1e-4, 1e-3, 1e-2)
     """Weights of the penalty on squared weights, in the grid."""
     batch: int = 64
-    """Pictures in a step."""
+    """Batch size: images in a step."""
     search_epochs: int = 3
-    """Times through the training pictures in every cell of the grid."""
+    """Epochs, passes over the training set, in every cell of the grid."""
     epochs: int = 15
-    """Times through them with the best rate and penalty."""
+    """Epochs with the best learning rate and penalty."""
     decay: float = 0.75
     """The learning rate is multiplied by it after every epoch."""
 

@@ -32,9 +32,9 @@ def can_be_kept(task: Classify, augment: Augment) -> bool:
     """
     return (
         task.strategy is not None
-        and task.anatomy is not None
+        and task.groups is not None
         and task.strategy.kind == "head"
-        and task.anatomy.separable
+        and task.groups.separable
         and replace(augment, flip=False) == Augment()
         and processes.world_size() == 1
     )
@@ -54,8 +54,8 @@ class HeadTraining:
         device: torch.device,
         quiet: bool,
     ) -> None:
-        assert task.anatomy is not None, "asked for before can_be_kept"
-        head = task.model.get_submodule(task.anatomy.head.name)
+        assert task.groups is not None, "asked for before can_be_kept"
+        head = task.model.get_submodule(task.groups.head.name)
         self.task = Classify(head, task.optim, label_smoothing=task.label_smoothing)
         # Of averaged weights, too, it is the head that moves.
         self.whole, self.pictures, self.device = task, pictures, device
@@ -103,8 +103,8 @@ class HeadTraining:
         trained = self.task.network.state_dict()
         self.task.model.load_state_dict(trained)
         if self.whole.averaged is not None:
-            assert self.whole.anatomy is not None
-            name = self.whole.anatomy.head.name
+            assert self.whole.groups is not None
+            name = self.whole.groups.head.name
             self.whole.network.get_submodule(name).load_state_dict(trained)
 
 

@@ -8,6 +8,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar
 
 from vislab.errors import RunError
+from vislab.runs.old_names import by_new_names
 
 T = TypeVar("T")
 
@@ -24,7 +25,11 @@ def plain(value: Any) -> Any:
 
 
 def restore(kind: type[T], values: Mapping[str, Any]) -> T:
-    """Return a dataclass from what `plain` gave. Raises RunError when a field is unknown."""
+    """Return a dataclass from what `plain` gave, also by a version with other names.
+
+    Raises RunError when a field is unknown.
+    """
+    values = by_new_names(kind.__name__, values)
     hints = typing.get_type_hints(kind)
     names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     unknown = set(values) - names

@@ -28,14 +28,14 @@ class Pixels:
 
     def __init__(self, pictures: Table, split: str, task: ByHand) -> None:
         self.split, self.task = pictures.split(split), task
-        self.mean, self.deviation = pictures.normalisation
+        self.mean, self.std = pictures.normalisation
 
     def __len__(self) -> int:
         return len(self.split)
 
     def __getitem__(self, rows: Tensor) -> Tensor:
         pixels = torch.from_numpy(self.split.take(rows.numpy()))
-        images = normalise(pixels, self.mean, self.deviation)
+        images = normalise(pixels, self.mean, self.std)
         # The layers by hand are fastest on (N, C, H, W) as it lies in memory.
         return as_input(self.task.engine, images.contiguous())
 

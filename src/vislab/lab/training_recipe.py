@@ -21,9 +21,9 @@ class TrainingRecipe(Recipe):
     """Side of the pictures in pixels."""
     optim: Optim = Optim("adamw", lr=3e-3, weight_decay=0.05, schedule="one-cycle")
     batch: int = 64
-    """Pictures in a step."""
+    """Batch size: images in a step."""
     epochs: int = 10
-    """Times through the training pictures."""
+    """Epochs: passes over the training set."""
     augment: Augment = Augment(flip=True)
     """What training pictures go through."""
 
@@ -47,7 +47,7 @@ class AnnotatedRecipe(TrainingRecipe):
     size: int = 64
     """Pixels that the longer side of a picture is made."""
     batch: int = 16
-    """Pictures in a step."""
+    """Batch size: images in a step."""
     augment: Augment = Augment(flip=True, colour=0.2)
     """What training pictures go through; masks and boxes follow."""
     validation: float = 0.1

@@ -155,7 +155,7 @@ def train_variants(
 ) -> Variants:
     """Train and test each; see `Lab.variants`."""
     lab.plan(fits=len(names))
-    lab.rehearse(build, names)
+    lab.dry_run(build, names)
     found = Variants(lab, what)
     for name in names:
         built = build(name)

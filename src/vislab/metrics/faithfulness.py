@@ -63,11 +63,11 @@ def area(curve: Float[Tensor, "*n t"]) -> Float[Tensor, "*n"]:
 
 
 def blurred(images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-    """Return pictures in which no detail is left; the blur's deviation is a twentieth of a side."""
+    """Return pictures in which no detail is left; the blur's std is a twentieth of a side."""
     side = min(images.shape[2:])
-    deviation = max(side / 20, 1.0)
-    half = min(int(3 * deviation), (side - 1) // 2)
-    blurred: Tensor = gaussian_blur(images, [2 * half + 1] * 2, [deviation] * 2)
+    std = max(side / 20, 1.0)
+    half = min(int(3 * std), (side - 1) // 2)
+    blurred: Tensor = gaussian_blur(images, [2 * half + 1] * 2, [std] * 2)
     return blurred
 
 

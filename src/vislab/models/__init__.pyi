@@ -1,7 +1,4 @@
 from .all_cnn import AllCNN as AllCNN
-from .anatomy import Anatomy as Anatomy
-from .anatomy import Block as Block
-from .anatomy import anatomy as anatomy
 from .by_name import create as create
 from .by_name import has_weights as has_weights
 from .by_name import names as names
@@ -11,6 +8,9 @@ from .classifiers import register as register
 from .compact import Compact as Compact
 from .convnet import ConvNet as ConvNet
 from .densenet import DenseNet as DenseNet
+from .parameter_groups import Block as Block
+from .parameter_groups import ParameterGroups as ParameterGroups
+from .parameter_groups import parameter_groups as parameter_groups
 from .preact_resnet import PreActResNet as PreActResNet
 from .preprocessing import Preprocessing as Preprocessing
 from .resnet import resnet18 as resnet18

@@ -30,16 +30,14 @@ class Stream(nn.Module):
     """A network up to its deepest maps of at most `WIDEST` channels, and its preprocessing."""
 
     mean: Tensor
-    deviation: Tensor
+    std: Tensor
 
     def __init__(self, network: nn.Module, shown: Preprocessing) -> None:
         super().__init__()
         self.network = network
         self.size = shown.size
         self.register_buffer("mean", torch.tensor(shown.mean)[:, None, None], persistent=False)
-        self.register_buffer(
-            "deviation", torch.tensor(shown.deviation)[:, None, None], persistent=False
-        )
+        self.register_buffer("std", torch.tensor(shown.std)[:, None, None], persistent=False)
         self.layer, self.channels = deepest_maps(network, shown.size)
         self._seen: list[Tensor] = []
         network.get_submodule(self.layer).register_forward_hook(self._keep)
@@ -54,7 +52,7 @@ class Stream(nn.Module):
                 images, size=(self.size, self.size), mode="bilinear", antialias=True
             )
         self._seen.clear()
-        self.network((images - self.mean) / self.deviation)
+        self.network((images - self.mean) / self.std)
         return self._seen.pop()
 
 

@@ -21,10 +21,10 @@ from vislab.models import (
     from_torchvision,
 )
 from vislab.models.all_cnn import AllCNN
-from vislab.models.anatomy import anatomy
 from vislab.models.compact import Compact
 from vislab.models.convnet import ConvNet
 from vislab.models.densenet import DenseNet
+from vislab.models.parameter_groups import parameter_groups
 from vislab.models.preact_resnet import PreActResNet
 from vislab.models.preprocessing import Preprocessing, three
 from vislab.models.resnet import resnet18
@@ -222,6 +222,6 @@ def head_of(model: nn.Module, size: int) -> tuple[str, ...]:
     None, where the network cannot be taken apart.
     """
     try:
-        return anatomy(model, torch.zeros(1, 3, size, size)).head.parameters
+        return parameter_groups(model, torch.zeros(1, 3, size, size)).head.parameters
     except (ShapeError, RuntimeError, AssertionError, ValueError, TypeError):
         return ()  # it takes no such pictures, or gives no scores: then everything must fit

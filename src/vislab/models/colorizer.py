@@ -59,7 +59,7 @@ class Colorizer(nn.Module):
             self.embedder.requires_grad_(False)
             known = getattr(self.embedder, "preprocessing", None)
             if known is not None:
-                self.shown = (known.mean, known.deviation)
+                self.shown = (known.mean, known.std)
             with torch.no_grad():
                 told = self.embedder.eval()(torch.zeros(1, 3, 64, 64)).shape[1]
         self.first = convolved(1, width)
@@ -106,8 +106,8 @@ class Colorizer(nn.Module):
         assert self.embedder is not None, "asked for by `told` alone"
         nothing = lightness.new_zeros(len(lightness), 2, *lightness.shape[2:])
         grey = lab_to_rgb(torch.cat([50 * (lightness + 1), nothing], dim=1))
-        mean, deviation = (grey.new_tensor(values)[:, None, None] for values in self.shown)
-        scores: Tensor = self.embedder((grey - mean) / deviation)
+        mean, std = (grey.new_tensor(values)[:, None, None] for values in self.shown)
+        scores: Tensor = self.embedder((grey - mean) / std)
         return scores
 
     def colours(self, answer: Float[Tensor, "n k i j"]) -> Float[Tensor, "n 2 i j"]:

@@ -16,17 +16,17 @@ from torch import Tensor, nn
 class GaussianNoise(nn.Module):
     """Add normal noise of a given standard deviation while training."""
 
-    def __init__(self, deviation: float) -> None:
+    def __init__(self, std: float) -> None:
         super().__init__()
-        self.deviation = deviation
+        self.std = std
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         """Return x plus noise in training mode, x itself otherwise."""
-        return x + self.deviation * torch.randn_like(x) if self.training else x
+        return x + self.std * torch.randn_like(x) if self.training else x
 
     def extra_repr(self) -> str:
-        """Show the deviation where the module is printed."""
-        return f"deviation={self.deviation}"
+        """Show the std where the module is printed."""
+        return f"std={self.std}"
 
 
 class ConvNet(nn.Module):

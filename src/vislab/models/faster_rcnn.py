@@ -21,7 +21,7 @@ from vislab.ops.box_codings import decode_rcnn
 from vislab.ops.boxes import pairwise_iou
 from vislab.ops.nms import Found, padded, suppress
 
-WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # of the second stage's offsets: about one over their deviation
+WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # of the second stage's offsets: about one over their std
 SMALLEST = 1.0  # pixels: a proposal with a shorter side is dropped
 
 

@@ -74,8 +74,8 @@ def preprocessing(name: str) -> Preprocessing | None:
     if isinstance(size, dict):
         size = size.get("height") or size.get("shortest_edge")
     half = (0.5, 0.5, 0.5)
-    mean, deviation = shown.get("image_mean", half), shown.get("image_std", half)
-    return Preprocessing(int(size or 224), three(mean), three(deviation))
+    mean, std = shown.get("image_mean", half), shown.get("image_std", half)
+    return Preprocessing(int(size or 224), three(mean), three(std))
 
 
 def _configuration(name: str) -> dict[str, Any]:

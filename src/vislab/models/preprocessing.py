@@ -12,7 +12,7 @@ class Preprocessing:
 
     size: int  # side of its pictures, in pixels
     mean: Three  # of each channel, in [0, 1]
-    deviation: Three
+    std: Three
 
 
 def three(values: Iterable[float]) -> Three:

@@ -52,7 +52,7 @@ def encode_rcnn(
 ) -> Float[Tensor, "*_m 4"]:
     """Return tx, ty, tw, th times the weights. Axes before the last broadcast.
 
-    Second stages use weights of 10, 10, 5, 5, about one over the offsets' deviation.
+    Second stages use weights of 10, 10, 5, 5, about one over the offsets' std.
     """
     box, anchor = to_centres(boxes), to_centres(anchors)
     shift = (box[..., :2] - anchor[..., :2]) / anchor[..., 2:]

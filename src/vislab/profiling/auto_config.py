@@ -12,7 +12,7 @@ import torch
 from vislab import models
 from vislab.data.pictures import Survey
 from vislab.models import efficientnet_lite
-from vislab.models.anatomy import anatomy
+from vislab.models.parameter_groups import parameter_groups
 from vislab.profiling.tuner import seconds_a_picture
 from vislab.tasks.classify import Classify
 from vislab.tasks.strategy import Strategy
@@ -127,12 +127,12 @@ def default_network() -> tuple[str, str]:
 def _speeds(name: str, size: int, device: torch.device) -> tuple[float, float, float, int]:
     """Return seconds a picture: forward, training all, training the last third, and that third."""
     model = models.create(name, classes=2)
-    found = anatomy(model, torch.zeros(1, 3, size, size))
+    found = parameter_groups(model, torch.zeros(1, 3, size, size))
     third = max(1, round(len(found.blocks) / 3))
     task = Classify(model)
     forward = seconds_a_picture(task, size, device, train=False)
     everything = seconds_a_picture(task, size, device, train=True)
-    partly = Classify(model, strategy=Strategy("last-blocks", float(third)), anatomy=found)
+    partly = Classify(model, strategy=Strategy("last-blocks", float(third)), groups=found)
     partly.before_step(0.0)
     some = seconds_a_picture(partly, size, device, train=True)
     return forward, everything, some, third

@@ -63,9 +63,9 @@ class Augmentation(Recipe):
     """Side of the pictures in pixels."""
     optim: Optim = Optim("adamw", lr=3e-3, weight_decay=0.05, schedule="one-cycle")
     batch: int = 128
-    """Pictures in a step."""
+    """Batch size: images in a step."""
     epochs: int = 30
-    """Times through the training pictures, on every rung."""
+    """Epochs: passes over the training set, on every rung."""
     networks: tuple[str, ...] = tuple(NETWORKS)
     """Which networks climb: plain, batch-norm, noise, all-cnn."""
     rungs: tuple[str, ...] = tuple(LADDER)

@@ -91,10 +91,10 @@ class Autoencoder(TrainingRecipe):
 
     def task(self, name: str, images: "Table") -> "tasks.Reconstruct":
         """Build one of the networks, and what it is to learn."""
-        mean, deviation = images.normalisation
+        mean, std = images.normalisation
         noise = self.noise if name == "denoising" else 0.0
         network = self.network(name)
-        return tasks.Reconstruct(network, self.optim, mean=mean, deviation=deviation, noise=noise)
+        return tasks.Reconstruct(network, self.optim, mean=mean, std=std, noise=noise)
 
     def network(self, name: str) -> "nn.Module":
         """Build one of the networks, the convolutional ones with about as narrow a place."""

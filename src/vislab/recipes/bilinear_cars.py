@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from vislab.data.table import Table
     from vislab.lab.bench import Lab
-    from vislab.models.anatomy import Anatomy
+    from vislab.models.parameter_groups import ParameterGroups
 
 COURSE = Protocol(
     data="stanford-cars, 20 models", train=791, test=784, metric="accuracy",
@@ -63,7 +63,7 @@ class BilinearCars(Recipe):
     size: int = 240
     """Side of the pictures in pixels; each network shrinks them to its own size."""
     batch: int = 16
-    """Pictures in a step, once everything is trained."""
+    """Batch size, once everything is trained."""
     lr: float = 1e-4
     """Learning rate once everything is trained."""
     epochs: int = 10
@@ -86,13 +86,13 @@ class BilinearCars(Recipe):
 
         require_names(self.variants, VARIANTS, "variants")
         images = lab.pictures(self.data, per_class=self.per_class, size=self.size, validation=0.1)
-        lab.rehearse(lambda name: self.adopted(lab, name, images), self.variants)
+        lab.dry_run(lambda name: self.created(lab, name, images), self.variants)
         lab.plan(fits=len(self.variants) * (2 if self.epochs else 1))
         found, last = Variants(lab, "variants"), Variants(lab, "variants")
         for name in self.variants:
-            model, anatomy, shown = self.adopted(lab, name, images)
+            model, groups, shown = self.created(lab, name, images)
             optim = Optim("adamw", lr=1e-3, weight_decay=0.05, schedule="cosine")
-            head = tasks.Classify(model, optim, strategy=Strategy.parse("head"), anatomy=anatomy)
+            head = tasks.Classify(model, optim, strategy=Strategy.parse("head"), groups=groups)
             last[name] = found[f"{name}, frozen"] = lab.variant(
                 head, shown, name=f"{name}, frozen", examine=False, epochs=HEAD_EPOCHS, batch=64,
                 augment=Augment(flip=True),
@@ -101,7 +101,7 @@ class BilinearCars(Recipe):
                 continue
             optim = Optim("adamw", lr=self.lr, weight_decay=0.05, schedule="one-cycle")
             everything = tasks.Classify(
-                model, optim, strategy=Strategy.parse("all"), anatomy=anatomy, label_smoothing=0.1
+                model, optim, strategy=Strategy.parse("all"), groups=groups, label_smoothing=0.1
             )
             last[name] = found[name] = lab.variant(
                 everything, shown, name=name, examine=False, epochs=self.epochs, batch=self.batch,
@@ -115,9 +115,11 @@ class BilinearCars(Recipe):
         for name in self.variants:
             found.gain(f"{name}: gain in accuracy by unfreezing", name, over=f"{name}, frozen")
 
-    def adopted(self, lab: "Lab", name: str, images: "Table") -> "tuple[nn.Module, Anatomy, Table]":
+    def created(
+        self, lab: "Lab", name: str, images: "Table"
+    ) -> "tuple[nn.Module, ParameterGroups, Table]":
         """Build the network of a variant, its features pre-trained."""
         if name == "plain-head":
-            return lab.adopt(self.network, images)
+            return lab.create_model(self.network, images)
         streams = [self.network, self.second] if name == "two-networks" else [self.network]
-        return lab.adopt("bilinear", images, streams=streams)
+        return lab.create_model("bilinear", images, streams=streams)

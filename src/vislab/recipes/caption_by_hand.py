@@ -67,7 +67,7 @@ class CaptionByHand(Recipe):
     filters: tuple[int, ...] = (16, 32, 64)
     """Kernels of the ConvNet that gives the features; the picture is halved after each."""
     feature_epochs: int = 20
-    """Times through the training pictures for the features."""
+    """Epochs, passes over the training set, for the features."""
     hidden: int = 192
     """Numbers in the hidden state."""
     word_width: int = 64
@@ -77,9 +77,9 @@ class CaptionByHand(Recipe):
     decay: float = 0.9
     """The learning rate is multiplied by it after every epoch."""
     batch: int = 100
-    """Pictures in a step."""
+    """Batch size: images in a step."""
     epochs: int = 25
-    """Times through the training pictures, for every writer."""
+    """Epochs for every writer."""
 
     references = tuple(
         course(f"{cell}/train/loss", loss, SOURCE, protocol=COURSE)

@@ -92,7 +92,7 @@ class CnnVsTransformer(Recipe):
     lr: float = 3e-4
     """The rate in the middle; the others are a third and three times it."""
     batch: int = 32
-    """Pictures in a step; the other batch is twice as large."""
+    """Batch size; the other batch is twice as large."""
     tune_epochs: int = 3
     """Of each short training."""
     epochs: int = 15
@@ -128,8 +128,8 @@ class CnnVsTransformer(Recipe):
         opened = lab.pictures(self.data, per_class=self.per_class, size=self.size, validation=0.1)
         tries = self.tries()
         lab.plan(fits=len(self.networks) * (len(tries) + 1))
-        lab.rehearse(
-            lambda name: lab.adopt(name, opened, pretrained=self.pretrained), self.networks
+        lab.dry_run(
+            lambda name: lab.create_model(name, opened, pretrained=self.pretrained), self.networks
         )
         found, scores = Variants(lab, "networks"), {}
         for network in self.networks:
@@ -192,13 +192,13 @@ class CnnVsTransformer(Recipe):
         self, lab: "Lab", network: str, opened: "Table", setting: Setting, epochs: int, name: str
     ) -> "tuple[float | None, Classify, Table]":
         """Train a network anew; return its score on validation images, and all as it sees them."""
-        model, anatomy, images = lab.adopt(network, opened, pretrained=self.pretrained)
+        model, groups, images = lab.create_model(network, opened, pretrained=self.pretrained)
         optim = Optim(
             "adamw", lr=setting.lr, weight_decay=0.05, schedule=setting.schedule, clip=1.0
         )
         if setting.frozen or self.pretrained:
             strategy = Strategy("head" if setting.frozen else "all")
-            task = tasks.Classify(model, optim, strategy=strategy, anatomy=anatomy)
+            task = tasks.Classify(model, optim, strategy=strategy, groups=groups)
         else:  # from random weights batch normalisation must learn its averages: no strategy
             task = tasks.Classify(model, optim)
         score = lab.fit(

@@ -92,5 +92,5 @@ class Colorize(TrainingRecipe):
             pretrained=self.embedder is not None and models.has_weights(self.embedder),
         )  # fmt: skip
         shares = None if way == "regression" else colour_shares(network, images)
-        mean, deviation = images.normalisation
-        return tasks.Colorize(network, self.optim, mean=mean, deviation=deviation, shares=shares)
+        mean, std = images.normalisation
+        return tasks.Colorize(network, self.optim, mean=mean, std=std, shares=shares)

@@ -87,9 +87,9 @@ class ConvnetByHand(Recipe):
     decay: float = 0.8
     """The learning rate is multiplied by it after every epoch."""
     batch: int = 128
-    """Pictures in a step."""
+    """Batch size: images in a step."""
     epochs: int = 12
-    """Times through the training pictures."""
+    """Epochs: passes over the training set."""
     deep_steps: int = 100
     """Steps of the 21-layer network in each beginning."""
 

@@ -59,7 +59,7 @@ class Finetune(Recipe):
     epochs: int | None = None
     """Of fine-tuning; None chooses."""
     batch: int | None = None
-    """Pictures in a step; None tries what fits."""
+    """Batch size; None tries what fits."""
     lr: float | None = None
     """Learning rate of fine-tuning; None takes one that suits the strategy."""
     find_rate: bool = False
@@ -84,7 +84,9 @@ class Finetune(Recipe):
         lab.say(choice.reason)
         lab.note(f"Chosen: {choice.reason}")
         images = lab.pictures(self.data, per_class=self.per_class, size=choice.size, validation=0.1)
-        model, anatomy, images = lab.adopt(choice.network, images, pretrained=choice.pretrained)
+        model, groups, images = lab.create_model(
+            choice.network, images, pretrained=choice.pretrained
+        )
         lab.show(
             "training pictures",
             runs.figures.picture_grid(data.preview(images, self.augment, 16), columns=8),
@@ -97,7 +99,7 @@ class Finetune(Recipe):
         if choice.pretrained or head_only:
             head = Strategy.parse("head")
             optim = Optim("adamw", lr=head.rate, weight_decay=0.05, schedule="cosine")
-            task = tasks.Classify(model, optim, strategy=head, anatomy=anatomy)
+            task = tasks.Classify(model, optim, strategy=head, groups=groups)
             found["head"] = lab.variant(
                 task, images, name="head", examine=False, epochs=HEAD_EPOCHS, batch=64,
                 augment=Augment(flip=True),
@@ -109,7 +111,7 @@ class Finetune(Recipe):
                 copy.deepcopy(model) if found else model,
                 Optim("adamw", weight_decay=0.05, schedule="one-cycle", clip=1.0),
                 strategy=Strategy.parse(choice.strategy) if held else None,
-                anatomy=anatomy if held else None,
+                groups=groups if held else None,
                 label_smoothing=0.1,
             )
             batch, rate = self.batch_and_rate(lab, task, images, choice)

@@ -72,11 +72,11 @@ class FullyConnected(Recipe):
     decay: float = 0.85
     """The learning rate is multiplied by it after every epoch."""
     batch: int = 128
-    """Pictures in a step."""
+    """Batch size: images in a step."""
     epochs: int = 20
-    """Times through the training pictures, in the long trainings."""
+    """Epochs, passes over the training set, in the long trainings."""
     rule_epochs: int = 3
-    """Times through them with each of the four update rules."""
+    """Epochs with each of the four update rules."""
 
     references = (course("val/accuracy", 0.502, SOURCE, protocol=COURSE),)
     claims = (

@@ -86,7 +86,7 @@ class SeeInside(LabelledRecipe):
         methods = chosen_methods(self.methods)  # a name that there is not is told at once
         opened = lab.pictures(self.data, per_class=self.per_class, size=self.size, validation=0.1)
         options = {"width": self.width} if self.network == "resnet9" and self.width else {}
-        model, _, images = lab.adopt(
+        model, _, images = lab.create_model(
             self.network, opened, pretrained=models.has_weights(self.network), **options
         )
         task = tasks.Classify(model, self.optim)

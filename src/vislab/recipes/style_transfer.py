@@ -135,7 +135,7 @@ class StyleTransfer(Recipe):
         if not known and self.weights is None:
             lab.note(f"{self.network} has random weights here: it knows strokes by accident only.")
         shown = preprocessing_of(self.network)
-        return model.eval().to(lab.device), (shown.mean, shown.deviation)
+        return model.eval().to(lab.device), (shown.mean, shown.std)
 
     def draw(self, lab: "Lab", content: "Tensor", style: "Tensor", done: "Transferred") -> None:
         """File the pictures, the painting by itself, and the losses."""

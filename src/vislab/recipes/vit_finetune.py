@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vislab.data.table import Table
     from vislab.lab.bench import Lab
     from vislab.lab.variants import Variants
-    from vislab.models.anatomy import Anatomy
+    from vislab.models.parameter_groups import ParameterGroups
     from vislab.tasks.classify import Classify
 
 COURSE = Protocol(
@@ -68,7 +68,7 @@ class VitFinetune(Recipe):
     pretrain_on: str | None = None
     """Train it on these pictures first, in place of weights that are fetched."""
     pretrain_epochs: int = 20
-    """Times through those."""
+    """Epochs: passes over those."""
     pretrain_per_class: int | None = None
     """Of those, pictures of each class; None takes all."""
     strategies: tuple[str, ...] = STRATEGIES
@@ -80,7 +80,7 @@ class VitFinetune(Recipe):
     epochs: int = 10
     """Of each training."""
     batch: int = 32
-    """Pictures in a step."""
+    """Batch size: images in a step."""
     augment: Augment = Augment(flip=True)
     """What training pictures go through."""
     examined: int = 40
@@ -124,10 +124,10 @@ class VitFinetune(Recipe):
         learning = [name for name in self.strategies if Strategy.parse(name).kind != "none"]
         tries = len(self.factors) if len(self.factors) > 1 else 0
         lab.plan(fits=bool(self.pretrain_on) + len(learning) * (tries + 1))
-        model, anatomy, images = self.start(lab)
-        rates = {name: self.rate(lab, name, model, anatomy, images) for name in self.strategies}
+        model, groups, images = self.start(lab)
+        rates = {name: self.rate(lab, name, model, groups, images) for name in self.strategies}
         found = lab.variants(
-            self.strategies, lambda name: self.task(name, model, anatomy, rates[name]), images,
+            self.strategies, lambda name: self.task(name, model, groups, rates[name]), images,
             what="strategies", known=True, examine=False,
             fit={"epochs": self.epochs, "batch": self.batch, "augment": self.augment},
         )  # fmt: skip
@@ -140,7 +140,7 @@ class VitFinetune(Recipe):
         self.learning(lab, images)
         self.attention(lab, found)
 
-    def start(self, lab: "Lab") -> "tuple[nn.Module, Anatomy, Table]":
+    def start(self, lab: "Lab") -> "tuple[nn.Module, ParameterGroups, Table]":
         """Return the network that all begin from: fetched, or trained on other images first."""
         options = dict(map(number, self.options))
         before = None
@@ -148,7 +148,7 @@ class VitFinetune(Recipe):
             first = lab.pictures(
                 self.pretrain_on, per_class=self.pretrain_per_class, size=self.size, validation=0.1
             )
-            before, _, first = lab.adopt(self.network, first, pretrained=False, **options)
+            before, _, first = lab.create_model(self.network, first, pretrained=False, **options)
             task = tasks.Classify(
                 before, Optim("adamw", lr=1e-3, weight_decay=0.05, schedule="one-cycle", clip=1.0)
             )
@@ -158,22 +158,24 @@ class VitFinetune(Recipe):
             )  # fmt: skip
             lab.test(task, first, name="pre-training", examine=False)
         images = lab.pictures(self.data, per_class=self.per_class, size=self.size, validation=0.1)
-        model, anatomy, images = lab.adopt(
+        model, groups, images = lab.create_model(
             self.network, images, pretrained=before is None, **options
         )
         if before is not None:
-            models.take_body(model, before, anatomy.head.parameters)
-        return model, anatomy, images
+            models.take_body(model, before, groups.head.parameters)
+        return model, groups, images
 
-    def task(self, name: str, model: "nn.Module", anatomy: "Anatomy", rate: float) -> "Classify":
+    def task(
+        self, name: str, model: "nn.Module", groups: "ParameterGroups", rate: float
+    ) -> "Classify":
         """Return a task that begins from the given weights, which it does not touch."""
         optim = Optim("adamw", lr=rate, weight_decay=0.01, schedule="cosine", warmup=0.05, clip=1.0)
         return tasks.Classify(
-            copy.deepcopy(model), optim, strategy=Strategy.parse(name), anatomy=anatomy
+            copy.deepcopy(model), optim, strategy=Strategy.parse(name), groups=groups
         )
 
     def rate(
-        self, lab: "Lab", name: str, model: "nn.Module", anatomy: "Anatomy", images: "Table"
+        self, lab: "Lab", name: str, model: "nn.Module", groups: "ParameterGroups", images: "Table"
     ) -> float:
         """Return the best on validation of as many rates as every other strategy tries."""
         usual = Strategy.parse(name).rate
@@ -182,7 +184,7 @@ class VitFinetune(Recipe):
         scores = {}
         for factor in self.factors:
             scores[factor] = lab.fit(
-                self.task(name, model, anatomy, usual * factor), images,
+                self.task(name, model, groups, usual * factor), images,
                 epochs=self.tune_epochs, batch=self.batch, augment=self.augment,
                 name=f"tuning {name}, rate {usual * factor:.2g}",
             ) or 0.0  # fmt: skip

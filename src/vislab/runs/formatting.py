@@ -88,6 +88,8 @@ def singular(several: str) -> str:
     """Return the word for one of several: "strategies" is "strategy"."""
     if several.endswith("ies"):
         return f"{several.removesuffix('ies')}y"
+    if several.endswith("sses"):
+        return several.removesuffix("es")
     return several.removesuffix("s")
 
 

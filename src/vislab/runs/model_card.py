@@ -10,11 +10,11 @@ from typing import Any
 
 from vislab.errors import RunError
 from vislab.runs.folder import read_json
+from vislab.runs.old_names import by_new_names
 from vislab.runs.writing import write_json
 
 VERSION = 2
 FILE = "model.json"
-OLD_NAMES = {"deviation": "std"}
 AN_IMAGE = ("an image",)
 
 
@@ -54,8 +54,7 @@ class ModelCard:
         Raises RunError when it is missing, damaged, or of a newer vislab.
         """
         path = folder / FILE
-        content = read_json(path)
-        content = {OLD_NAMES.get(key, key): value for key, value in content.items()}
+        content = by_new_names(FILE, read_json(path))
         try:
             if int(content.get("version", 1)) > VERSION:
                 raise RunError(

@@ -249,9 +249,9 @@ def _differences(first: Tensor, second: Tensor) -> Tensor:
 
 
 def standardise_rows(x: Float[Tensor, "n m"]) -> Float[Tensor, "n m"]:
-    """Return x with the mean of each row taken away, then each row divided by its deviation.
+    """Return x with the mean of each row taken away, then each row divided by its std.
 
-    The deviation is √(mean of the squared distances to the mean), so divide by M, not M − 1. Add
+    The std is √(mean of the squared distances to the mean), so divide by M, not M − 1. Add
     1e-5 to it: a row of equal numbers becomes zeros.
     x: (N, M). Result: (N, M).
     """

@@ -11,10 +11,10 @@ from torch.optim import Optimizer
 
 from vislab.data.batches import Batch
 from vislab.data.table import Table
-from vislab.models.anatomy import Anatomy
+from vislab.models.parameter_groups import ParameterGroups
 from vislab.tasks.optim import Optim
 from vislab.tasks.outcome import Outcome
-from vislab.tasks.strategy import Strategy, hold_still
+from vislab.tasks.strategy import Strategy, freeze
 from vislab.tasks.task import Task
 
 
@@ -79,12 +79,12 @@ class Classify(Task):
         *,
         label_smoothing: float = 0.0,
         strategy: Strategy | None = None,
-        anatomy: Anatomy | None = None,
+        groups: ParameterGroups | None = None,
     ) -> None:
-        """Take a network; with a `strategy` its `anatomy` too, which says what can be frozen."""
+        """Take a network; with a `strategy` its `groups` too, which says what can be frozen."""
         super().__init__(model, optim)
-        assert (strategy is None) == (anatomy is None), "a strategy needs the network's anatomy"
-        self.strategy, self.anatomy = strategy, anatomy
+        assert (strategy is None) == (groups is None), "a strategy needs the network's groups"
+        self.strategy, self.groups = strategy, groups
         self._frozen: set[str] | None = None  # not known before the first step
         self.label_smoothing = label_smoothing
 
@@ -105,8 +105,8 @@ class Classify(Task):
 
     def before_step(self, progress: float) -> None:
         """Freeze what the strategy freezes at this share of the training."""
-        if self.strategy is not None and self.anatomy is not None:
-            frozen = self.strategy.frozen(self.anatomy, progress)
+        if self.strategy is not None and self.groups is not None:
+            frozen = self.strategy.frozen(self.groups, progress)
             if frozen != self._frozen:
                 self._frozen = frozen
                 self.train(self.training)
@@ -115,19 +115,19 @@ class Classify(Task):
         """Set training mode; what is frozen stays in eval mode."""
         super().train(mode)
         if self.strategy is not None and self._frozen is not None:
-            hold_still(self.model, self._frozen)
-            if self.strategy.kind == "head" and self.anatomy is not None:
+            freeze(self.model, self._frozen)
+            if self.strategy.kind == "head" and self.groups is not None:
                 # Nor is anything dropped before the head, as where its inputs are computed once.
                 self.model.eval()
-                for name in self.anatomy.head.modules:
+                for name in self.groups.head.modules:
                     self.model.get_submodule(name).train(mode)
         return self
 
     def configure_optimizers(self) -> Optimizer:
         """Build the optimiser over what is trained, now or later in the training."""
-        if self.strategy is None or self.anatomy is None:
+        if self.strategy is None or self.groups is None:
             return self.optim.build(self.model)
-        never = self.strategy.frozen(self.anatomy, progress=1.0)
+        never = self.strategy.frozen(self.groups, progress=1.0)
         return self.optim.build(
-            self.model, scales=self.strategy.scales(self.anatomy), left_out=never
+            self.model, scales=self.strategy.scales(self.groups), left_out=never
         )

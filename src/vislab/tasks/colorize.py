@@ -21,7 +21,7 @@ from vislab.tasks.task import Task
 class Colorize(Task):
     """A `models.Colorizer`; by the square of its error, or by cross-entropy over bins of colour.
 
-    `mean` and `deviation` are what pictures were normalised by. `shares`, one a bin, are how often
+    `mean` and `std` are what pictures were normalised by. `shares`, one a bin, are how often
     colours occur: rare ones then weigh more (see `losses.rebalanced`).
     """
 
@@ -37,18 +37,18 @@ class Colorize(Task):
         optim: Optim | None = None,
         *,
         mean: tuple[float, ...],
-        deviation: tuple[float, ...],
+        std: tuple[float, ...],
         shares: Float[Tensor, " k"] | None = None,
     ) -> None:
         super().__init__(model, optim)
         self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
-        self.register_buffer("deviation", torch.tensor(deviation)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
         weights = None if shares is None else rebalanced(shares)
         self.register_buffer("weights", weights, persistent=False)
 
     def pixels(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
         """Return normalised pictures as sRGB in [0, 1]."""
-        back = images.float() * self.get_buffer("deviation") + self.get_buffer("mean")
+        back = images.float() * self.get_buffer("std") + self.get_buffer("mean")
         return back.clamp(0, 1)
 
     def training_step(self, batch: Batch, _step: int) -> dict[str, Any]:

@@ -74,7 +74,7 @@ class Detect(Task):
         super().train(mode)
         backbone = getattr(self.model, "backbone", None)
         if self.frozen_norm and isinstance(backbone, nn.Module):
-            still_norms(backbone)
+            freeze_norms(backbone)
         return self
 
     def scores(self, batches: Iterable[Batch]) -> dict[str, float]:
@@ -130,7 +130,7 @@ def known_by_heart(found: Detections, truth: Truth, classes: int, count: int) ->
     return Detected("map50", whole=whole, count=count, found=found, truth=truth, classes=classes)
 
 
-def still_norms(module: nn.Module) -> None:
+def freeze_norms(module: nn.Module) -> None:
     """Put batch normalisation in eval mode: it keeps the averages it has."""
     for inner in module.modules():
         if isinstance(inner, _BatchNorm):

@@ -24,7 +24,7 @@ class Reconstruct(Task):
     """A network that gives pictures for pictures, and the mean square of what differs.
 
     `noise` is the standard deviation of what is added to its input, where pixels run from 0 to 1;
-    `mean` and `deviation` are what the images were normalised by.
+    `mean` and `std` are what the images were normalised by.
     """
 
     score: ClassVar[str] = "psnr"
@@ -39,7 +39,7 @@ class Reconstruct(Task):
         optim: Optim | None = None,
         *,
         mean: tuple[float, ...],
-        deviation: tuple[float, ...],
+        std: tuple[float, ...],
         noise: float = 0.0,
     ) -> None:
         super().__init__(model, optim)
@@ -47,7 +47,7 @@ class Reconstruct(Task):
             raise OptionError(f"--noise {noise} is a share of the range of pixels: 0 to 1")
         self.noise = noise
         self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
-        self.register_buffer("deviation", torch.tensor(deviation)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
 
     def training_step(self, batch: Batch, _step: int) -> dict[str, Any]:
         """Return the mean square error, of pixels from 0 to 1."""
@@ -61,17 +61,17 @@ class Reconstruct(Task):
         if self.noise == 0:
             return images
         noise = torch.randn(images.shape, generator=draws).to(images.device)
-        return images + noise * (self.noise / self.get_buffer("deviation"))
+        return images + noise * (self.noise / self.get_buffer("std"))
 
     def errors(
         self, found: Float[Tensor, "n 3 h w"], images: Float[Tensor, "n 3 h w"]
     ) -> Float[Tensor, " n"]:
         """Return each picture's mean square error, of pixels from 0 to 1."""
-        return ((found - images) * self.get_buffer("deviation")).square().mean(dim=(1, 2, 3))
+        return ((found - images) * self.get_buffer("std")).square().mean(dim=(1, 2, 3))
 
     def repainted(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Return what the network is given, what it makes of it and the images, all in [0, 1]."""
-        spread, mean = self.get_buffer("deviation"), self.get_buffer("mean")
+        spread, mean = self.get_buffer("std"), self.get_buffer("mean")
         # Noise of its own for every 64 rows, so that it does not depend on the epoch or the device.
         noisy = self.noisy(batch.images, generator("noise", int(batch.rows[0]) // 64))
         found = (noisy, self.network(noisy), batch.images)

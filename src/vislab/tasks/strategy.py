@@ -9,8 +9,8 @@
     gradual          the head first, then block after block from the last to the first, all by the
                      middle of the training (Howard and Ruder 2018, arXiv:1801.06146, section 3.3)
 
-Which blocks there are is found by watching the network work (`models.anatomy`). Importing this
-file does not import torch.
+Which blocks there are is found by watching the network work (`models.parameter_groups`).
+Importing this file does not import torch.
 """
 
 import math
@@ -22,7 +22,7 @@ from vislab.errors import OptionError, pick
 if TYPE_CHECKING:
     from torch import nn
 
-    from vislab.models.anatomy import Anatomy
+    from vislab.models.parameter_groups import ParameterGroups
 
 RATES = {  # of Adam, where pre-trained weights are moved; from scratch takes more
     "none": 1e-3, "head": 3e-3, "last-blocks": 3e-4, "all": 3e-4, "layer-decay": 1e-3,
@@ -69,28 +69,28 @@ class Strategy:
         """A learning rate of Adam that suits it."""
         return RATES[self.kind]
 
-    def frozen(self, anatomy: "Anatomy", progress: float = 0.0) -> set[str]:
+    def frozen(self, groups: "ParameterGroups", progress: float = 0.0) -> set[str]:
         """Return the names of the parameters that stand still at this share of a training."""
-        blocks = anatomy.blocks
+        blocks = groups.blocks
         still = {
             "none": len(blocks), "head": len(blocks), "all": 0, "layer-decay": 0,
             "last-blocks": max(0, len(blocks) - int(self.number)),
             "gradual": math.ceil(len(blocks) * max(0.0, 1 - progress / UNFROZEN_BY)),
         }[self.kind]  # fmt: skip
         names = {name for block in blocks[:still] for name in block.parameters}
-        return names | set(anatomy.head.parameters) if self.kind == "none" else names
+        return names | set(groups.head.parameters) if self.kind == "none" else names
 
-    def scales(self, anatomy: "Anatomy") -> dict[str, float]:
+    def scales(self, groups: "ParameterGroups") -> dict[str, float]:
         """Return the factor of each parameter's learning rate."""
         decay = self.number if self.kind == "layer-decay" else 1.0
-        depth = len(anatomy.blocks)
-        found = dict.fromkeys(anatomy.head.parameters, 1.0)
-        for place, block in enumerate(anatomy.blocks):
+        depth = len(groups.blocks)
+        found = dict.fromkeys(groups.head.parameters, 1.0)
+        for place, block in enumerate(groups.blocks):
             found |= dict.fromkeys(block.parameters, decay ** (depth - place))
         return found
 
 
-def hold_still(model: "nn.Module", frozen: set[str]) -> None:
+def freeze(model: "nn.Module", frozen: set[str]) -> None:
     """Freeze these parameters, and no others, and put what is wholly frozen in eval mode.
 
     In eval mode nothing is dropped. Batch normalisation keeps its averages everywhere, also where

@@ -299,7 +299,7 @@ def test_grain_has_the_deviation_it_says_and_no_mean():
     np.testing.assert_allclose(grain.std(axis=(1, 2)), 9, rtol=0.06)
     flat = grain[..., 1].reshape(20, -1)
     together = np.corrcoef(flat)[~np.eye(20, dtype=bool)]
-    assert np.abs(together).max() < 0.08  # 4096 pixels: one deviation is 0.016
+    assert np.abs(together).max() < 0.08  # 4096 pixels: one std is 0.016
     assert abs(np.corrcoef(flat[:, 1:].ravel(), flat[:, :-1].ravel())[0, 1]) < 0.02
 
 

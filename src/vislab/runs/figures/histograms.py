@@ -19,7 +19,7 @@ def histograms(
 ) -> "matplotlib.figure.Figure":
     """Draw a column for each title and a row for each layer, first layer on top.
 
-    The deviation of the values stands beside each. Of more than `most` layers some are left out,
+    The std of the values stands beside each. Of more than `most` layers some are left out,
     evenly.
     """
     from matplotlib.figure import Figure
@@ -51,9 +51,9 @@ def histograms(
                 reach = np.abs(edges).max() or 1.0
                 axes.set_xlim(-reach, reach)
                 middle = (edges[1:] + edges[:-1]) / 2
-                deviation = np.sqrt(np.average(middle**2, weights=counts))
+                std = np.sqrt(np.average(middle**2, weights=counts))
                 axes.text(
-                    0.99, 0.9, f"{deviation:.1e}", transform=axes.transAxes, ha="right", va="top",
+                    0.99, 0.9, f"{std:.1e}", transform=axes.transAxes, ha="right", va="top",
                     fontsize=SMALL - 2, color=FAINT,
                 )  # fmt: skip
     return figure

@@ -33,7 +33,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Anatomy:
+class ParameterGroups:
     """The blocks from the picture to the head, and the head."""
 
     blocks: tuple[Block, ...]
@@ -41,7 +41,7 @@ class Anatomy:
     separable: bool  # one linear layer, fed with (N, D), whose output is the network's answer
 
 
-def anatomy(model: nn.Module, picture: Float[Tensor, "1 3 h w"]) -> Anatomy:
+def parameter_groups(model: nn.Module, picture: Float[Tensor, "1 3 h w"]) -> ParameterGroups:
     """Take a network apart by running it once, in eval mode; it is left as it was.
 
     Tokens and position embeddings, which belong to no layer, count to the first block; a
@@ -89,7 +89,7 @@ def anatomy(model: nn.Module, picture: Float[Tensor, "1 3 h w"]) -> Anatomy:
         and inputs[id(only)] == 2
         and outputs.get(id(only)) is answer
     )
-    return Anatomy(tuple(blocks), head, separable)
+    return ParameterGroups(tuple(blocks), head, separable)
 
 
 def _watch(

@@ -6,7 +6,7 @@ from torch import nn
 
 from vislab import models
 from vislab.errors import ShapeError
-from vislab.models.anatomy import anatomy
+from vislab.models.parameter_groups import parameter_groups
 
 
 def torchvisions(name, **options):
@@ -137,7 +137,7 @@ def test_networks_of_every_kind_come_apart_as_their_authors_built_them(name):
     build, side, count, first, last, head, separable = NETWORKS[name]
     with torch.device("meta"):
         model = build()
-        found = anatomy(model, torch.zeros(1, 3, side, side))
+        found = parameter_groups(model, torch.zeros(1, 3, side, side))
     assert len(found.blocks) == count
     assert found.blocks[0].modules == first
     assert found.blocks[0].name == first[0]
@@ -152,7 +152,7 @@ def test_networks_of_every_kind_come_apart_as_their_authors_built_them(name):
 
 
 def test_every_block_is_named_in_the_order_in_which_it_runs():
-    found = anatomy(Backwards(), torch.zeros(1, 3, 9, 8))
+    found = parameter_groups(Backwards(), torch.zeros(1, 3, 9, 8))
     assert [block.modules for block in found.blocks] == [
         ("before", "stem"),
         ("top.0",),
@@ -179,7 +179,7 @@ def test_weights_of_a_block_change_what_it_gives_and_nothing_before_it(build, si
     torch.manual_seed(0)
     model = build().eval()
     picture = torch.randn(1, 3, side, side)
-    blocks = anatomy(model, picture).blocks
+    blocks = parameter_groups(model, picture).blocks
     seen = {}
     hooks = [
         model.get_submodule(block.name).register_forward_hook(
@@ -222,7 +222,7 @@ def test_weights_of_a_block_change_what_it_gives_and_nothing_before_it(build, si
 def test_tokens_count_to_the_first_block_and_the_last_normalisation_to_the_last(
     build, in_the_first, in_the_last
 ):
-    blocks = anatomy(build(), torch.zeros(1, 3, 32, 32)).blocks
+    blocks = parameter_groups(build(), torch.zeros(1, 3, 32, 32)).blocks
     assert in_the_first < set(blocks[0].parameters)
     assert in_the_last < set(blocks[-1].parameters)
 
@@ -253,7 +253,7 @@ class Scores(nn.Module):
     ],
 )
 def test_a_network_is_separable_when_its_answer_is_one_linear_layer_of_features(model, separable):
-    found = anatomy(model, torch.zeros(1, 3, 6, 5))
+    found = parameter_groups(model, torch.zeros(1, 3, 6, 5))
     assert found.separable is separable
     assert found.head.modules == ("head",)
     assert [block.modules for block in found.blocks] == [("conv",)]
@@ -261,7 +261,7 @@ def test_a_network_is_separable_when_its_answer_is_one_linear_layer_of_features(
 
 def test_the_answer_of_a_separable_network_is_its_head_on_what_the_head_was_given():
     model, picture = Backwards().eval(), torch.randn(1, 3, 9, 8)
-    (name,) = anatomy(model, picture).head.modules
+    (name,) = parameter_groups(model, picture).head.modules
     head, given = model.get_submodule(name), []
     hook = head.register_forward_pre_hook(lambda _module, arguments: given.append(arguments[0]))
     answer = model(picture)
@@ -271,14 +271,14 @@ def test_the_answer_of_a_separable_network_is_its_head_on_what_the_head_was_give
 
 def test_hidden_layers_as_wide_as_there_are_classes_are_no_heads():
     layers = [nn.Flatten(), nn.Linear(36, 5), nn.ReLU(), nn.Linear(5, 5), nn.ReLU()]
-    found = anatomy(nn.Sequential(*layers, nn.Linear(5, 5)), torch.zeros(1, 3, 3, 4))
+    found = parameter_groups(nn.Sequential(*layers, nn.Linear(5, 5)), torch.zeros(1, 3, 3, 4))
     assert found.head.modules == ("5",)
     assert [block.modules for block in found.blocks] == [("1",), ("3",)]
     assert found.separable
 
 
 def test_a_network_that_is_a_head_alone_has_no_blocks():
-    found = anatomy(nn.Sequential(nn.Flatten(), nn.Linear(36, 5)), torch.zeros(1, 3, 3, 4))
+    found = parameter_groups(nn.Sequential(nn.Flatten(), nn.Linear(36, 5)), torch.zeros(1, 3, 3, 4))
     assert found.blocks == ()
     assert found.head.parameters == ("1.weight", "1.bias")
 
@@ -299,7 +299,7 @@ def test_layers_of_torch_s_own_transformer_are_seen_though_it_has_a_way_around_t
             tokens = self.patches(images).flatten(2).mT + self.position
             return self.head(self.encoder(tokens).mean(dim=1))
 
-    blocks = anatomy(Tokens(), torch.zeros(1, 3, 8, 8)).blocks
+    blocks = parameter_groups(Tokens(), torch.zeros(1, 3, 8, 8)).blocks
     assert [block.name for block in blocks] == [
         "patches",
         *(f"encoder.layers.{i}" for i in (0, 1, 2)),
@@ -320,7 +320,7 @@ def test_layers_that_share_weights_count_once():
             return self.head(self.two(self.one(images)).mean(dim=(2, 3)))
 
     model = Shared()
-    found = anatomy(model, torch.zeros(1, 3, 6, 5))
+    found = parameter_groups(model, torch.zeros(1, 3, 6, 5))
     named = [name for part in (*found.blocks, found.head) for name in part.parameters]
     assert sorted(named) == sorted(name for name, _ in model.named_parameters())
 
@@ -337,7 +337,7 @@ def test_a_layer_that_two_blocks_share_leaves_them_in_their_order():
     shared = nn.Conv2d(4, 4, 1)
     stem, end = nn.Conv2d(3, 4, 3), [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)]
     model = nn.Sequential(stem, nn.Sequential(Sharing(shared), Sharing(shared)), *end)
-    blocks = anatomy(model, torch.zeros(1, 3, 6, 5)).blocks
+    blocks = parameter_groups(model, torch.zeros(1, 3, 6, 5)).blocks
     assert [block.name for block in blocks] == ["0", "1.0", "1.1"]
 
 
@@ -373,13 +373,15 @@ def test_a_network_is_left_as_it_was():
     model.bottom["deep"].append(nn.Dropout(0.5))
     picture = torch.randn(1, 3, 9, 8)
     before = state(model)
-    anatomy(model, picture)
+    parameter_groups(model, picture)
     assert state(model) == before
 
 
 def test_no_graph_is_recorded_while_a_network_is_watched():
     recorded = []
-    anatomy(Scores(lambda x: recorded.append(x.requires_grad) or x), torch.zeros(1, 3, 6, 5))
+    parameter_groups(
+        Scores(lambda x: recorded.append(x.requires_grad) or x), torch.zeros(1, 3, 6, 5)
+    )
     assert recorded == [False]
 
 
@@ -387,7 +389,7 @@ def test_a_network_that_breaks_while_it_is_watched_is_left_as_it_was():
     model = used(Backwards())
     before = state(model)
     with pytest.raises(RuntimeError, match="size"):  # its stem does not fit
-        anatomy(model, torch.zeros(1, 3, 2, 2))
+        parameter_groups(model, torch.zeros(1, 3, 2, 2))
     assert state(model) == before
 
 
@@ -396,7 +398,7 @@ def test_a_network_whose_head_is_not_found_is_left_as_it_was():
     model.answer = nn.Identity()
     before = state(model)
     with pytest.raises(ShapeError):
-        anatomy(model, torch.zeros(1, 3, 9, 8))
+        parameter_groups(model, torch.zeros(1, 3, 9, 8))
     assert state(model) == before
 
 
@@ -411,7 +413,7 @@ def test_a_network_whose_head_is_not_found_is_left_as_it_was():
 def test_a_network_that_gives_no_class_scores_is_refused(model):
     sentence = r"^a network to take apart must give class scores \(N, K\) for \(N, 3, H, W\)$"
     with pytest.raises(ShapeError, match=sentence):
-        anatomy(model, torch.zeros(1, 3, 6, 5))
+        parameter_groups(model, torch.zeros(1, 3, 6, 5))
 
 
 @pytest.mark.parametrize(
@@ -429,4 +431,4 @@ def test_a_network_whose_scores_no_layer_gives_is_refused(model):
         r"its head cannot be told from the rest$"
     )
     with pytest.raises(ShapeError, match=sentence):
-        anatomy(model, torch.zeros(1, 3, 6, 5))
+        parameter_groups(model, torch.zeros(1, 3, 6, 5))
