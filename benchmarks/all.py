@@ -152,7 +152,7 @@ def networks_table():
     for row in measured("explained_networks")["rows"]:
         found = (row["given"][name] for name in names)
         cells = " | ".join("–" if one.startswith("no:") else one for one in found)
-        yield f"| {row['network']} | {row['side']} | `{row['places']}` | {cells} |"
+        yield f"| {row['network']} | {row['side']} | `{row['target_layer']}` | {cells} |"
 
 
 def detection_table():

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torchvision.transforms as T
 from PIL import Image
-from timing import quartiles_ms, write
+from timing import drain, quartiles_ms, write
 from torch.utils.data import DataLoader, Dataset
 from torchvision.datasets import ImageFolder
 
@@ -38,11 +38,6 @@ class InMemory(Dataset):
 
     def __getitem__(self, place):
         return self.transform(Image.fromarray(self.pixels[place])), int(self.labels[place])
-
-
-def drain(batches):
-    """Go through an epoch and return how many pictures it had."""
-    return sum(len(batch[0]) for batch in batches)
 
 
 def small_pictures():

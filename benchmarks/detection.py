@@ -23,7 +23,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
-from timing import quartiles_ms, write
+from timing import drain, quartiles_ms, write
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
@@ -223,15 +223,15 @@ class OneByOne(Dataset):
 
     def __getitem__(self, place):
         row, pictures = self.rows[place], self.pictures
-        things, size = pictures.boxes.things(row), pictures.size
+        instances, size = pictures.boxes.instances(row), pictures.size
         pixels = torch.from_numpy(np.array(pictures.pixels[row])).permute(2, 0, 1)
         mask = torch.from_numpy(np.array(pictures.masks.pixels[row])).permute(2, 0, 1)
-        boxes = torch.from_numpy(pictures.boxes.corners[things])
+        boxes = torch.from_numpy(pictures.boxes.xyxy[instances])
         return self.transform(
             tv_tensors.Image(pixels),
             {
                 "boxes": tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=(size, size)),
-                "labels": torch.from_numpy(pictures.boxes.kinds[things]),
+                "labels": torch.from_numpy(pictures.boxes.kinds[instances]),
                 "masks": tv_tensors.Mask(mask),
             },
         )
@@ -294,9 +294,6 @@ def augmentation_rows():
         agree(pictures)
         augment = Augment(resized_crop=SMALLEST, flip=True, colour=COLOUR)
         batches = Batches(pictures, BATCH, seed=0, augment=augment)
-
-        def drain(source):
-            return sum(len(batch[0]) for batch in source)
 
         ways = {"vislab": lambda batches=batches: drain(batches)}
         for antialias in (True, False):

@@ -116,10 +116,10 @@ def main():
         with torch.no_grad():
             torch.testing.assert_close(logits(model(images)), answer)
         try:
-            places = explain.last_places(model, images[0]).layer
+            target_layer = explain.last_target_layer(model, images[0]).layer
         except ShapeError:
-            places = ""
-        rows.append({"network": name, "side": side, "places": places, "given": given})
+            target_layer = ""
+        rows.append({"network": name, "side": side, "target_layer": target_layer, "given": given})
     write("explained_networks", rows)
 
 

@@ -14,7 +14,7 @@ from timing import about, write
 from torch.profiler import ProfilerActivity, profile
 from torchvision.models import mobilenet_v2, resnet18
 
-from vislab.explain import grad_cam, last_places, occlusion
+from vislab.explain import grad_cam, last_target_layer, occlusion
 
 WINDOW, STRIDE, REPEATS = 32, 16, 5
 BATCHES = (1, 4, 8, 16, 32, 64)
@@ -100,12 +100,12 @@ def grad_cam_rows():
     model = resnet18(num_classes=10).eval()
     for count in (1, 8):
         images = torch.randn(count, 3, 224, 224)
-        places = last_places(model, images[0])
+        target_layer = last_target_layer(model, images[0])
         theirs = GradCAM(model=model, target_layers=[model.layer4[-1]])
         targets = [ClassifierOutputTarget(3)] * count
         contenders = {
-            "vislab": lambda images=images, places=places: grad_cam(
-                model, images, 3, places=places
+            "vislab": lambda images=images, target_layer=target_layer: grad_cam(
+                model, images, 3, target_layer=target_layer
             ),
             "vislab, finding the layer": lambda images=images: grad_cam(model, images, 3),
             "pytorch-grad-cam": lambda images=images, targets=targets, theirs=theirs: theirs(

@@ -6,7 +6,7 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,11 @@ def about() -> dict[str, Any]:
         "processor": processor(),
         "system": platform.system(),
     }
+
+
+def drain(batches: Iterable[Any]) -> int:
+    """Go through an epoch of vislab's or a DataLoader's batches and return how many images."""
+    return sum(len(b.images if hasattr(b, "images") else b[0]) for b in batches)
 
 
 def write(name: str, rows: list[dict[str, Any]]) -> None:

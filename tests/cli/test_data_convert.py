@@ -30,7 +30,7 @@ def test_convert_writes_another_form_and_says_what_it_did(cats, tmp_path, capsys
     back = read_annotated(into)
     assert back.official
     if form != "masks":
-        np.testing.assert_allclose(back.things.corners, [[2, 3, 20, 25]] * 5)
+        np.testing.assert_allclose(back.instances.boxes, [[2, 3, 20, 25]] * 5)
     assert main(["data", "check", str(into), "--sheet", str(tmp_path / "s.png")]) == 0
 
 
@@ -62,7 +62,7 @@ def test_check_recognises_annotations_and_draws_them(cats, tmp_path, capsys):
     sheet = tmp_path / "sheet.png"
     assert main(["data", "check", str(cats), "--sheet", str(sheet)]) == 0
     page = capsys.readouterr().out
-    assert "cats (VOC): 5 pictures, 1 class, 5 things" in page
+    assert "cats (VOC): 5 pictures, 1 class, 5 objects" in page
     assert page.endswith(f"contact sheet: {sheet}\n")
     assert Image.open(sheet).width > 600
 
@@ -84,7 +84,7 @@ def test_check_opens_a_zip_of_annotated_pictures(tmp_path, capsys):
         for file in sorted((tmp_path / "set").rglob("*.*")):
             opened.write(file, file.relative_to(tmp_path))
     assert main(["data", "check", str(archive), "--sheet", str(tmp_path / "s.png")]) == 0
-    assert "boxes (YOLO): 2 pictures, 1 class, 2 things" in capsys.readouterr().out
+    assert "boxes (YOLO): 2 pictures, 1 class, 2 objects" in capsys.readouterr().out
 
 
 def test_a_folder_of_classes_is_checked_as_before(tmp_path, capsys):

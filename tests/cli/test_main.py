@@ -249,13 +249,13 @@ def test_pictures_of_one_name_get_drawings_of_their_own(finished, few, tmp_path,
 def test_a_drawing_is_of_its_own_picture_and_answer(finished, few, tmp_path, capsys, monkeypatch):
     from vislab.runs import figures
 
-    drawn, draw = [], figures.evidence_over_pictures
+    drawn, draw = [], figures.heatmaps_over_images
 
     def note(pictures, maps, **named):
         drawn.append((pictures[0], maps[0], named["titles"]))
         return draw(pictures, maps, **named)
 
-    monkeypatch.setattr(figures, "evidence_over_pictures", note)
+    monkeypatch.setattr(figures, "heatmaps_over_images", note)
     rows = predicted([finished, few / "test", "--out", tmp_path / "why"], capsys)
     assert len(drawn) == len(rows) == 15
     for row, (picture, found, (title,)) in zip(rows, drawn, strict=True):

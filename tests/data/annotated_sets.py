@@ -12,7 +12,7 @@ SIDE = 24
 def made(count=11, *, side=SIDE, test=2, val=1, masks=True, crowd=(), empty=(), plain=False):
     """Return pictures of noise; picture i holds i % 3 + 1 white rectangles of kinds 0, 1, ...
 
-    With `plain` they are black beside. Things numbered in `crowd` are groups; pictures in `empty`
+    With `plain` they are black beside. Objects numbered in `crowd` are groups; pictures in `empty`
     hold nothing.
     """
     chance = np.random.default_rng(0)
@@ -22,13 +22,13 @@ def made(count=11, *, side=SIDE, test=2, val=1, masks=True, crowd=(), empty=(), 
     labels = np.zeros((count, side, side, 1), dtype=np.uint8)
     corners, kinds, starts = [], [], [0]
     for row in range(count):
-        for thing in range(0 if row in empty else row % 3 + 1):
-            x, y = (8 * thing + chance.integers(0, 2), chance.integers(0, side - 9))
+        for instance in range(0 if row in empty else row % 3 + 1):
+            x, y = (8 * instance + chance.integers(0, 2), chance.integers(0, side - 9))
             width, height = chance.integers(4, 7), chance.integers(4, 9)
             pixels[row, y : y + height, x : x + width] = 255
-            labels[row, y : y + height, x : x + width] = thing + 1
+            labels[row, y : y + height, x : x + width] = instance + 1
             corners.append([x, y, x + width, y + height])
-            kinds.append(thing)
+            kinds.append(instance)
         starts.append(len(kinds))
     flags = np.zeros(len(kinds), dtype=bool)
     flags[list(crowd)] = True
@@ -46,7 +46,7 @@ def made(count=11, *, side=SIDE, test=2, val=1, masks=True, crowd=(), empty=(), 
             Placement(side, np.ones(count), np.full((count, 2), side)),
             Boxes(
                 starts=np.array(starts),
-                corners=np.array(corners, dtype=np.float32).reshape(-1, 4),
+                xyxy=np.array(corners, dtype=np.float32).reshape(-1, 4),
                 kinds=np.array(kinds, dtype=np.int64),
                 crowd=flags,
                 difficult=np.zeros(len(kinds), dtype=bool),

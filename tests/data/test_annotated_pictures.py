@@ -73,8 +73,8 @@ def test_boxes_masks_and_pictures_lie_in_one_place(tmp_path, size):
     assert pictures.classes == ("background", "cat", "dog")
     for row in range(len(SCENES)):
         place = place_of(pictures, f"{row}.png")
-        (box,) = pictures.boxes.corners[pictures.boxes.things(place)]
-        (kind,) = pictures.boxes.kinds[pictures.boxes.things(place)]
+        (box,) = pictures.boxes.xyxy[pictures.boxes.instances(place)]
+        (kind,) = pictures.boxes.kinds[pictures.boxes.instances(place)]
         assert kind == row % 2
         assert np.abs(tight(pictures.pixels[place, :, :, 1] >= 140) - box).max() <= 1
         mask = pictures.masks.pixels[place, :, :, 0]
@@ -88,8 +88,10 @@ def test_boxes_come_back_to_pixels_of_the_file(tmp_path):
     assert pictures.classes == ("cat", "dog")
     assert pictures.columns.get("masks") is None
     rows = np.arange(len(SCENES))
-    assert [len(pictures.boxes.kinds[pictures.boxes.things(int(row))]) for row in rows] == [1] * 5
-    back = pictures.placement.in_file(rows, pictures.boxes.corners.astype(np.float64))
+    assert [len(pictures.boxes.kinds[pictures.boxes.instances(int(row))]) for row in rows] == [
+        1
+    ] * 5
+    back = pictures.placement.in_file(rows, pictures.boxes.xyxy.astype(np.float64))
     for place, name in enumerate(pictures.names):
         _, box = SCENES[int(name.split("/")[-1][0])]
         np.testing.assert_allclose(back[place], box, atol=1e-4)
@@ -184,7 +186,7 @@ def test_a_limit_takes_the_first_training_pictures_and_as_many_others_at_most(tm
     assert few.about()["subset"] == "the first 4"
     assert sides(annotated(where, wanted="boxes", size=16, limit=99)) == [12, 3, 5]
     for row in range(len(few.names)):
-        assert few.boxes.corners[few.boxes.things(row)].tolist() == [[4, 4, 12, 12]]
+        assert few.boxes.xyxy[few.boxes.instances(row)].tolist() == [[4, 4, 12, 12]]
 
 
 def test_validation_is_taken_from_training_where_there_is_none(tmp_path):
@@ -231,8 +233,8 @@ def test_a_picture_that_breaks_off_is_left_out_when_asked(tmp_path, monkeypatch,
     assert sides(left) == [11, 3, 5]
     assert path.stem not in " ".join(left.names)
     assert left.about()["notes"][-1] == "left out: 1 of 20 pictures, which cannot be read"
-    for row in range(len(left.names)):  # the others keep their own things
-        assert left.boxes.corners[left.boxes.things(row)].tolist() == [[4, 4, 12, 12]]
+    for row in range(len(left.names)):  # the others keep their own objects
+        assert left.boxes.xyxy[left.boxes.instances(row)].tolist() == [[4, 4, 12, 12]]
         assert left.pixels[row, 4:12, 4:12].min() > 230
 
 
@@ -317,9 +319,9 @@ def test_shapes_have_the_boxes_of_their_masks(drawn):
     tried = 0
     for row in range(300):
         mask, covered = drawn.masks.pixels[row, :, :, 0], np.zeros((40, 40), dtype=bool)
-        mine = drawn.boxes.things(row)
+        mine = drawn.boxes.instances(row)
         for (x1, y1, x2, y2), kind in zip(
-            drawn.boxes.corners[mine].astype(int).tolist(),
+            drawn.boxes.xyxy[mine].astype(int).tolist(),
             drawn.boxes.kinds[mine].tolist(),
             strict=True,
         ):
@@ -335,7 +337,7 @@ def test_shapes_have_the_boxes_of_their_masks(drawn):
 def test_shapes_for_boxes_are_the_same_pictures(drawn):
     boxes = annotated("shapes", wanted="boxes", size=40, limit=100)
     assert np.array_equal(boxes.pixels, drawn.pixels)
-    assert np.array_equal(boxes.boxes.corners, drawn.boxes.corners)
+    assert np.array_equal(boxes.boxes.xyxy, drawn.boxes.xyxy)
     assert boxes.classes == tuple(shapes.CLASSES)
     assert "masks" not in boxes.columns
 
@@ -353,17 +355,17 @@ def test_of_what_is_mostly_hidden_nothing_is_learned():
     hard = annotated("shapes:hard", wanted="boxes", size=48, limit=60)
     assert 0 < hard.boxes.difficult.sum() < len(hard.boxes.kinds) / 2
     assert not hard.boxes.crowd.any()
-    sides_of = (hard.boxes.corners[:, 2:] - hard.boxes.corners[:, :2]).prod(axis=1)
+    sides_of = (hard.boxes.xyxy[:, 2:] - hard.boxes.xyxy[:, :2]).prod(axis=1)
     assert sides_of[hard.boxes.difficult].mean() < sides_of[~hard.boxes.difficult].mean()
 
 
-def test_merged_things_are_one_class_and_void_stays_void(tmp_path):
+def test_merged_instances_are_one_class_and_void_stays_void(tmp_path):
     pictures = annotated(coco(tmp_path), wanted="masks", size=50)
     merged = pictures.merged()
-    assert merged.classes == ("background", "things")
+    assert merged.classes == ("background", "instances")
     assert np.array_equal(merged.masks.pixels == VOID, pictures.masks.pixels == VOID)
-    thing = (pictures.masks.pixels > 0) & (pictures.masks.pixels != VOID)
-    assert np.array_equal(merged.masks.pixels == 1, thing)
+    instance = (pictures.masks.pixels > 0) & (pictures.masks.pixels != VOID)
+    assert np.array_equal(merged.masks.pixels == 1, instance)
     assert merged.masks.pixels.dtype == np.uint8
 
 
@@ -378,8 +380,8 @@ def test_pictures_are_normalised_as_a_network_wants_them_or_by_their_own_trainin
     assert pictures.normalisation == (mean, std)
 
 
-def test_what_a_report_says_counts_pictures_and_things():
+def test_what_a_report_says_counts_pictures_and_instances():
     about = made(9, test=2, val=1).about()
     assert about["counts"] == {"train": 6, "val": 1, "test": 2}
-    assert about["things"] == {"train": 12, "val": 1, "test": 5}
+    assert about["instances"] == {"train": 12, "val": 1, "test": 5}
     assert about["split"] == "came with the pictures"

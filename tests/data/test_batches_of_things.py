@@ -22,8 +22,8 @@ def stream(pictures, batch, *, seed=0, epoch=0, first=0, **options):
     return list(batches)
 
 
-def things(batch, row):
-    """Return the things of one picture as a list, without the padding."""
+def instances(batch, row):
+    """Return the objects of one picture as a list, without the padding."""
     real = batch.kinds[row] != NOTHING
     boxes, kinds = batch.boxes[row, real].tolist(), batch.kinds[row, real].tolist()
     return [(*box, kind) for box, kind in zip(boxes, kinds, strict=True)]
@@ -44,8 +44,8 @@ def same(one, other):
         torch.equal(one.images, other.images)
         and torch.equal(one.masks, other.masks)
         and torch.equal(one.rows, other.rows)
-        and [things(one, r) for r in range(len(one.rows))]
-        == [things(other, r) for r in range(len(other.rows))]
+        and [instances(one, r) for r in range(len(one.rows))]
+        == [instances(other, r) for r in range(len(other.rows))]
         and one.whole == other.whole
     )
 
@@ -80,13 +80,13 @@ def test_a_batch_holds_what_its_rows_hold():
             wanted = [
                 (*corners, IGNORED - kind if crowd else kind)
                 for corners, kind, crowd in zip(
-                    pictures.boxes.corners[pictures.boxes.things(row)].tolist(),
-                    pictures.boxes.kinds[pictures.boxes.things(row)].tolist(),
-                    pictures.boxes.crowd[pictures.boxes.things(row)],
+                    pictures.boxes.xyxy[pictures.boxes.instances(row)].tolist(),
+                    pictures.boxes.kinds[pictures.boxes.instances(row)].tolist(),
+                    pictures.boxes.crowd[pictures.boxes.instances(row)],
                     strict=True,
                 )
             ]
-            assert things(batch, place) == wanted
+            assert instances(batch, place) == wanted
 
 
 def test_kinds_of_groups_and_of_what_is_difficult_are_ignored_each_in_its_own_number():
@@ -96,7 +96,7 @@ def test_kinds_of_groups_and_of_what_is_difficult_are_ignored_each_in_its_own_nu
     assert kinds.tolist() == [[0, -1, -1], [0, -3, -1], [0, 1, -4]]
 
 
-def test_pictures_without_things_have_a_row_of_nothing():
+def test_pictures_without_instances_have_a_row_of_nothing():
     pictures = made(4, test=0, val=0, empty=(0, 1, 2, 3))
     boxes, kinds = padded(pictures, [2, 0])
     assert boxes.shape == (2, 1, 4)
@@ -125,8 +125,8 @@ def test_the_parts_of_several_processes_are_the_batch_of_one(augment, tile, worl
         for name in ("images", "masks", "rows"):
             joined = torch.cat([getattr(one, name) for one in mine])
             assert torch.equal(joined, getattr(whole, name)), name
-        joined = [things(one, row) for one in mine for row in range(len(one.rows))]
-        assert joined == [things(whole, row) for row in range(len(whole.rows))]
+        joined = [instances(one, row) for one in mine for row in range(len(one.rows))]
+        assert joined == [instances(whole, row) for row in range(len(whole.rows))]
 
 
 @pytest.mark.parametrize("first", [0, 1, 3])
@@ -148,7 +148,7 @@ def test_the_global_generators_neither_steer_nor_are_moved():
 
 @pytest.mark.parametrize("tile", [None, 16])
 def test_what_is_painted_stays_in_its_box_through_a_whole_batch(tile):
-    """White is where masks are of a thing; of each kind the mask lies in the box of the kind."""
+    """White is where masks are of an object; of each kind the mask lies in the box of the kind."""
     pictures = made(20, plain=True)
     mean, std = (torch.tensor(v)[:, None, None] for v in pictures.normalisation)
     augment = Augment(flip=True, rotation=True, resized_crop=0.0 if tile else 0.5)
@@ -158,7 +158,7 @@ def test_what_is_painted_stays_in_its_box_through_a_whole_batch(tile):
             white = (batch.images * std + mean)[:, 0] > 0.5
             assert (white != (batch.masks > 0)).float().mean() < (1e-9 if tile else 0.1)
             for row in range(len(batch.rows)):
-                for x1, y1, x2, y2, kind in things(batch, row):
+                for x1, y1, x2, y2, kind in instances(batch, row):
                     mine = batch.masks[row] == (kind if kind >= 0 else IGNORED - kind) + 1
                     if mine.any():
                         ys, xs = mine.nonzero().T
@@ -216,10 +216,10 @@ def test_in_order_goes_from_first_to_last_without_augmentation(masks):
     else:
         with pytest.raises(AttributeError, match="holds no masks, but scale, shift, boxes"):
             _ = batches[0].masks
-    found = [things(b, row) for b in batches for row in range(len(b.rows))]
+    found = [instances(b, row) for b in batches for row in range(len(b.rows))]
     for row, mine in enumerate(found, start=6):
-        corners = pictures.boxes.corners[pictures.boxes.things(row)].tolist()
-        kinds = pictures.boxes.kinds[pictures.boxes.things(row)].tolist()
+        corners = pictures.boxes.xyxy[pictures.boxes.instances(row)].tolist()
+        kinds = pictures.boxes.kinds[pictures.boxes.instances(row)].tolist()
         assert mine == [(*box, kind) for box, kind in zip(corners, kinds, strict=True)]
 
 

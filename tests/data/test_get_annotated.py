@@ -46,7 +46,7 @@ def instances(numbers):
         {"id": n, "file_name": f"{n:012}.jpg", "width": 40, "height": 30, "license": 1}
         for n in numbers
     ]
-    things = [
+    instances = [
         {
             "id": 100 + n, "image_id": n, "category_id": 18, "bbox": [10, 5, 20, 16],
             "segmentation": [[10, 5, 30, 5, 30, 21, 10, 21]], "area": 320, "iscrowd": 0,
@@ -54,7 +54,7 @@ def instances(numbers):
         for n in numbers
     ]  # fmt: skip
     kinds = [{"id": 18, "name": "dog", "supercategory": "animal"}]
-    return json.dumps({"images": images, "annotations": things, "categories": kinds}).encode()
+    return json.dumps({"images": images, "annotations": instances, "categories": kinds}).encode()
 
 
 def coco():
@@ -163,7 +163,7 @@ def test_a_set_is_fetched_unpacked_and_read_by_its_name(
     assert opened.classes == ("dog",)
     assert opened.official
     for row in range(len(opened.names)):
-        (box,) = opened.boxes.corners[opened.boxes.things(row)].tolist()
+        (box,) = opened.boxes.xyxy[opened.boxes.instances(row)].tolist()
         assert box == [10, 10, 30, 26]  # 5 pixels of filling above
     for archive in archives:  # what came out of it is enough
         (catalogue.folder(name) / archive).unlink()

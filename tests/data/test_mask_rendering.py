@@ -17,14 +17,14 @@ def ring(left, top, right, bottom):
     return (left, top, right, top, right, bottom, left, bottom)
 
 
-def test_small_things_lie_over_large_ones_in_any_order(tmp_path):
+def test_small_instances_lie_over_large_ones_in_any_order(tmp_path):
     large = (0, (0, 0, 20, 20), 0, {"outline": (ring(0.0, 0.0, 20.0, 20.0),)})
     small = (0, (5, 5, 9, 9), 1, {"outline": (ring(5.0, 5.0, 9.0, 9.0),)})
     expected = np.zeros((30, 40), dtype=np.uint8)
     expected[:20, :20] = 1
     expected[5:9, 5:9] = 2
-    for things in ([large, small], [small, large]):
-        np.testing.assert_array_equal(mask_of(made(tmp_path, things), 0), expected)
+    for instances in ([large, small], [small, large]):
+        np.testing.assert_array_equal(mask_of(made(tmp_path, instances), 0), expected)
 
 
 def test_a_crowd_is_void(tmp_path):
@@ -34,7 +34,7 @@ def test_a_crowd_is_void(tmp_path):
     assert (mask == VOID).sum() == 16
 
 
-def test_boxes_are_painted_where_no_thing_of_the_set_has_an_outline(tmp_path):
+def test_boxes_are_painted_where_no_instance_of_the_set_has_an_outline(tmp_path):
     boxes = made(tmp_path, [(0, (5, 5, 9, 9), 1, {}), (1, (30.2, 1, 30.4, 5), 0, {})])
     mask = mask_of(boxes, 0)
     assert (mask[5:9, 5:9] == 2).all()
@@ -43,7 +43,7 @@ def test_boxes_are_painted_where_no_thing_of_the_set_has_an_outline(tmp_path):
     edge = made(tmp_path / "edge", [(0, (39.75, 29.6, 40, 30), 0, {})])
     assert np.argwhere(mask_of(edge, 0)).tolist() == [[29, 39]]
     assert rendering_notes(boxes) == (
-        "no thing has an outline: its whole box is painted as its class",
+        "no object has an outline: its whole box is painted as its class",
     )
     assert classes_of_masks(boxes) == ("background", "cat", "dog")
 
@@ -55,7 +55,7 @@ def test_a_box_among_outlines_is_void_where_nothing_else_is(tmp_path):
     assert (mask[5:9, 5:9] == 2).all()
     assert (mask == VOID).sum() == 64 - 16
     assert rendering_notes(mixed) == (
-        "1 things have no outline: what is in their boxes alone is void",
+        "1 objects have no outline: what is in their boxes alone is void",
     )
 
 
@@ -96,11 +96,11 @@ def test_more_classes_than_a_mask_can_hold_are_refused(tmp_path):
 @pytest.mark.realdata
 def test_coco_annotations_are_painted_as_by_cocos_own_code(real_data):
     annotated = read_annotated(real_data / "coco_mini")
-    things = annotated.things
+    instances = annotated.instances
     compared = 0
-    for thing in range(0, len(things), 11):
-        width, height = annotated.sizes[things.picture[thing]].tolist()
-        outline = things.outlines[thing]
+    for instance in range(0, len(instances), 11):
+        width, height = annotated.sizes[instances.picture[instance]].tolist()
+        outline = instances.outlines[instance]
         told = outline if isinstance(outline, dict) else [list(p) for p in outline]
         code = witness.frPyObjects(told, height, width)
         code = witness.merge(code) if isinstance(code, list) else code

@@ -45,8 +45,8 @@ def test_boxes_and_masks_are_taken_along_too():
     whole = made(9, empty=(4,))
     few = whole.take(np.array([5, 4, 2]))
     for here, there in ((0, 5), (1, 4), (2, 2)):
-        mine, theirs = few.boxes.things(here), whole.boxes.things(there)
-        assert few.boxes.corners[mine].tolist() == whole.boxes.corners[theirs].tolist()
+        mine, theirs = few.boxes.instances(here), whole.boxes.instances(there)
+        assert few.boxes.xyxy[mine].tolist() == whole.boxes.xyxy[theirs].tolist()
         assert few.boxes.kinds[mine].tolist() == whole.boxes.kinds[theirs].tolist()
     assert np.array_equal(few.masks.pixels, whole.masks.pixels[[5, 4, 2]])
     assert few.placement.sizes.tolist() == whole.placement.sizes[[5, 4, 2]].tolist()
@@ -95,8 +95,8 @@ def test_about_counts_what_each_column_counts():
     about = labelled().about()
     assert about["counts"] == {"train": 8, "val": 2, "test": 2}
     assert about["chance"] == pytest.approx(1 / 3)
-    assert "things" not in about
-    assert made(9).about()["things"] == {"train": 12, "val": 1, "test": 5}
+    assert "instances" not in about
+    assert made(9).about()["instances"] == {"train": 12, "val": 1, "test": 5}
 
 
 @pytest.fixture

@@ -154,7 +154,7 @@ def test_a_mirrored_mask_is_the_mirrored_pictures_mask():
 
 
 @pytest.mark.parametrize(("left", "kind"), [(4, 5), (6, 5), (7, IGNORED - 5), (20, IGNORED - 5)])
-def test_a_thing_of_which_less_than_four_tenths_are_left_is_ignored(left, kind):
+def test_a_instance_of_which_less_than_four_tenths_are_left_is_ignored(left, kind):
     """Ten pixels wide from 0: with 4 cut off six are left, with 6 four, with 7 three."""
     views = Views(
         SIDE, torch.tensor([[0, left, SIDE, 24 - left]]), torch.tensor([False]), torch.tensor([0])

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.data.formats.sets import coco, picture, thing
+from tests.data.formats.sets import coco, instance, picture
 from tests.lab.undrawn import draw_nothing
 from vislab import data
 from vislab.data.batches import in_order
@@ -65,22 +65,22 @@ def lab(tmp_path):
 
 @pytest.fixture(scope="module")
 def uneven(tmp_path_factory):
-    """Return pictures of four shapes, each with two things, and the boxes as they were written."""
-    root, images, things, boxes = tmp_path_factory.mktemp("uneven"), [], [], []
+    """Return pictures of four shapes, each with two objects, and the boxes as they were written."""
+    root, images, instances, boxes = tmp_path_factory.mktemp("uneven"), [], [], []
     for number, size in enumerate([(40, 30), (31, 47), (17, 90), (64, 64)]):
         picture(root / "images" / f"{number}.png", size)
         images.append({"id": number, "file_name": f"{number}.png"})
         for box in ((1, 2, 9, 13), (5.5, 3.25, size[0] - 5.5, size[1] - 3.25)):
-            things.append(thing(box, image=number))
+            instances.append(instance(box, image=number))
             boxes.append((number, (box[0], box[1], box[0] + box[2], box[1] + box[3])))
-    pictures = data.annotated(str(coco(root, things, images)), wanted="boxes", size=32)
+    pictures = data.annotated(str(coco(root, instances, images)), wanted="boxes", size=32)
     return pictures, boxes
 
 
 def test_boxes_come_back_to_the_pixels_of_files_of_any_shape(uneven):
     pictures, boxes = uneven
     rows = np.repeat(np.arange(4), 2)
-    back = pictures.placement.in_file(rows, pictures.boxes.corners.astype(np.float64))
+    back = pictures.placement.in_file(rows, pictures.boxes.xyxy.astype(np.float64))
     expected = [box for name in pictures.names for row, box in boxes if f"/{row}." in f"/{name}"]
     np.testing.assert_allclose(back, expected, atol=1e-4)
     assert pictures.placement.in_file(rows[:0], np.zeros((0, 4))).shape == (0, 4)
@@ -89,11 +89,11 @@ def test_boxes_come_back_to_the_pixels_of_files_of_any_shape(uneven):
 def test_the_truth_counts_pictures_within_the_split(uneven):
     pictures, boxes = uneven
     for split in ("train", "test"):
-        truth, side = truth_of(pictures, split), pictures.split(split)
+        targets, side = truth_of(pictures, split), pictures.split(split)
         assert len(side)
-        assert truth.picture.tolist() == np.repeat(np.arange(len(side)), 2).tolist()
+        assert targets.picture.tolist() == np.repeat(np.arange(len(side)), 2).tolist()
         written = [box for name in side.names for row, box in boxes if f"/{row}." in f"/{name}"]
-        np.testing.assert_allclose(truth.corners, written, atol=1e-4)
+        np.testing.assert_allclose(targets.boxes, written, atol=1e-4)
 
 
 def test_a_detector_that_says_the_truth_scores_one_by_every_count(shapes, lab, monkeypatch):
@@ -105,11 +105,11 @@ def test_a_detector_that_says_the_truth_scores_one_by_every_count(shapes, lab, m
     assert lab.run.result.intervals["test/map50"] == pytest.approx((1.0, 1.0))
     columns, rows = lab.run.table("classes")
     wrong = [columns.index(label) for label in (*LABELS[1:], "missed")]
-    right, things = columns.index("right"), columns.index("things")
+    right, instances = columns.index("right"), columns.index("instances")
     assert {row[place] for row in rows for place in wrong} == {"0"}
     seen = (~truth_of(shapes, "test").difficult).sum()
     assert sum(int(row[right]) for row in rows) == seen
-    assert sum(int(row[things]) for row in rows) >= seen
+    assert sum(int(row[instances]) for row in rows) >= seen
 
 
 def test_the_truth_in_uneven_files_scores_one(uneven, lab, monkeypatch):
@@ -135,14 +135,14 @@ def test_the_courses_cut_can_only_take_detections_away(shapes, lab, monkeypatch)
     network = Knowing(shapes, score=lambda count: torch.rand(count, generator=chance))
     one = run(lab, network, shapes)
     found = lab.run.result.metrics
-    assert found["test/map50, suppression 0.3"] == pytest.approx(1.0)
+    assert found["test/map50, NMS 0.3"] == pytest.approx(1.0)
     assert 0 < found["test/map50 above 0.8"] < 0.5
     # All boxes are right, so what is left is the share of each class that scores 0.8 and more.
-    sure, seen = one.found.score >= 0.8, ~one.truth.difficult
+    sure, seen = one.found.score >= 0.8, ~one.targets.difficult
     shares = [
-        (sure & seen & (one.found.kind == k)).sum() / (seen & (one.truth.kind == k)).sum()
+        (sure & seen & (one.found.kind == k)).sum() / (seen & (one.targets.kind == k)).sum()
         for k in range(one.classes)
-        if (seen & (one.truth.kind == k)).any()
+        if (seen & (one.targets.kind == k)).any()
     ]
     assert found["test/map50 above 0.8"] == pytest.approx(np.mean(shares))
     assert [options.get("overlap") for options in network.options] == [None] * 2 + [0.3] * 2
@@ -184,6 +184,6 @@ def test_the_figure_lays_found_and_missed_over_the_picture_they_belong_to(uneven
     assert len(pixels) == len(boxes) == len(side)
     for place, mine in enumerate(boxes):
         row = next(r for r in side.rows if (pictures.pixels[r] == pixels[place]).all())
-        expected = pictures.boxes.corners[pictures.boxes.things(int(row))]
-        np.testing.assert_allclose([one.corners for one in mine], expected, atol=1e-3)
+        expected = pictures.boxes.xyxy[pictures.boxes.instances(int(row))]
+        np.testing.assert_allclose([one.box for one in mine], expected, atol=1e-3)
         assert not any(one.dashed for one in mine)

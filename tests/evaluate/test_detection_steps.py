@@ -41,15 +41,13 @@ def test_the_steps_are_those_of_the_picture_that_was_named(shapes, shown, name, 
     row = int(shapes.split("test").rows[place])
     assert len(pixels) == len(boxes) == len(named["titles"]) == steps
     assert (pixels == shapes.pixels[row]).all()
-    mine = shapes.boxes.things(row)
+    mine = shapes.boxes.instances(row)
     clear = ~shapes.boxes.difficult[mine]
-    np.testing.assert_array_equal(
-        [one.corners for one in boxes[0]], shapes.boxes.corners[mine][clear]
-    )
+    np.testing.assert_array_equal([one.boxes for one in boxes[0]], shapes.boxes.xyxy[mine][clear])
     assert [one.text for one in boxes[0]] == [
         shapes.classes[k] for k in shapes.boxes.kinds[mine][clear]
     ]
-    assert len(boxes[1]) > 0  # every thing has an anchor that learns it
+    assert len(boxes[1]) > 0  # every object has an anchor that learns it
     assert str(len(boxes[1])) in named["titles"][1]
     assert network.training
 

@@ -13,7 +13,7 @@ from vislab.data.batches import Batch, in_order
 from vislab.evaluate import compare, run_test
 from vislab.lab.bench import Lab
 from vislab.runs.folder import RunFolder
-from vislab.tasks.segment import over_things
+from vislab.tasks.segment import over_instances
 
 CPU = torch.device("cpu")
 
@@ -71,23 +71,23 @@ def test_what_lies_around_an_uneven_picture_is_neither_right_nor_wrong(tmp_path,
     pictures = data.annotated(str(tmp_path / "set"), wanted="masks", size=32)
     network = Knowing(pictures)
     one = run_test(tasks.Segment(network), pictures, "test", device=CPU, quiet=True)
-    assert one.table.sum() == len(one.said) * 32 * 16
-    # All that lies outside the picture is said to be a thing: no score may move.
+    assert one.table.sum() == len(one.predictions) * 32 * 16
+    # All that lies outside the picture is said to be an object: no score may move.
     for answer in network.answers:
         answer[:, :8], answer[:, 24:] = torch.tensor([0, 1]), torch.tensor([0, 1])
     other = run_test(tasks.Segment(network), pictures, "test", device=CPU, quiet=True)
-    assert (other.said != one.said).any()
+    assert (other.predictions != one.predictions).any()
     np.testing.assert_array_equal(other.dice, one.dice)
-    np.testing.assert_array_equal(other.hausdorff, np.zeros(len(one.said)))
+    np.testing.assert_array_equal(other.hausdorff, np.zeros(len(one.predictions)))
 
 
-def outcome_of(said, truth, classes):
+def outcome_of(predictions, targets, classes):
     """Return what saying this of these pixels comes to."""
     batch = Batch(
-        torch.zeros(len(truth), 3, *truth.shape[1:]), torch.arange(len(truth)), len(truth),
-        masks=torch.from_numpy(truth),
+        torch.zeros(len(targets), 3, *targets.shape[1:]), torch.arange(len(targets)), len(targets),
+        masks=torch.from_numpy(targets),
     )  # fmt: skip
-    answer = F.one_hot(torch.from_numpy(said).long(), classes).movedim(-1, 1).float()
+    answer = F.one_hot(torch.from_numpy(predictions).long(), classes).movedim(-1, 1).float()
     return tasks.Segment(Told(answer)).test([batch])
 
 
@@ -100,15 +100,15 @@ class Told(nn.Module):
         return self.answer
 
 
-def test_scores_are_means_over_the_things_that_are_there_or_said():
-    truth = np.zeros((2, 8, 8), dtype=np.uint8)
-    said = truth.copy()
-    truth[0, 0, :4], said[0, 0, 2:4] = 1, 1  # half of thing 1 is found
-    said[0, 0, 4] = 2  # and thing 2 is not there
-    one = outcome_of(said, truth, 4)
+def test_scores_are_means_over_the_instances_that_are_there_or_said():
+    targets = np.zeros((2, 8, 8), dtype=np.uint8)
+    predictions = targets.copy()
+    targets[0, 0, :4], predictions[0, 0, 2:4] = 1, 1  # half of object 1 is found
+    predictions[0, 0, 4] = 2  # and object 2 is not there
+    one = outcome_of(predictions, targets, 4)
     assert one.dice.tolist() == pytest.approx([(2 * 2 / 6 + 0) / 2, 1.0])
     score = np.array([[9.0, 0.5, 0.1, 7.0], [9.0, 3.0, 3.0, 3.0]])
-    assert over_things(one.table, score).tolist() == pytest.approx([0.3, 1.0])
+    assert over_instances(one.table, score).tolist() == pytest.approx([0.3, 1.0])
 
 
 def test_the_worst_pictures_stand_first_in_the_table(shapes, lab, monkeypatch):
@@ -127,12 +127,12 @@ def test_the_worst_pictures_stand_first_in_the_table(shapes, lab, monkeypatch):
 
 
 def of_dice(values):
-    """Return pictures all of a thing, of which so many tenths are found."""
-    truth = np.ones((len(values), 10, 10), dtype=np.uint8)
-    said = np.zeros_like(truth)
+    """Return pictures all of an object, of which so many tenths are found."""
+    targets = np.ones((len(values), 10, 10), dtype=np.uint8)
+    predictions = np.zeros_like(targets)
     for row, value in enumerate(values):
-        said[row, :, :value] = 1
-    return outcome_of(said, truth, 2)
+        predictions[row, :, :value] = 1
+    return outcome_of(predictions, targets, 2)
 
 
 @pytest.mark.parametrize(

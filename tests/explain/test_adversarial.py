@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.explain.small_nets import HALF, PLAIN, colour_net, trained_net
-from tests.explain.test_places import state
+from tests.explain.test_target_layers import state
 from vislab import models
 from vislab.errors import DataError, OptionError
 from vislab.explain.adversarial import fool

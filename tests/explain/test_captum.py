@@ -12,8 +12,8 @@ from vislab.explain.grad_cam import grad_cam
 from vislab.explain.guided_backprop import guided_backprop
 from vislab.explain.integrated_gradients import integrated_gradients
 from vislab.explain.occlusion import occlusion
-from vislab.explain.places import last_places
 from vislab.explain.saliency import saliency
+from vislab.explain.target_layers import last_target_layer
 
 NETS = torchvision_nets()
 TARGET = torch.tensor([2, 5])
@@ -68,6 +68,6 @@ def test_occlusion(net, images):
 
 
 def test_grad_cam(net, images):
-    layer = net.get_submodule(last_places(net, images[0]).layer)
+    layer = net.get_submodule(last_target_layer(net, images[0]).layer)
     other = theirs(attr.LayerGradCam(net, layer), images, TARGET, relu_attributions=True)[:, 0]
     agree(grad_cam(net, images, TARGET), other)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from tests.explain.small_nets import HALF, trained_net
-from tests.explain.test_places import InPlace, squeezenet, state, vit
+from tests.explain.test_target_layers import InPlace, squeezenet, state, vit
 from vislab.errors import DataError, OptionError, ShapeError
 from vislab.explain.deep_dream import deep_dream, dream_layer, resized
 from vislab.explain.image_optimisation import judge

@@ -11,7 +11,7 @@ from vislab.errors import OptionError, ShapeError
 from vislab.explain.dense import BoxScore, RegionScore
 from vislab.explain.grad_cam import grad_cam
 from vislab.explain.methods import METHODS
-from vislab.explain.places import Places
+from vislab.explain.target_layers import TargetLayer
 from vislab.models.faster_rcnn import FasterRCNN
 from vislab.models.segnet import SegNet
 from vislab.models.unet import UNet
@@ -82,7 +82,7 @@ def test_a_detector_is_left_as_it_was(name, rng):
     network, images = detector(name).train(), scene(rng)
     before = copy.deepcopy(state(network))
     one = BoxScore(network, images[0], torch.tensor([3.0, 4.0, 20.0, 25.0]), 1)
-    grad_cam(one, images[:1], 1, places=one.places(images[0])["last maps"])
+    grad_cam(one, images[:1], 1, target_layer=one.target_layers(images[0])["last maps"])
     assert state(network) == before
 
 
@@ -109,14 +109,14 @@ def test_grad_cam_of_a_box_is_by_hand_what_its_cell_weighs(rng):
     network, images = Sum(), scene(rng, 1)
     one = BoxScore(network, images[0], torch.tensor([8.0, 4.0, 16.0, 12.0]), 0)
     assert one.origin.tolist() == [2, 1]
-    places = one.places(images[0])
-    assert places == {"last maps": Places("detector.backbone", 8, 12, "nchw")}
+    layers = one.target_layers(images[0])
+    assert layers == {"last maps": TargetLayer("detector.backbone", 8, 12, "nchw")}
     with torch.no_grad():
         maps = network.backbone(images)[0]
         expected = torch.zeros(8, 12)
         for channel in range(4):
             expected += network.weight[channel] * maps[channel] / (8 * 12)
-    found = grad_cam(one, images, 0, places=places["last maps"])
+    found = grad_cam(one, images, 0, target_layer=layers["last maps"])
     assert (found > 0).any()
     torch.testing.assert_close(found[0], expected.relu())
 
@@ -146,12 +146,12 @@ def test_grad_cam_of_a_region_before_a_1x1_head_is_the_class_everywhere(rng):
     region = torch.zeros(SIZE, dtype=torch.bool)
     region[3:9, 5:6] = True
     one = RegionScore(network, region)
-    places = one.places(images[0])
-    assert places == {"last maps": Places("network.1", *SIZE, "nchw")}
+    layers = one.target_layers(images[0])
+    assert layers == {"last maps": TargetLayer("network.1", *SIZE, "nchw")}
     with torch.no_grad():
         maps, weight = network[:2](images)[0], network[2].weight[1, :, 0, 0]
         expected = torch.einsum("chw,c->hw", maps, weight).relu() / (32 * 48)
-    found = grad_cam(one, images, 1, places=places["last maps"])
+    found = grad_cam(one, images, 1, target_layer=layers["last maps"])
     assert (found > 0).any()
     torch.testing.assert_close(found[0], expected)
 
@@ -169,9 +169,9 @@ def test_regions_are_explained_at_the_coarsest_maps_and_the_last_but_the_scores(
     torch.manual_seed(0)
     one = RegionScore(build().eval(), torch.ones(SIZE, dtype=torch.bool))
     name, rows, columns = coarsest
-    assert one.places(scene(rng)[0]) == {
-        "coarsest maps": Places(f"network.{name}", rows, columns, "nchw"),
-        "last maps": Places(f"network.{last}", *SIZE, "nchw"),
+    assert one.target_layers(scene(rng)[0]) == {
+        "coarsest maps": TargetLayer(f"network.{name}", rows, columns, "nchw"),
+        "last maps": TargetLayer(f"network.{last}", *SIZE, "nchw"),
     }
 
 
@@ -213,4 +213,4 @@ def test_a_region_without_pixels_or_of_another_size_is_refused(rng):
 def test_a_network_that_is_nothing_but_its_scores_has_no_maps(rng):
     one = RegionScore(nn.Conv2d(3, 3, 1), torch.ones(SIZE, dtype=torch.bool))
     with pytest.raises(ShapeError, match="no maps before its scores"):
-        one.places(scene(rng)[0])
+        one.target_layers(scene(rng)[0])

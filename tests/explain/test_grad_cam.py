@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from tests.explain.test_places import InPlace, deit, squeezenet, state, swin, vit
+from tests.explain.test_target_layers import InPlace, deit, squeezenet, state, swin, vit
 from vislab.errors import OptionError, ShapeError
 from vislab.explain.grad_cam import grad_cam
-from vislab.explain.places import Places, last_places
+from vislab.explain.target_layers import TargetLayer, last_target_layer
 from vislab.models import ConvNet, resnet18
 
 
@@ -116,7 +116,7 @@ def test_captum_finds_the_same_in_any_layer(build, layer, images, rng):
         images, target, relu_attributions=True
     )
     rows, columns = theirs.shape[2:]
-    ours = grad_cam(model, images, target, places=Places(layer, rows, columns, "nchw"))
+    ours = grad_cam(model, images, target, target_layer=TargetLayer(layer, rows, columns, "nchw"))
     theirs = theirs[:, 0].detach()
     assert theirs.max() > 0
     assert (ours - theirs).abs().max() / theirs.max() < 1e-5
@@ -130,11 +130,11 @@ def test_a_relu_in_place_that_is_used_twice_does_not_spoil_the_maps_around_it(im
         before = model.second(model.first(images).clamp(min=0))
     after, weight = before.clamp(min=0), model.head.weight.detach()
     size = before.shape[2:]
-    at_relu = grad_cam(model, images, target, places=Places("relu", *size, "nchw"))
+    at_relu = grad_cam(model, images, target, target_layer=TargetLayer("relu", *size, "nchw"))
     torch.testing.assert_close(at_relu, cam(after, weight, target).relu() / size.numel())
     open_share = (before > 0).float().mean(dim=(2, 3), keepdim=True)
     expected = cam(open_share * before, weight, target).relu() / size.numel()
-    at_second = grad_cam(model, images, target, places=Places("second", *size, "nchw"))
+    at_second = grad_cam(model, images, target, target_layer=TargetLayer("second", *size, "nchw"))
     assert expected.max() > 0
     torch.testing.assert_close(at_second, expected)
     assert model.relu.inplace
@@ -195,9 +195,13 @@ def test_where_places_have_scores_the_map_is_the_classes_own(rng):
 
 
 def test_places_are_those_of_the_deepest_layer_unless_told(net, images):
-    same = grad_cam(net, images, places=last_places(net, images[0]))
+    same = grad_cam(net, images, target_layer=last_target_layer(net, images[0]))
     torch.testing.assert_close(grad_cam(net, images), same)
-    assert grad_cam(net, images, places=Places("features.3", 24, 40, "nchw")).shape == (4, 24, 40)
+    assert grad_cam(net, images, target_layer=TargetLayer("features.3", 24, 40, "nchw")).shape == (
+        4,
+        24,
+        40,
+    )
 
 
 def test_a_network_without_places_is_told_so():

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from tests.explain.small_nets import PLAIN, colour_net
-from tests.explain.test_places import InPlace, state
+from tests.explain.test_target_layers import InPlace, state
 from vislab.errors import NonFiniteLoss, OptionError, UnknownName
 from vislab.explain.canvas import Fourier, Pixels
 from vislab.explain.image_optimisation import judge, normalise, paint

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from tests.explain.small_nets import HALF, PLAIN, trained_net
-from tests.explain.test_places import InPlace, state
+from tests.explain.test_target_layers import InPlace, state
 from vislab.errors import DataError, UnknownName
 from vislab.explain.deep_dream import resized
 from vislab.explain.inversion import invert

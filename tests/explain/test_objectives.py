@@ -16,7 +16,7 @@ from vislab.explain.objectives import (
     total_variation,
     unit,
 )
-from vislab.explain.places import Places
+from vislab.explain.target_layers import TargetLayer
 
 
 @pytest.fixture
@@ -48,9 +48,9 @@ def test_a_channel_is_a_mean_and_a_unit_one_place(seen):
 
 
 def test_places_say_how_a_layer_is_read(seen):
-    last = Places("maps", 3, 4, "nhwc")
+    last = TargetLayer("maps", 3, 4, "nhwc")
     assert torch.equal(unit(last, 4, (2, 1)).value(seen), seen.layers["maps"][:, 2, 1, 4])
-    grid = Places("tokens", 2, 3, "tokens")  # the first of seven tokens has no place
+    grid = TargetLayer("tokens", 2, 3, "tokens")  # the first of seven tokens has no place
     assert torch.equal(unit(grid, 0, (1, 1)).value(seen), seen.layers["tokens"][:, 5, 0])
 
 

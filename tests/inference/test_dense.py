@@ -57,24 +57,24 @@ SHAPES = [((64, 32), (16, 8, 48, 24)), ((40, 96), (12, 24, 30, 60)), ((32, 32), 
 
 
 @pytest.mark.parametrize(("size", "box"), SHAPES)
-def test_a_mask_lies_where_the_thing_lies_in_the_file(tmp_path, size, box):
+def test_a_mask_lies_where_the_instance_lies_in_the_file(tmp_path, size, box):
     path = painted(tmp_path / "x.png", size, box)
     answer = answer_to(path, Red(), "masks")
     row = answer.json
     found = np.asarray(answer.files["-mask.png"])
-    truth = np.zeros(size[::-1], dtype=np.uint8)
-    truth[box[1] : box[3], box[0] : box[2]] = 1
-    assert found.shape == truth.shape
-    both, either = (found & truth).sum(), (found | truth).sum()
+    targets = np.zeros(size[::-1], dtype=np.uint8)
+    targets[box[1] : box[3], box[0] : box[2]] = 1
+    assert found.shape == targets.shape
+    both, either = (found & targets).sum(), (found | targets).sum()
     assert both / either > 0.85  # the network saw it smaller
-    share = truth.mean()
+    share = targets.mean()
     assert row["shares"]["red"] == pytest.approx(share, rel=0.15)
     assert sum(row["shares"].values()) == pytest.approx(1.0)
     assert answer.drawn.size == size
 
 
 @pytest.mark.parametrize(("size", "box"), SHAPES)
-def test_a_box_lies_where_the_thing_lies_in_the_file(tmp_path, size, box):
+def test_a_box_lies_where_the_instance_lies_in_the_file(tmp_path, size, box):
     path = painted(tmp_path / "x.png", size, box)
     answer = answer_to(path, Red(), "boxes")
     row = answer.json

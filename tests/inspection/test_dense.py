@@ -21,7 +21,7 @@ from vislab.inspection.dense import (
     outlined,
 )
 from vislab.lab.bench import Lab
-from vislab.metrics.detection_matching import Detections, Truth
+from vislab.metrics.detection_matching import Detections, Targets
 from vislab.runs.folder import RunFolder
 from vislab.tasks.detecting import Detected
 from vislab.tasks.segment import Segmented
@@ -77,19 +77,21 @@ def detected_in(pictures, found):
     rows = pictures.split("test").rows
     there = pictures.boxes.take(rows)
     picture = np.repeat(np.arange(len(rows)), np.diff(there.starts))
-    corners = pictures.placement.in_file(rows[picture], there.corners.astype(float))
-    truth = Truth(picture, corners, there.kinds, there.crowd, there.difficult)
-    return detected(found, truth, len(pictures.classes))
+    corners = pictures.placement.in_file(rows[picture], there.xyxy.astype(float))
+    targets = Targets(picture, corners, there.kinds, there.crowd, there.difficult)
+    return detected(found, targets, len(pictures.classes))
 
 
-def detected(found, truth, classes):
-    return Detected("map50", count=12, found=found, truth=truth, classes=classes)
+def detected(found, targets, classes):
+    return Detected("map50", count=12, found=found, targets=targets, classes=classes)
 
 
-def segmented(said, truth):
-    both, either = ((said & truth).sum((1, 2)), (said + truth).sum((1, 2)))
+def segmented(said, targets):
+    both, either = ((said & targets).sum((1, 2)), (said + targets).sum((1, 2)))
     dice = np.where(either > 0, 2 * both / either.clip(min=1), 1.0)
-    return Segmented("dice", {"dice": dice}, {"said": said, "truth": truth}, count=len(said))
+    return Segmented(
+        "dice", {"dice": dice}, {"predictions": said, "targets": targets}, count=len(said)
+    )
 
 
 def test_what_a_score_comes_from_is_found_and_trusted_and_a_blob_elsewhere_is_not(
@@ -137,18 +139,18 @@ def test_a_detector_without_origins_and_one_that_finds_nothing_are_noted(picture
 
 
 def test_half_of_the_boxes_are_sure_mistakes_each_of_another_picture():
-    """Pictures 0 to 3 have one thing each, at 0 to 10; detection 2 lies far from it, 4 is unsure,
-    5 finds picture 0's thing again, 6 has the wrong class."""
-    thing, far = (0, 0, 10, 10), (20, 20, 30, 30)
-    truth = Truth(
-        np.arange(4), np.array([thing] * 4, float), np.zeros(4, int), np.zeros(4, bool),
+    """Pictures 0 to 3 have one object each, at 0 to 10; detection 2 lies far from it, 4 is unsure,
+    5 finds picture 0's object again, 6 has the wrong class."""
+    instance, far = (0, 0, 10, 10), (20, 20, 30, 30)
+    targets = Targets(
+        np.arange(4), np.array([instance] * 4, float), np.zeros(4, int), np.zeros(4, bool),
         np.zeros(4, bool),
     )  # fmt: skip
     found = found_in(
-        [0, 1, 1, 2, 3, 0, 2], [thing, thing, far, thing, thing, thing, thing],
+        [0, 1, 1, 2, 3, 0, 2], [instance, instance, far, instance, instance, instance, instance],
         [0.9, 0.8, 0.95, 0.7, 0.4, 0.85, 0.6], [0, 0, 0, 0, 0, 0, 1],
     )  # fmt: skip
-    one = detected(found, truth, 2)
+    one = detected(found, targets, 2)
     assert [box for box, _ in boxes_to_explain(one, 2)] == [2, 0]
     assert [box for box, _ in boxes_to_explain(one, 4)] == [2, 6, 0, 4]
     assert [label for _, label in boxes_to_explain(one, 4)] == [5, 2, 0, -1]
@@ -229,10 +231,10 @@ def test_regions_of_the_worst_and_the_best_pictures_are_explained(lab):
     bright = painted(pictures.normalised_by((0.0,) * 3, (1.0,) * 3), corner=(8, 4))
     said = np.zeros((12, SIDE, SIDE), dtype=np.uint8)
     said[1:, 8:24, 4:20] = 1
-    truth = said.copy()
+    targets = said.copy()
     for place in range(1, 12):  # the fewer columns are true, the worse
-        truth[place, :, 4 + place :] = 0
-    found = explain_segmentation(lab, Lit(), bright, segmented(said, truth))
+        targets[place, :, 4 + place :] = 0
+    found = explain_segmentation(lab, Lit(), bright, segmented(said, targets))
     rows = bright.split("test").rows
     assert [one.asked.row for one in found] == [rows[place] for place in (1, 2, 10, 11)]
     for one in found:

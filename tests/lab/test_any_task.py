@@ -123,7 +123,7 @@ def test_annotated_pictures_are_noted_in_the_run(lab, tmp_path):
     (about,) = lab.run.result.data
     assert about["counts"] == {"train": 6, "val": 6, "test": 6}
     for side, rows in (("train", 6), ("test", 6)):
-        assert about["things"][side] >= rows
+        assert about["instances"][side] >= rows
     assert about["classes"] == list(shapes.classes)
 
 

@@ -222,7 +222,7 @@ def test_a_search_where_nothing_is_learned_files_no_map(folder):
 def test_the_best_of_the_grid_is_what_is_trained_longer(folder):
     lab, build = lab_on(folder), Networks()
     recipe = GridRecipe(
-        data="digits", size=8, per_class=8, rates=(1e-9, 3e-2), penalties=(1e-3, 1.0),
+        data="digits", size=8, per_class=8, learning_rates=(1e-9, 3e-2), penalties=(1e-3, 1.0),
         batch=16, search_epochs=4, epochs=5, decay=0.5,
     )  # fmt: skip
     task, solver = recipe.trained(lab, build, recipe.images(lab), name="softmax")

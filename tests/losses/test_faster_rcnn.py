@@ -13,7 +13,7 @@ HAS = torch.tensor([[True, False, True], [False, True, True]])
 
 
 def test_the_first_stage_by_hand():
-    """Drawn are four: two with a thing, which say 3/4 and 1/2, and two without: 1/4 and 1/2."""
+    """Drawn are four: two with an object, which say 3/4 and 1/2, and two without: 1/4 and 1/2."""
     objectness = torch.tensor(
         [[math.log(3), -math.log(3), 44.0], [0.0, -44.0, 0.0]], dtype=torch.float64
     )
@@ -71,7 +71,7 @@ def test_the_second_stage_by_hand():
     offsets[0, 0], offsets[1] = 99.0, 77.0  # of another class, and of a box with none
     offsets[0, 1] = torch.tensor([0.5, 0.0, 3.0, 0.0])
     loss = box_loss(
-        kinds, offsets, truth=torch.tensor([1, 2]),
+        kinds, offsets, labels=torch.tensor([1, 2]),
         target=torch.tensor([[0.0, 0.0, 0.0, 1.0], [5.0, 5.0, 5.0, 5.0]]),
     )  # fmt: skip
     assert loss.kind.item() == pytest.approx((math.log(2) + math.log(8 / 6)) / 2)
@@ -81,10 +81,10 @@ def test_the_second_stage_by_hand():
 def test_the_second_stages_kind_is_torchvisions_with_the_classes_in_another_order(rng):
     """There "nothing" comes first; its bend is at 1/9."""
     kinds = torch.randn(7, 4, generator=rng)
-    truth = torch.tensor([0, 1, 2, 3, 3, 1, 3])
-    loss = box_loss(kinds, torch.zeros(7, 3, 4), truth=truth, target=torch.zeros(7, 4))
+    labels = torch.tensor([0, 1, 2, 3, 3, 1, 3])
+    loss = box_loss(kinds, torch.zeros(7, 3, 4), labels=labels, target=torch.zeros(7, 4))
     theirs, place = fastrcnn_loss(
-        kinds.roll(1, dims=1), torch.zeros(7, 16), [(truth + 1) % 4], [torch.zeros(7, 4)]
+        kinds.roll(1, dims=1), torch.zeros(7, 16), [(labels + 1) % 4], [torch.zeros(7, 4)]
     )
     torch.testing.assert_close(loss.kind, theirs)
     assert loss.place == place == 0
@@ -92,17 +92,17 @@ def test_the_second_stages_kind_is_torchvisions_with_the_classes_in_another_orde
 
 def test_without_offsets_there_is_nothing_to_place(rng):
     kinds = torch.randn(3, 3, generator=rng)
-    truth = torch.tensor([0, 2, 1])
-    loss = box_loss(kinds, None, truth=truth, target=torch.ones(3, 4))
+    labels = torch.tensor([0, 2, 1])
+    loss = box_loss(kinds, None, labels=labels, target=torch.ones(3, 4))
     assert loss.place == 0
-    other = box_loss(kinds, torch.zeros(3, 2, 4), truth=truth, target=torch.ones(3, 4))
+    other = box_loss(kinds, torch.zeros(3, 2, 4), labels=labels, target=torch.ones(3, 4))
     assert loss.kind == other.kind
     assert other.place > 0
 
 
 def test_no_boxes_at_all_cost_nothing():
     loss = box_loss(
-        torch.zeros(0, 3), torch.zeros(0, 2, 4), truth=torch.zeros(0, dtype=torch.int64),
+        torch.zeros(0, 3), torch.zeros(0, 2, 4), labels=torch.zeros(0, dtype=torch.int64),
         target=torch.zeros(0, 4),
     )  # fmt: skip
     assert loss.kind == loss.place == 0
@@ -111,8 +111,8 @@ def test_no_boxes_at_all_cost_nothing():
 def test_the_second_stages_slopes_are_those_of_finite_differences(rng):
     kinds = torch.randn(5, 3, dtype=torch.float64, generator=rng).requires_grad_()
     offsets = torch.randn(5, 2, 4, dtype=torch.float64, generator=rng).requires_grad_()
-    truth = torch.tensor([0, 2, 1, 1, 2])
+    labels = torch.tensor([0, 2, 1, 1, 2])
     target = torch.randn(5, 4, dtype=torch.float64, generator=rng)
     assert torch.autograd.gradcheck(
-        lambda k, o: tuple(box_loss(k, o, truth=truth, target=target)), (kinds, offsets)
+        lambda k, o: tuple(box_loss(k, o, labels=labels, target=target)), (kinds, offsets)
     )

@@ -18,7 +18,7 @@ from vislab.losses.segmentation import (
 
 NAMES = ("cross-entropy", "dice", "dice+cross-entropy", "focal", "tversky")
 # Two classes, four pixels in a row, of two pictures of 1×2: the shares of class 1 are 3/4, 1/2,
-# 1/4 and 1/2; the truth is 1, 0, 1 and void.
+# 1/4 and 1/2; the target is 1, 0, 1 and void.
 LOGITS = torch.tensor([[[[0.0, 0.0]], [[math.log(3), 0.0]]], [[[math.log(3), 0.0]], [[0.0, 0.0]]]])
 TRUTH = torch.tensor([[[1, 0]], [[1, VOID]]])
 
@@ -59,25 +59,25 @@ def test_the_sum_is_the_sum():
 
 def test_dice_is_the_mean_over_the_classes_after_the_background():
     """Three classes, sure of themselves: one of two pixels right of class 1, none of class 2."""
-    said, truth = torch.tensor([[[1, 0, 0, 0]]]), torch.tensor([[[1, 1, 2, 0]]])
-    logits = 50 * torch.nn.functional.one_hot(said, 3).movedim(-1, 1).float()
+    predictions, targets = torch.tensor([[[1, 0, 0, 0]]]), torch.tensor([[[1, 1, 2, 0]]])
+    logits = 50 * torch.nn.functional.one_hot(predictions, 3).movedim(-1, 1).float()
     first, second = 2 / (1.5 + 1), 1 / (0.5 + 1)
-    assert dice(logits, truth).item() == pytest.approx(1 - (first + second) / 2)
+    assert dice(logits, targets).item() == pytest.approx(1 - (first + second) / 2)
 
 
 def test_a_class_that_is_nowhere_and_not_found_costs_nothing():
-    said = torch.zeros(1, 3, 4, dtype=torch.int64)
-    logits = 50 * torch.nn.functional.one_hot(said, 3).movedim(-1, 1).float()
+    predictions = torch.zeros(1, 3, 4, dtype=torch.int64)
+    logits = 50 * torch.nn.functional.one_hot(predictions, 3).movedim(-1, 1).float()
     for name in NAMES:
-        assert SEGMENTATION[name](logits, said).item() == pytest.approx(0, abs=1e-6), name
+        assert SEGMENTATION[name](logits, predictions).item() == pytest.approx(0, abs=1e-6), name
 
 
 def drawn(rng, *, classes=3, dtype=torch.float64):
     logits = torch.randn(2, classes, 3, 4, dtype=dtype, generator=rng)
-    truth = torch.randint(0, classes, (2, 3, 4), generator=rng)
-    truth[torch.rand(2, 3, 4, generator=rng) < 0.3] = VOID
-    assert 0 < int((truth == VOID).sum()) < 24
-    return logits, truth
+    targets = torch.randint(0, classes, (2, 3, 4), generator=rng)
+    targets[torch.rand(2, 3, 4, generator=rng) < 0.3] = VOID
+    assert 0 < int((targets == VOID).sum()) < 24
+    return logits, targets
 
 
 def test_all_five_are_known_by_name():
@@ -89,11 +89,11 @@ def test_all_five_are_known_by_name():
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("classes", [2, 5])
 def test_what_is_said_of_void_pixels_changes_nothing_and_is_taught_nothing(name, classes, rng):
-    logits, truth = drawn(rng, classes=classes)
-    void = (truth == VOID)[:, None].expand_as(logits)
+    logits, targets = drawn(rng, classes=classes)
+    void = (targets == VOID)[:, None].expand_as(logits)
     other = torch.where(void, 30 * torch.randn(logits.shape, generator=rng), logits)
     one, two = (x.clone().requires_grad_() for x in (logits, other))
-    losses = [SEGMENTATION[name](x, truth) for x in (one, two)]
+    losses = [SEGMENTATION[name](x, targets) for x in (one, two)]
     torch.testing.assert_close(*losses)
     assert losses[0] > 0
     for loss in losses:
@@ -115,26 +115,26 @@ def test_a_batch_of_nothing_but_void_costs_nothing_and_teaches_nothing(name, rng
 
 @pytest.mark.parametrize("name", NAMES)
 def test_bytes_are_read_as_classes_are(name, rng):
-    logits, truth = drawn(rng)
-    loss = SEGMENTATION[name](logits, truth)
-    assert torch.equal(SEGMENTATION[name](logits, truth.to(torch.uint8)), loss)
+    logits, targets = drawn(rng)
+    loss = SEGMENTATION[name](logits, targets)
+    assert torch.equal(SEGMENTATION[name](logits, targets.to(torch.uint8)), loss)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_slopes_are_those_of_finite_differences(name, rng):
-    logits, truth = drawn(rng)
+    logits, targets = drawn(rng)
     logits = logits.requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: SEGMENTATION[name](x, truth), (logits,))
+    assert torch.autograd.gradcheck(lambda x: SEGMENTATION[name](x, targets), (logits,))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_going_down_its_slope_finds_the_truth(name, rng):
-    logits, truth = drawn(rng)
+    logits, targets = drawn(rng)
     logits = (0.1 * logits).requires_grad_()
     optimiser = torch.optim.Adam([logits], lr=0.3)
     for _ in range(60):
         optimiser.zero_grad()
-        SEGMENTATION[name](logits, truth).backward()
+        SEGMENTATION[name](logits, targets).backward()
         optimiser.step()
-    seen = truth != VOID
-    assert torch.equal(logits.argmax(dim=1)[seen], truth[seen])
+    seen = targets != VOID
+    assert torch.equal(logits.argmax(dim=1)[seen], targets[seen])

@@ -14,7 +14,7 @@ ANCHORS = torch.tensor(
     [[[[0.0, 0, 10, 10], [-5, 0, 15, 10]], [[10, 0, 20, 10], [5, 0, 25, 10]]]],
     dtype=torch.float64,
 )
-# Picture 0 has two things, picture 1 one, and a row of padding.
+# Picture 0 has two objects, picture 1 one, and a row of padding.
 BOXES = torch.tensor(
     [[[2.0, 1, 12, 11], [5, -5, 25, 15]], [[0, 0, 10, 10], [7, 7, 7, 7]]], dtype=torch.float64
 )
@@ -27,15 +27,15 @@ def said(rng):
     return [torch.randn(shape, dtype=torch.float64, generator=rng) for shape in shapes]
 
 
-def loss_of(confidence, offsets, kinds, assigned=ASSIGNED, boxes=BOXES, truth=TRUTH):
+def loss_of(confidence, offsets, kinds, assigned=ASSIGNED, boxes=BOXES, labels=TRUTH):
     return yolo_loss(
-        confidence, offsets, kinds, assigned=assigned, boxes=boxes, truth=truth,
+        confidence, offsets, kinds, assigned=assigned, boxes=boxes, labels=labels,
         anchors=ANCHORS, stride=STRIDE,
     )  # fmt: skip
 
 
 def test_a_case_by_hand():
-    """Three things have an anchor, three anchors have none, two are not learned."""
+    """Three objects have an anchor, three anchors have none, two are not learned."""
     confidence = torch.zeros(2, 1, 2, 2, dtype=torch.float64)
     confidence[0, 0, 0] = torch.tensor([math.log(3), -math.log(3)])  # sigmoids 3/4, 1/4
     confidence[0, 0, 1] = torch.tensor([77.0, math.log(4)])  # ignored, 4/5
@@ -48,7 +48,7 @@ def test_a_case_by_hand():
     right = math.log(4 / 3) + math.log(5 / 4) + math.log(2)  # the last says ½
     wrong = math.log(4 / 3) + math.log(5) + math.log(2)
     assert loss.confidence.item() == pytest.approx((right + 0.5 * wrong) / 3)
-    # Thing 0 of picture 0: centre (7, 6) against (5, 5). Thing 1: (15, 5) on (15, 5), 20×20 on
+    # Object 0 of picture 0: centre (7, 6) against (5, 5). Object 1: (15, 5) on (15, 5), 20×20 on
     # 20×10. Picture 1: (5, 5) against (15, 5), 10 wide against 20.
     first = 0.2**2 + 0.1**2
     second = 0.5**2 * 3 + (0.5 - math.log(2)) ** 2
@@ -63,10 +63,10 @@ def test_ignored_anchors_and_what_belongs_to_none_change_nothing(rng):
     confidence, offsets, kinds = (part.clone() for part in answer)
     confidence[ASSIGNED == IGNORED] = 50.0
     offsets[ASSIGNED < 0] = 50.0
-    kinds[1, 0, 0] = 50.0  # neither of its anchors has a thing
-    boxes, truth = BOXES.clone(), TRUTH.clone()
-    boxes[1, 1], truth[1, 1] = 1e6, 7  # nothing is assigned to the padding
-    after = loss_of(confidence, offsets, kinds, boxes=boxes, truth=truth)
+    kinds[1, 0, 0] = 50.0  # neither of its anchors has an object
+    boxes, labels = BOXES.clone(), TRUTH.clone()
+    boxes[1, 1], labels[1, 1] = 1e6, 7  # nothing is assigned to the padding
+    after = loss_of(confidence, offsets, kinds, boxes=boxes, labels=labels)
     for one, other in zip(before, after, strict=True):
         torch.testing.assert_close(one, other)
 
@@ -83,8 +83,8 @@ def test_negative_anchors_do_count(rng):
 def test_pictures_with_nothing_in_them_teach_that_nothing_is_there(rng):
     answer = [part.requires_grad_() for part in said(rng)]
     none = torch.full_like(ASSIGNED, NEGATIVE)
-    for boxes, truth in ((BOXES, TRUTH), (BOXES[:, :0], TRUTH[:, :0])):
-        loss = loss_of(*answer, assigned=none, boxes=boxes, truth=truth)
+    for boxes, labels in ((BOXES, TRUTH), (BOXES[:, :0], TRUTH[:, :0])):
+        loss = loss_of(*answer, assigned=none, boxes=boxes, labels=labels)
         wanted = 0.5 * torch.nn.functional.softplus(answer[0]).sum()
         torch.testing.assert_close(loss.confidence, wanted)
         assert loss.place == loss.kind == 0

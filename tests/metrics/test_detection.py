@@ -12,40 +12,40 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from vislab.errors import UnknownName
-from vislab.metrics import COCO_NUMBERS, Detections, Truth, average_precision, coco_map
+from vislab.metrics import COCO_NUMBERS, Detections, Targets, average_precision, coco_map
 
 
 def random_split(seed, *, pictures=6, classes=3, marks=0.15):
-    """Things, and detections near some of them, with crowds, ties of score, and empty pictures."""
+    """Objects, and detections near some of them, with crowds, ties of score, and empty pictures."""
     generator = np.random.default_rng(seed)
-    things, found = generator.integers(1, 30), generator.integers(0, 80)
-    corner = generator.integers(0, 200, size=(things, 2)) / 2
-    side = generator.integers(40, 300, size=(things, 2)) / 2
+    instances, found = generator.integers(1, 30), generator.integers(0, 80)
+    corner = generator.integers(0, 200, size=(instances, 2)) / 2
+    side = generator.integers(40, 300, size=(instances, 2)) / 2
     corners = np.concatenate((corner, corner + side), axis=1)
-    truth = Truth(
-        generator.integers(pictures, size=things),
+    targets = Targets(
+        generator.integers(pictures, size=instances),
         corners,
-        generator.integers(classes, size=things),
-        generator.random(things) < marks,
-        generator.random(things) < marks,
-        side.prod(axis=1) * generator.uniform(0.3, 1, size=things),
+        generator.integers(classes, size=instances),
+        generator.random(instances) < marks,
+        generator.random(instances) < marks,
+        side.prod(axis=1) * generator.uniform(0.3, 1, size=instances),
     )
-    near = generator.integers(things, size=found)
+    near = generator.integers(instances, size=found)
     shift = generator.normal(size=(found, 4)).clip(-2, 2) * generator.choice([1, 4], (found, 1))
     astray = generator.random(found) < 0.2
     detections = Detections(
-        np.where(astray, generator.integers(pictures, size=found), truth.picture[near]),
+        np.where(astray, generator.integers(pictures, size=found), targets.picture[near]),
         corners[near] + shift,
-        np.where(astray, generator.integers(classes, size=found), truth.kind[near]),
+        np.where(astray, generator.integers(classes, size=found), targets.kind[near]),
         generator.integers(0, 30, size=found) / 30,
     )
-    return detections, truth
+    return detections, targets
 
 
-def by_pycocotools(detections, truth, classes):
-    pictures = sorted({*detections.picture.tolist(), *truth.picture.tolist()})
+def by_pycocotools(detections, targets, classes):
+    pictures = sorted({*detections.picture.tolist(), *targets.picture.tolist()})
     sides = []
-    for columns in (truth, detections):
+    for columns in (targets, detections):
         held = COCO()
         held.dataset = {
             "images": [{"id": picture} for picture in pictures],
@@ -59,13 +59,13 @@ def by_pycocotools(detections, truth, classes):
                     "area": (x2 - x1) * (y2 - y1),
                     "iscrowd": 0,
                 }
-                for row, (x1, y1, x2, y2) in enumerate(columns.corners.tolist())
+                for row, (x1, y1, x2, y2) in enumerate(columns.boxes.tolist())
             ],
         }
         for row, annotation in enumerate(held.dataset["annotations"]):
-            if columns is truth:
-                annotation["iscrowd"] = int(truth.crowd[row] or truth.difficult[row])
-                annotation["area"] = float(truth.area[row])
+            if columns is targets:
+                annotation["iscrowd"] = int(targets.crowd[row] or targets.difficult[row])
+                annotation["area"] = float(targets.area[row])
             else:
                 annotation["score"] = float(detections.score[row])
         held.createIndex()
@@ -80,51 +80,55 @@ def by_pycocotools(detections, truth, classes):
 @given(st.integers(0, 99_999))
 @settings(max_examples=30, deadline=None)
 def test_coco_101_and_the_twelve_numbers_are_pycocotools(seed):
-    detections, truth = random_split(seed)
+    detections, targets = random_split(seed)
     with contextlib.redirect_stdout(io.StringIO()):
-        theirs = by_pycocotools(detections, truth, 3)
+        theirs = by_pycocotools(detections, targets, 3)
     for place, iou in ((0, 0.5), (5, 0.75)):
-        ours = average_precision(detections, truth, 3, iou=iou, how="coco-101")
+        ours = average_precision(detections, targets, 3, iou=iou, how="coco-101")
         wanted = theirs.eval["precision"][place, :, :, 0, 2].mean(axis=0)
         wanted[wanted < 0] = np.nan
         np.testing.assert_allclose(ours.per_class, wanted, rtol=0, atol=1e-6)
-    twelve = coco_map(detections, truth, 3)
+    twelve = coco_map(detections, targets, 3)
     assert tuple(twelve) == COCO_NUMBERS
     wanted = np.where(theirs.stats < 0, np.nan, theirs.stats)
     np.testing.assert_allclose([*twelve.values()], wanted, rtol=0, atol=1e-6)
 
 
 def test_the_twelve_numbers_are_quiet_and_know_emptiness(capfd):
-    detections, truth = random_split(1)
+    detections, targets = random_split(1)
     nothing = detections.take(np.zeros(0, dtype=np.int64))
-    assert coco_map(nothing, truth, 3)["AP"] == 0.0
-    no_truth = Truth(
-        *(column[:0] for column in (truth.picture, truth.corners, truth.kind)),
-        truth.crowd[:0],
-        truth.difficult[:0],
+    assert coco_map(nothing, targets, 3)["AP"] == 0.0
+    no_truth = Targets(
+        *(column[:0] for column in (targets.picture, targets.boxes, targets.kind)),
+        targets.crowd[:0],
+        targets.difficult[:0],
     )
     assert all(math.isnan(value) for value in coco_map(detections, no_truth, 3).values())
     assert capfd.readouterr() == ("", "")
 
 
-def line(verdicts, things):
+def line(verdicts, instances):
     """Detections of falling score, each in a picture of its own, right or wrong as told."""
     count = len(verdicts)
     spot = np.array([[0.0, 0.0, 8.0, 8.0]])
     wrong = np.array([[20.0, 20.0, 28.0, 28.0]])
     corners = np.where(np.array(verdicts)[:, None], spot, wrong)
-    picture = np.where(verdicts, np.cumsum(verdicts) - 1, things + np.arange(count))
-    zeros = np.zeros(things, dtype=np.int64)
+    picture = np.where(verdicts, np.cumsum(verdicts) - 1, instances + np.arange(count))
+    zeros = np.zeros(instances, dtype=np.int64)
     detections = Detections(
         picture, corners, np.zeros(count, dtype=np.int64), 1 - np.arange(count) / 10
     )
-    truth = Truth(
-        np.arange(things), spot.repeat(things, 0), zeros, zeros.astype(bool), zeros.astype(bool)
+    targets = Targets(
+        np.arange(instances),
+        spot.repeat(instances, 0),
+        zeros,
+        zeros.astype(bool),
+        zeros.astype(bool),
     )
-    return detections, truth
+    return detections, targets
 
 
-# Right, wrong, right, wrong, right of 5 things: recalls 1/5, 2/5, 3/5 at precisions 1, 2/3, 3/5.
+# Right, wrong, right, wrong, right of 5 objects: recalls 1/5, 2/5, 3/5 at precisions 1, 2/3, 3/5.
 MIXED = [True, False, True, False, True]
 
 
@@ -161,8 +165,8 @@ def test_three_of_ten_reach_the_recall_of_three_tenths():
 @pytest.mark.parametrize("how", ["all-point", "voc07", "coco-101"])
 def test_a_perfect_detector_has_one_and_a_blind_one_nothing(how):
     assert average_precision(*line([True] * 7, 7), 1, how=how).mean == pytest.approx(1.0)
-    detections, truth = line([True] * 7, 7)
-    none = average_precision(detections.take(detections.score > 2), truth, 1, how=how)
+    detections, targets = line([True] * 7, 7)
+    none = average_precision(detections.take(detections.score > 2), targets, 1, how=how)
     assert none.mean == 0.0
     assert len(none.curves[0].recall) == 0
 
@@ -175,22 +179,24 @@ def test_a_cut_of_the_scores_lowers_the_value():
 
 
 def test_a_class_with_nothing_to_find_has_no_value_and_does_not_count_in_the_mean():
-    detections, truth = line(MIXED, 5)
-    found = average_precision(detections, truth, 3)
+    detections, targets = line(MIXED, 5)
+    found = average_precision(detections, targets, 3)
     assert np.isnan(found.per_class).tolist() == [False, True, True]
     assert found.mean == found.per_class[0]
     nothing = average_precision(
-        detections, Truth(truth.picture, truth.corners, truth.kind, ~truth.crowd, truth.crowd), 1
+        detections,
+        Targets(targets.picture, targets.boxes, targets.kind, ~targets.crowd, targets.crowd),
+        1,
     )
     assert math.isnan(nothing.mean)
 
 
 def test_what_is_difficult_is_neither_to_find_nor_wrong():
-    detections, truth = line([True, True, False], 2)
+    detections, targets = line([True, True, False], 2)
     hard = np.array([True, False])
-    truth = Truth(truth.picture, truth.corners, truth.kind, truth.crowd, hard)
+    targets = Targets(targets.picture, targets.boxes, targets.kind, targets.crowd, hard)
     # One to find; the first detection is not there; right, wrong.
-    found = average_precision(detections, truth, 1)
+    found = average_precision(detections, targets, 1)
     assert found.mean == 1.0
     np.testing.assert_allclose(found.curves[0].precision, [1, 1 / 2])
 
@@ -198,17 +204,17 @@ def test_what_is_difficult_is_neither_to_find_nor_wrong():
 @given(st.integers(0, 99_999), st.sampled_from(["all-point", "voc07", "coco-101"]))
 @settings(max_examples=25, deadline=None)
 def test_neither_the_order_of_rows_nor_the_scale_of_scores_matters(seed, how):
-    detections, truth = random_split(seed)
+    detections, targets = random_split(seed)
     detections = Detections(
         detections.picture,
-        detections.corners,
+        detections.boxes,
         detections.kind,
         detections.score + np.arange(len(detections)) * 1e-6,
     )  # no ties
-    first = average_precision(detections, truth, 3, how=how)
+    first = average_precision(detections, targets, 3, how=how)
     mixed = detections.take(np.random.default_rng(seed).permutation(len(detections)))
-    mixed = Detections(mixed.picture, mixed.corners, mixed.kind, 5 * mixed.score - 2)
-    again = average_precision(mixed, truth, 3, how=how)
+    mixed = Detections(mixed.picture, mixed.boxes, mixed.kind, 5 * mixed.score - 2)
+    again = average_precision(mixed, targets, 3, how=how)
     np.testing.assert_allclose(again.per_class, first.per_class)
 
 

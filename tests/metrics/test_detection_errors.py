@@ -25,7 +25,7 @@ ROWS = (
     ("both", (0, (66, 74), 0.8, 0)),
     ("background", (0, (99, 109), 0.8, 0)),
     ("background", (0, (69, 79), 0.8, 1)),  # 1 of 19 is nothing
-    ("background", (2, (0, 10), 0.8, 0)),  # a picture without things
+    ("background", (2, (0, 10), 0.8, 0)),  # a picture without objects
     ("background", (1, (51, 60), 0.8, 1)),  # over a crowd of another class
     (None, (1, (52, 56), 0.8, 0)),  # in the crowd
     (None, (1, (0, 10), 0.4, 1)),  # scores too low
@@ -36,7 +36,7 @@ def test_every_type_by_hand():
     errors = errors_of(found(*(row for _, row in ROWS)), TRUTH, 2)
     labels = [None if place < 0 else LABELS[place] for place in errors.label]
     assert labels == [name for name, _ in ROWS]
-    # Place and class errors take their things out of the missed; "both" does not.
+    # Place and class errors take their objects out of the missed; "both" does not.
     assert errors.missed.tolist() == [False, False, False, True, True, False]
     assert {name: count.tolist() for name, count in errors.counts.items()} == {
         "right": [1, 0],
@@ -77,12 +77,12 @@ def test_nothing_found_is_all_missed_and_nothing_there_all_background():
 @given(st.integers(0, 99_999))
 @settings(max_examples=25, deadline=None)
 def test_all_are_labelled_once_and_the_right_ones_are_those_of_average_precision(seed):
-    detections, truth = random_split(seed, pictures=3)
-    errors = errors_of(detections, truth, 3, score=0.3)
+    detections, targets = random_split(seed, pictures=3)
+    errors = errors_of(detections, targets, 3, score=0.3)
     counted = detections.take(detections.score >= 0.3)
-    curves = average_precision(counted, truth, 3, how="coco-101").curves
+    curves = average_precision(counted, targets, 3, how="coco-101").curves
     for kind in range(3):
-        to_find = int(((truth.kind == kind) & ~truth.ignored).sum())
+        to_find = int(((targets.kind == kind) & ~targets.ignored).sum())
         labelled = sum(int(errors.counts[name][kind]) for name in LABELS)
         assert labelled == len(curves[kind].recall)
         if to_find and labelled:
@@ -90,6 +90,6 @@ def test_all_are_labelled_once_and_the_right_ones_are_those_of_average_precision
             assert errors.counts["right"][kind] == pytest.approx(right)
         missed = errors.counts["missed"][kind]
         assert missed <= to_find - errors.counts["right"][kind]
-    assert not (errors.missed & truth.ignored).any()
+    assert not (errors.missed & targets.ignored).any()
     assert (errors.label[detections.score < 0.3] == -1).all()
     assert np.isin(errors.label, np.arange(-1, len(LABELS))).all()

@@ -5,28 +5,28 @@ import pytest
 
 from vislab.metrics.detection import average_precision
 from vislab.metrics.detection_interval import areas, mean_interval
-from vislab.metrics.detection_matching import Detections, Truth
+from vislab.metrics.detection_matching import Detections, Targets
 
 
 def scene(rng, pictures=30, classes=3):
-    """Return detections of some things and of nothing, one or two a picture."""
+    """Return detections of some objects and of nothing, one or two a picture."""
     picture = np.repeat(np.arange(pictures), 2)
     corners = np.tile([[10.0, 10.0, 20.0, 20.0], [40.0, 40.0, 60.0, 60.0]], (pictures, 1))
     kind = rng.integers(0, classes, len(picture))
     nobody = np.zeros(len(picture), dtype=bool)
-    truth = Truth(picture, corners, kind, nobody, nobody)
+    targets = Targets(picture, corners, kind, nobody, nobody)
     moved = corners + rng.choice([0.0, 30.0], (len(picture), 1))
-    return Detections(picture, moved, kind, rng.random(len(picture))), truth
+    return Detections(picture, moved, kind, rng.random(len(picture))), targets
 
 
 def test_every_picture_drawn_once_gives_the_average_precision_itself():
     rng = np.random.default_rng(0)
-    found, truth = scene(rng, classes=1)
+    found, targets = scene(rng, classes=1)
     order = np.argsort(-found.score)
-    right = np.array([(found.corners[d] == truth.corners[d]).all() for d in order])
+    right = np.array([(found.boxes[d] == targets.boxes[d]).all() for d in order])
     once = np.ones((1, 30), dtype=np.int64)
-    value = areas(once, found.picture[order], right, np.array([len(truth)]))[0]
-    assert value == pytest.approx(average_precision(found, truth, 1).mean)
+    value = areas(once, found.picture[order], right, np.array([len(targets)]))[0]
+    assert value == pytest.approx(average_precision(found, targets, 1).mean)
 
 
 def test_a_picture_drawn_twice_counts_as_two_pictures():
@@ -39,21 +39,21 @@ def test_a_picture_drawn_twice_counts_as_two_pictures():
 def test_the_interval_holds_the_value_and_narrows_with_more_pictures():
     widths = []
     for pictures in (30, 480):
-        found, truth = scene(np.random.default_rng(1), pictures)
-        low, high = mean_interval(found, truth, 3, pictures, draws=300)
-        assert low < average_precision(found, truth, 3).mean < high
+        found, targets = scene(np.random.default_rng(1), pictures)
+        low, high = mean_interval(found, targets, 3, pictures, draws=300)
+        assert low < average_precision(found, targets, 3).mean < high
         widths.append(high - low)
     assert widths[1] < widths[0] / 2
 
 
 def test_a_perfect_detector_is_certain():
     rng = np.random.default_rng(2)
-    _, truth = scene(rng)
-    found = Detections(truth.picture, truth.corners, truth.kind, rng.random(len(truth)))
-    assert mean_interval(found, truth, 3, 30, draws=50) == (1.0, 1.0)
+    _, targets = scene(rng)
+    found = Detections(targets.picture, targets.boxes, targets.kind, rng.random(len(targets)))
+    assert mean_interval(found, targets, 3, 30, draws=50) == (1.0, 1.0)
 
 
 def test_where_nothing_is_to_be_found_there_is_no_interval():
-    found, truth = scene(np.random.default_rng(3))
-    nothing = Truth(*(column[:0] for column in vars(truth).values() if column is not None))
+    found, targets = scene(np.random.default_rng(3))
+    nothing = Targets(*(column[:0] for column in vars(targets).values() if column is not None))
     assert np.isnan(mean_interval(found, nothing, 3, 30, draws=10)).all()

@@ -7,7 +7,7 @@ from vislab.errors import DataError
 from vislab.metrics import detection_matching as matching
 from vislab.metrics.detection_matching import (
     Detections,
-    Truth,
+    Targets,
     judge_by_coco,
     judge_by_voc,
     overlapping,
@@ -36,7 +36,7 @@ def found(*rows):
 def there(*rows):
     """Each row a picture and a bar, then "crowd", "difficult" or a kind."""
     marks = [row[2] if len(row) > 2 else 0 for row in rows]
-    return Truth(
+    return Targets(
         np.array([row[0] for row in rows], dtype=np.int64),
         np.array([bar(*row[1]) for row in rows], dtype=np.float64).reshape(-1, 4),
         np.array([0 if isinstance(mark, str) else mark for mark in marks], dtype=np.int64),
@@ -46,69 +46,69 @@ def there(*rows):
 
 
 @BOTH
-def test_the_highest_score_has_the_thing_and_the_next_is_wrong(judge):
-    truth = there((0, (0, 10)), (1, (0, 10)))
+def test_the_highest_score_has_the_instance_and_the_next_is_wrong(judge):
+    targets = there((0, (0, 10)), (1, (0, 10)))
     detections = found((0, (0, 9), 0.3), (0, (0, 6), 0.8), (1, (0, 10), 0.1), (1, (0, 4), 0.9))
-    judged = judge(detections, truth, 0.5)
-    assert judged.thing.tolist() == [-1, 0, 1, -1]
+    judged = judge(detections, targets, 0.5)
+    assert judged.instance.tolist() == [-1, 0, 1, -1]
     assert not judged.ignored.any()
 
 
 @BOTH
 def test_an_overlap_of_exactly_the_limit_counts(judge):
-    truth = there((0, (0, 10)))
-    assert judge(found((0, (0, 5), 0.3)), truth, 0.5).thing.tolist() == [0]
-    assert judge(found((0, (0, 4.9), 0.3)), truth, 0.5).thing.tolist() == [-1]
+    targets = there((0, (0, 10)))
+    assert judge(found((0, (0, 5), 0.3)), targets, 0.5).instance.tolist() == [0]
+    assert judge(found((0, (0, 4.9), 0.3)), targets, 0.5).instance.tolist() == [-1]
 
 
 @BOTH
 def test_pictures_and_kinds_do_not_mix(judge):
-    truth = there((0, (0, 10), 1), (1, (0, 10), 0))
+    targets = there((0, (0, 10), 1), (1, (0, 10), 0))
     detections = found((0, (0, 10), 0.9, 0), (0, (0, 10), 0.8, 1), (1, (0, 10), 0.7, 1))
-    assert judge(detections, truth, 0.5).thing.tolist() == [-1, 0, -1]
+    assert judge(detections, targets, 0.5).instance.tolist() == [-1, 0, -1]
 
 
-def test_the_rules_part_where_the_best_thing_is_taken():
-    """Things at 0-10 and 2-12. Both detections overlap the first best, and the second by half."""
-    truth = there((0, (0, 10)), (0, (2, 12)))
+def test_the_rules_part_where_the_best_instance_is_taken():
+    """Objects at 0-10 and 2-12. Both detections overlap the first best, and the second by half."""
+    targets = there((0, (0, 10)), (0, (2, 12)))
     detections = found((0, (0, 10), 0.9), (0, (0.5, 10.5), 0.8))
-    assert judge_by_voc(detections, truth, 0.5).thing.tolist() == [0, -1]
-    assert judge_by_coco(detections, truth, 0.5).thing.tolist() == [0, 1]
+    assert judge_by_voc(detections, targets, 0.5).instance.tolist() == [0, -1]
+    assert judge_by_coco(detections, targets, 0.5).instance.tolist() == [0, 1]
 
 
-def test_of_two_things_overlapped_alike_voc_takes_the_first_and_coco_the_last():
+def test_of_two_instances_overlapped_alike_voc_takes_the_first_and_coco_the_last():
     """The detection reaches over half of each: 5 of 15."""
-    truth, detections = there((0, (0, 10)), (0, (10, 20))), found((0, (5, 15), 0.9))
-    assert judge_by_voc(detections, truth, 0.3).thing.tolist() == [0]
-    assert judge_by_coco(detections, truth, 0.3).thing.tolist() == [1]
+    targets, detections = there((0, (0, 10)), (0, (10, 20))), found((0, (5, 15), 0.9))
+    assert judge_by_voc(detections, targets, 0.3).instance.tolist() == [0]
+    assert judge_by_coco(detections, targets, 0.3).instance.tolist() == [1]
 
 
 @BOTH
 def test_what_lies_in_a_crowd_is_neither_right_nor_wrong_and_any_number_may(judge):
-    """A crowd over 100: by IoU no detection would reach it. A real thing in it is still found."""
-    truth = there((0, (0, 100), "crowd"), (0, (40, 50)))
+    """A crowd over 100: by IoU no detection would reach it. A real object in it is still found."""
+    targets = there((0, (0, 100), "crowd"), (0, (40, 50)))
     detections = found(
         (0, (0, 10), 0.9), (0, (20, 30), 0.8), (0, (95, 115), 0.7), (0, (41, 50), 0.6)
     )
-    judged = judge(detections, truth, 0.5)
-    assert judged.thing.tolist() == [-1, -1, -1, 1]
+    judged = judge(detections, targets, 0.5)
+    assert judged.instance.tolist() == [-1, -1, -1, 1]
     assert judged.ignored.tolist() == [True, True, False, False]
 
 
 def test_a_second_finding_in_a_crowd_is_forgiven_by_both():
-    truth = there((0, (0, 100), "crowd"), (0, (40, 50)))
+    targets = there((0, (0, 100), "crowd"), (0, (40, 50)))
     detections = found((0, (40, 50), 0.9), (0, (41, 50), 0.6))
     for judge in (judge_by_voc, judge_by_coco):
-        judged = judge(detections, truth, 0.5)
-        assert judged.thing.tolist() == [1, -1]
+        judged = judge(detections, targets, 0.5)
+        assert judged.instance.tolist() == [1, -1]
         assert judged.ignored.tolist() == [False, True]
 
 
-def test_a_difficult_thing_is_met_by_iou_for_voc_and_as_a_crowd_for_coco():
-    truth = there((0, (0, 10), "difficult"))
+def test_a_difficult_instance_is_met_by_iou_for_voc_and_as_a_crowd_for_coco():
+    targets = there((0, (0, 10), "difficult"))
     detections = found((0, (0, 9), 0.9), (0, (0, 10), 0.8), (0, (0, 2), 0.7))
-    assert judge_by_voc(detections, truth, 0.5).ignored.tolist() == [True, True, False]
-    assert judge_by_coco(detections, truth, 0.5).ignored.tolist() == [True, True, True]
+    assert judge_by_voc(detections, targets, 0.5).ignored.tolist() == [True, True, False]
+    assert judge_by_coco(detections, targets, 0.5).ignored.tolist() == [True, True, True]
 
 
 def test_coco_looks_at_a_hundred_of_a_class_in_a_picture():
@@ -121,9 +121,9 @@ def test_coco_looks_at_a_hundred_of_a_class_in_a_picture():
 @BOTH
 def test_nothing_found_and_nothing_there_are_no_trouble(judge):
     judged = judge(found(), there((0, (0, 10))), 0.5)
-    assert (len(judged.thing), len(judged.ignored)) == (0, 0)
+    assert (len(judged.instance), len(judged.ignored)) == (0, 0)
     judged = judge(found((0, (0, 10), 0.5)), there(), 0.5)
-    assert (judged.thing.tolist(), judged.ignored.tolist()) == ([-1], [False])
+    assert (judged.instance.tolist(), judged.ignored.tolist()) == ([-1], [False])
 
 
 def test_a_box_inside_out_overlaps_nothing():
@@ -136,11 +136,11 @@ def test_pairs_taken_in_parts_are_the_same(monkeypatch):
     generator = np.random.default_rng(0)
     begin = generator.random((2, 60)) * 20
     detections = found(*((i % 4, (b, b + 5), 0.5) for i, b in enumerate(begin[0])))
-    truth = there(*((i % 5, (b, b + 5)) for i, b in enumerate(begin[1])))
+    targets = there(*((i % 5, (b, b + 5)) for i, b in enumerate(begin[1])))
     crowd = np.zeros(60, dtype=bool)
-    whole = overlapping(detections, truth, least=0.1, crowd=crowd)
+    whole = overlapping(detections, targets, least=0.1, crowd=crowd)
     monkeypatch.setattr(matching, "PAIRS_AT_ONCE", 7)
-    parts = overlapping(detections, truth, least=0.1, crowd=crowd)
+    parts = overlapping(detections, targets, least=0.1, crowd=crowd)
     assert len(whole.detection) > 100
     for one, two in zip(whole, parts, strict=True):
         np.testing.assert_array_equal(one, two)
@@ -156,5 +156,5 @@ def test_ranks_are_by_score_in_each_picture_and_kind_and_ties_stay():
 def test_a_kind_without_a_class_is_refused():
     with pytest.raises(DataError, match="a detection is of kind 3, but there are 2 classes"):
         require_kinds(found((0, (0, 1), 0.5, 3)), there(), 2)
-    with pytest.raises(DataError, match="a thing is of kind 2"):
+    with pytest.raises(DataError, match="an object is of kind 2"):
         require_kinds(found(), there((0, (0, 1), 2)), 2)

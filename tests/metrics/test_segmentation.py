@@ -48,18 +48,18 @@ def test_the_four_scores_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("true", "said", "expected"),
+    ("true", "predictions", "expected"),
     [
-        ([0, 0], [0, 0], (1, 1, 1, 1)),  # neither there nor said
-        ([0, 0], [0, 1], (0, 0, 0, 1 / 2)),  # said, not there
-        ([0, 1], [0, 0], (0, 0, 0, 1)),  # there, not said
+        ([0, 0], [0, 0], (1, 1, 1, 1)),  # neither there nor predicted
+        ([0, 0], [0, 1], (0, 0, 0, 1 / 2)),  # predicted, not there
+        ([0, 1], [0, 0], (0, 0, 0, 1)),  # there, not predicted
         ([1, 1], [1, 1], (1, 1, 1, 1)),  # there is nothing else, and nothing else was said
         ([1, 1], [1, 0], (2 / 3, 1 / 2, 1 / 2, 0)),  # there is nothing else, and else was said
         ([255, 255], [1, 1], (1, 1, 1, 1)),  # nothing counts
     ],
 )
-def test_empty_masks_have_values(true, said, expected):
-    table = confusion(np.array([[said]]), np.array([[true]]), 2)
+def test_empty_masks_have_values(true, predictions, expected):
+    table = confusion(np.array([[predictions]]), np.array([[true]]), 2)
     found = [score(table)[0, 1] for score in (dice, jaccard, sensitivity, specificity)]
     np.testing.assert_allclose(found, expected)
 
@@ -68,14 +68,14 @@ def test_empty_masks_have_values(true, said, expected):
 @settings(max_examples=25, deadline=None)
 def test_scores_are_what_sets_of_pixels_give(seed, classes):
     generator = np.random.default_rng(seed)
-    truth, pred = generator.integers(classes, size=(2, 2, 5, 4))
-    truth[generator.random(truth.shape) < 0.2] = 255
-    table = confusion(pred, truth, classes)
-    assert table.sum() == (truth != 255).sum()
+    targets, pred = generator.integers(classes, size=(2, 2, 5, 4))
+    targets[generator.random(targets.shape) < 0.2] = 255
+    table = confusion(pred, targets, classes)
+    assert table.sum() == (targets != 255).sum()
     for picture in range(2):
-        seen = truth[picture] != 255
+        seen = targets[picture] != 255
         for kind in range(classes):
-            a, b = (pred[picture] == kind) & seen, (truth[picture] == kind) & seen
+            a, b = (pred[picture] == kind) & seen, (targets[picture] == kind) & seen
             if a.any() and b.any():
                 shared, either = (a & b).sum(), (a | b).sum()
                 assert dice(table)[picture, kind] == pytest.approx(2 * shared / (a.sum() + b.sum()))
@@ -85,11 +85,11 @@ def test_scores_are_what_sets_of_pixels_give(seed, classes):
 
 
 @pytest.mark.parametrize(
-    ("pred", "truth", "message"), [(3, 0, "prediction has class 3"), (0, 9, "truth has class 9")]
+    ("pred", "targets", "message"), [(3, 0, "prediction has class 3"), (0, 9, "target has class 9")]
 )
-def test_a_class_that_is_not_there_is_refused(pred, truth, message):
+def test_a_class_that_is_not_there_is_refused(pred, targets, message):
     with pytest.raises(DataError, match=message):
-        confusion(np.array([[[pred]]]), np.array([[[truth]]]), 3)
+        confusion(np.array([[[pred]]]), np.array([[[targets]]]), 3)
 
 
 def test_borders_a_known_way_apart():

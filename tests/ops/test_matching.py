@@ -11,8 +11,8 @@ from vislab.ops.anchors import anchor_grid
 from vislab.ops.boxes import pairwise_iou
 from vislab.ops.matching import IGNORED, NEGATIVE, match, sample_balanced, yolo_assignment
 
-# Anchors down, things across. Thing 1 is best overlapped, but by little, by anchors 3 and 4; anchor
-# 4 overlaps thing 0 more. No anchor touches thing 2.
+# Anchors down, objects across. Object 1 is best overlapped, but by little, by anchors 3 and 4;
+# anchor 4 overlaps object 0 more. No anchor touches object 2.
 IOU = torch.tensor(
     [
         [0.8, 0.1, 0.0],  # belongs to 0
@@ -54,9 +54,9 @@ def test_a_picture_with_nothing_in_it_is_negative_and_no_anchors_are_no_answers(
 
 @given(st.integers(0, 9999), st.integers(1, 40), st.integers(1, 6), st.booleans(), st.booleans())
 @settings(max_examples=40, deadline=None)
-def test_it_is_torchvisions_matcher(seed, anchors, things, low, ties):
-    iou = torch.rand(anchors, things, generator=torch.Generator().manual_seed(seed))
-    # Never 0: of a thing that nothing touches torchvision gives it all the anchors, and we none.
+def test_it_is_torchvisions_matcher(seed, anchors, instances, low, ties):
+    iou = torch.rand(anchors, instances, generator=torch.Generator().manual_seed(seed))
+    # Never 0: of an object that nothing touches torchvision gives it all the anchors, and we none.
     iou = (iou * 5).ceil() / 5 if ties else iou + 0.01
     ours = match(iou, **LIMITS, allow_low_quality=low)
     assert torch.equal(ours, Matcher(0.7, 0.3, allow_low_quality_matches=low)(iou.T))
@@ -100,31 +100,31 @@ GRID = anchor_grid(2, 3, 10, torch.tensor([[10.0, 10.0], [20.0, 10.0]]))
 
 
 def test_yolo_by_hand():
-    """One thing of 18×8 around (14, 6): cell 0, 1. Its square covers 80 of 164, the wide one 144
+    """One object of 18×8 around (14, 6): cell 0, 1. Its square covers 80 of 164, the wide one 144
     of 200; the squares beside overlap it by 40 of 204 and 24 of 220, the wide ones by more."""
-    things = torch.tensor([[[5.0, 2.0, 23.0, 10.0]]])
-    found = yolo_assignment(things, torch.tensor([[True]]), GRID, stride=10)[0]
+    instances = torch.tensor([[[5.0, 2.0, 23.0, 10.0]]])
+    found = yolo_assignment(instances, torch.tensor([[True]]), GRID, stride=10)[0]
     assert found[0, 1].tolist() == [IGNORED, 0]
     assert found[0, 0].tolist() == [NEGATIVE, IGNORED]
     assert found[0, 2].tolist() == [NEGATIVE, IGNORED]
     assert found[1].tolist() == [[NEGATIVE, NEGATIVE]] * 3
-    lenient = yolo_assignment(things, torch.tensor([[True]]), GRID, stride=10, negative=0.19)[0]
+    lenient = yolo_assignment(instances, torch.tensor([[True]]), GRID, stride=10, negative=0.19)[0]
     assert lenient[0, 0].tolist() == [IGNORED, IGNORED]
 
 
-def test_a_yolo_thing_however_small_or_far_out_has_one_anchor_of_its_cell():
-    things = torch.tensor([[[11.0, 11.0, 12.0, 12.0], [28.0, -20.0, 40.0, -10.0]]])
-    found = yolo_assignment(things, torch.ones(1, 2, dtype=torch.bool), GRID, stride=10)[0]
+def test_a_yolo_instance_however_small_or_far_out_has_one_anchor_of_its_cell():
+    instances = torch.tensor([[[11.0, 11.0, 12.0, 12.0], [28.0, -20.0, 40.0, -10.0]]])
+    found = yolo_assignment(instances, torch.ones(1, 2, dtype=torch.bool), GRID, stride=10)[0]
     assert found[1, 1].tolist() == [0, NEGATIVE]  # 1 of 100 pixels, 1 of 200
     assert sorted(found[0, 2].tolist()) == [NEGATIVE, 1]
     assert int((found >= 0).sum()) == 2
 
 
-def test_of_two_yolo_things_for_one_anchor_the_better_has_it_and_of_equals_the_first():
+def test_of_two_yolo_instances_for_one_anchor_the_better_has_it_and_of_equals_the_first():
     small, large = [12.0, 2.0, 18.0, 8.0], [10.0, 0.0, 20.0, 9.0]
-    for things, winner in (([small, large], 1), ([large, small], 0), ([small, small], 0)):
+    for instances, winner in (([small, large], 1), ([large, small], 0), ([small, small], 0)):
         found = yolo_assignment(
-            torch.tensor([things]), torch.ones(1, 2, dtype=torch.bool), GRID, stride=10
+            torch.tensor([instances]), torch.ones(1, 2, dtype=torch.bool), GRID, stride=10
         )
         assert found[0, 0, 1, 0] == winner
         assert int((found >= 0).sum()) == 1
@@ -137,25 +137,27 @@ def test_of_two_yolo_things_for_one_anchor_the_better_has_it_and_of_equals_the_f
 
 @given(st.integers(0, 9999), st.integers(0, 6))
 @settings(max_examples=20, deadline=None)
-def test_yolo_is_what_loops_over_pictures_and_things_find(seed, things):
+def test_yolo_is_what_loops_over_pictures_and_instances_find(seed, instances):
     generator = torch.Generator().manual_seed(seed)
-    corner = torch.rand(3, things, 2, generator=generator) * torch.tensor([25.0, 15.0])
-    boxes = torch.cat((corner, corner + 2 + torch.rand(3, things, 2, generator=generator) * 15), 2)
-    real = torch.rand(3, things, generator=generator) < 0.7
+    corner = torch.rand(3, instances, 2, generator=generator) * torch.tensor([25.0, 15.0])
+    boxes = torch.cat(
+        (corner, corner + 2 + torch.rand(3, instances, 2, generator=generator) * 15), 2
+    )
+    real = torch.rand(3, instances, generator=generator) < 0.7
     found = yolo_assignment(boxes, real, GRID, stride=10)
     for picture in range(3):
         wanted = torch.full((2, 3, 2), NEGATIVE)
         best = torch.zeros(2, 3, 2)
         held = {}
-        for thing in real[picture].nonzero()[:, 0].tolist():
-            iou = pairwise_iou(GRID.view(-1, 4), boxes[picture, thing][None]).view(2, 3, 2)
+        for instance in real[picture].nonzero()[:, 0].tolist():
+            iou = pairwise_iou(GRID.view(-1, 4), boxes[picture, instance][None]).view(2, 3, 2)
             best = torch.maximum(best, iou)
-            x1, y1, x2, y2 = boxes[picture, thing].tolist()
+            x1, y1, x2, y2 = boxes[picture, instance].tolist()
             i, j = min(int((y1 + y2) / 20), 1), min(int((x1 + x2) / 20), 2)
             place = (i, j, int(iou[i, j].argmax()))
             if place not in held or iou[place] > held[place][0]:
-                held[place] = (iou[place], thing)
+                held[place] = (iou[place], instance)
         wanted[best >= 0.2] = IGNORED
-        for place, (_, thing) in held.items():
-            wanted[place] = thing
+        for place, (_, instance) in held.items():
+            wanted[place] = instance
         assert torch.equal(found[picture], wanted)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.data.formats.sets import coco, mask, picture, thing, voc, voc_object, yolo
+from tests.data.formats.sets import coco, instance, mask, picture, voc, voc_object, yolo
 
 STEMS = "abcdefghijkl"
 BAD = "c"  # the picture whose annotation is flawed
@@ -10,8 +10,8 @@ OUTLINE = [[5.0, 5.0, 30.0, 6.0, 20.0, 25.0]]
 
 
 def own(root, form, flawed=False):
-    """Fill a folder with 12 pictures of 40×30 pixels, one thing in each, and return it."""
-    images, things = [], []
+    """Fill a folder with 12 pictures of 40×30 pixels, one object in each, and return it."""
+    images, instances = [], []
     for number, stem in enumerate(STEMS):
         bad = flawed and stem == BAD
         if form == "coco":
@@ -20,7 +20,7 @@ def own(root, form, flawed=False):
             box = (50, 40, 9, 9) if bad else (5, 5, 25, 20)
             kind = 10 + 10 * (number % 2)
             more = {"segmentation": OUTLINE, "id": 100 + number}
-            things.append({**thing(box, category=kind, image=number), **more})
+            instances.append({**instance(box, category=kind, image=number), **more})
         elif form == "voc":
             box = (30, 5, 10, 20) if bad else (5, 5, 30, 25)
             voc(root, stem, voc_object("cat" if number % 2 else "dog", box))
@@ -33,5 +33,5 @@ def own(root, form, flawed=False):
             values[5:20, 8:30] = 255
             mask(root / "masks" / f"{stem}.png", values)
     if form == "coco":
-        coco(root, things, images)
+        coco(root, instances, images)
     return root

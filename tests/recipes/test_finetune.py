@@ -66,7 +66,7 @@ def test_a_new_picture_gets_a_label_a_probability_and_a_picture_of_why(run, fold
     assert Image.open(told["files"][1]).size > (100, 100)
 
 
-@pytest.mark.parametrize("changed", [{}, {"strategy": "head"}, {"find_rate": True}])
+@pytest.mark.parametrize("changed", [{}, {"strategy": "head"}, {"find_lr": True}])
 def test_head_and_more_are_compared_where_more_is_trained(tmp_path, changed):
     result = smoked("finetune", tmp_path / "run", **{"size": 32, **changed}).result
     assert "head/test/accuracy" in result.metrics

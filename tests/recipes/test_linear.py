@@ -31,7 +31,7 @@ def test_either_engine_gives_nearly_the_same_metrics(run, tmp_path):
 
 @pytest.mark.parametrize("losses", [("svm", "softmax"), ("softmax", "svm")])
 def test_the_better_losss_weights_are_kept_and_predict_as_it_did(losses, tmp_path):
-    options = {"per_class": 8, "rates": (0.3,), "penalties": (1e-3,), "epochs": 4}
+    options = {"per_class": 8, "learning_rates": (0.3,), "penalties": (1e-3,), "epochs": 4}
     run = smoked("linear", tmp_path / "run", losses=losses, **options)
     found = {line["fit"]: [] for line in logged(run)}
     for line in logged(run):

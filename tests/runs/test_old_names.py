@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 from vislab.cli.main import main
@@ -5,7 +7,7 @@ from vislab.data.augment import Augment
 from vislab.errors import OptionError, RunError
 from vislab.lab.knobs import restore
 from vislab.recipes.segment_unet import SegmentUnet
-from vislab.runs.old_names import by_new_names, refuse_old_options
+from vislab.runs.old_names import FIELDS, by_new_names, refuse_old_options
 
 
 def test_a_recipe_kept_under_old_names_is_restored():
@@ -45,3 +47,20 @@ def test_words_that_are_no_old_options_pass():
 def test_the_command_line_says_the_new_name(capsys):
     assert main(["run", "segment-unet", "--quick", "--augment.turn"]) == 2
     assert "--augment.turn is now called --augment.rotation" in capsys.readouterr().err
+
+
+def test_a_recipe_of_ones_own_may_name_its_options_as_it_likes():
+    refuse_old_options("run", ["mine.py", "--rates", "1"])
+
+
+def test_every_new_name_is_one():
+    """What the table leads to is there."""
+    from vislab import recipes
+
+    kinds = {kind.__name__: kind for kind in map(recipes.find, recipes.names())}
+    kinds["Augment"] = Augment
+    for name, table in FIELDS.items():
+        if name != "model.json":
+            fields = {field.name for field in dataclasses.fields(kinds[name])}
+            assert fields >= set(table.values())
+            assert not fields & table.keys()

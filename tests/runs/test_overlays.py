@@ -108,7 +108,7 @@ def test_a_picture_and_a_map_are_not_written_on(picture, rng):
 def test_each_picture_stands_beside_its_own_overlay(columns):
     """Without evidence the overlay of a colour is three quarters of its mean, grey."""
     pictures = flat(COLOURS[:3])
-    figure = figures.evidence_over_pictures(
+    figure = figures.heatmaps_over_images(
         pictures, np.zeros((3, 2, 2)), titles=["one", "two", "three"], columns=columns
     )
     images = figure.axes[0].images
@@ -134,7 +134,7 @@ def test_each_overlay_is_of_its_own_map():
     maps = np.zeros((2, 3, 3))
     maps[1, 0, 2] = 1.0
     pictures = np.stack([GREY, GREY])
-    figure = figures.evidence_over_pictures(pictures, maps, titles=["a", "b"])
+    figure = figures.heatmaps_over_images(pictures, maps, titles=["a", "b"])
     shown = [image.get_array() for image in figure.axes[0].images]
     assert len(shown) == 4
     assert [int(colourful(np.asarray(one)).max()) > 50 for one in shown] == [
@@ -145,6 +145,6 @@ def test_each_overlay_is_of_its_own_map():
 @pytest.mark.parametrize("titles", [1, 3])
 def test_titles_are_as_many_as_pictures(titles):
     with pytest.raises(ValueError, match="zip"):
-        figures.evidence_over_pictures(
+        figures.heatmaps_over_images(
             np.stack([GREY, GREY]), np.zeros((2, 2, 2)), titles=["a"] * titles
         )

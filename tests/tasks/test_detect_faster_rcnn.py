@@ -15,7 +15,7 @@ from vislab.tasks.detect_faster_rcnn import learn_anchors, learn_boxes
 
 ANCHORS = torch.tensor(
     [
-        [0.0, 0, 10, 10],  # the first thing
+        [0.0, 0, 10, 10],  # the first object
         [0, 0, 10, 8],  # overlaps it by 0.8
         [0, 0, 10, 5],  # by 0.5: between the limits
         [20, 20, 30, 30],  # overlaps the second by 0.4, as no other does
@@ -43,16 +43,16 @@ def test_what_the_first_stage_learns_by_hand():
     torch.testing.assert_close(target, wanted)
 
 
-def test_an_ignored_thing_is_neither_found_nor_background_and_nothing_is_background():
+def test_an_ignored_instance_is_neither_found_nor_background_and_nothing_is_background():
     nothing = KINDS.masked_fill(KINDS == -2, -1)
-    thing = KINDS.masked_fill(KINDS == -2, 0)
+    instance = KINDS.masked_fill(KINDS == -2, 0)
     _, drawn, _ = learn_anchors(proposals(), BOXES, nothing, generator("draw"))
     assert drawn.nonzero()[:, 1].tolist() == [0, 1, 3, 4, 5, 6, 7]
-    has, _, _ = learn_anchors(proposals(), BOXES, thing, generator("draw"))
+    has, _, _ = learn_anchors(proposals(), BOXES, instance, generator("draw"))
     assert has.nonzero()[:, 1].tolist() == [0, 1, 3, 4]
 
 
-def test_of_many_anchors_256_are_drawn_and_half_have_a_thing_at_most():
+def test_of_many_anchors_256_are_drawn_and_half_have_a_instance_at_most():
     many = Proposals(torch.zeros(1, 900), torch.zeros(1, 900, 4), ANCHORS[[0, 5, 3]].repeat(300, 1))
     has, drawn, target = learn_anchors(many, BOXES, KINDS, generator("draw"))
     assert int(drawn.sum()) == 256
@@ -62,7 +62,7 @@ def test_of_many_anchors_256_are_drawn_and_half_have_a_thing_at_most():
 CHOSEN = torch.tensor(
     [
         [
-            [0.0, 0, 10, 6],  # overlaps the first thing by 0.6
+            [0.0, 0, 10, 6],  # overlaps the first object by 0.6
             [0, 0, 10, 4],  # by 0.4: nothing
             [40, 0, 50, 8],  # on the ignored one
             [40, 0, 50, 3],  # on a third of it: nothing
@@ -79,42 +79,42 @@ def learned(kinds=KINDS, chosen=CHOSEN, scores=SCORES):
 
 def test_what_the_second_stage_learns_by_hand():
     """The true boxes, but the ignored one, stand among the proposals; class 2 is "nothing"."""
-    picture, boxes, truth, target = learned()
+    picture, boxes, labels, target = learned()
     assert picture.tolist() == [0] * 5
     assert boxes.tolist() == [
         [0, 0, 10, 6], [0, 0, 10, 4], [40, 0, 50, 3], [0, 0, 10, 10], [20, 20, 30, 24],
     ]  # fmt: skip
-    assert truth.tolist() == [1, 2, 2, 1, 0]
+    assert labels.tolist() == [1, 2, 2, 1, 0]
     wanted = torch.zeros(3, 4)
     wanted[0] = torch.tensor([0, 10 * 2 / 6, 0, 5 * math.log(10 / 6)])
-    torch.testing.assert_close(target[truth < 2], wanted)
+    torch.testing.assert_close(target[labels < 2], wanted)
     assert bool(target.isfinite().all())
 
 
-def test_a_proposal_on_an_ignored_thing_is_learned_as_nothing_only_where_there_is_nothing():
+def test_a_proposal_on_an_ignored_instance_is_learned_as_nothing_only_where_there_is_nothing():
     on_it = torch.tensor([40.0, 0, 50, 8])
     found = {}
     for kind in (-2, -1, 0):
-        _, boxes, truth, _ = learned(KINDS.masked_fill(KINDS == -2, kind))
-        found[kind] = truth[(boxes == on_it).all(dim=1)].tolist()
+        _, boxes, labels, _ = learned(KINDS.masked_fill(KINDS == -2, kind))
+        found[kind] = labels[(boxes == on_it).all(dim=1)].tolist()
     assert found == {-2: [], -1: [2], 0: [0]}
 
 
-def test_of_many_proposals_64_are_drawn_and_a_quarter_have_a_thing_at_most():
+def test_of_many_proposals_64_are_drawn_and_a_quarter_have_a_instance_at_most():
     many = CHOSEN[:, [0, 1]].repeat(1, 100, 1)
-    _, _, truth, _ = learned(chosen=many, scores=torch.zeros(1, 200))
-    assert len(truth) == 64
-    assert int((truth < 2).sum()) == 16
+    _, _, labels, _ = learned(chosen=many, scores=torch.zeros(1, 200))
+    assert len(labels) == 64
+    assert int((labels < 2).sum()) == 16
 
 
-def test_a_picture_without_things_teaches_that_nothing_is_there():
+def test_a_picture_without_instances_teaches_that_nothing_is_there():
     none = torch.full_like(KINDS, -1)
     has, drawn, target = learn_anchors(proposals(), BOXES, none, generator("draw"))
     assert not has.any()
     assert drawn.all()
     assert len(target) == 0
-    _, boxes, truth, _ = learned(none)
-    assert truth.tolist() == [2] * 4
+    _, boxes, labels, _ = learned(none)
+    assert labels.tolist() == [2] * 4
     assert boxes.tolist() == CHOSEN[0, :4].tolist()
 
 
@@ -143,7 +143,7 @@ def test_what_is_drawn_follows_torchs_own_seed():
     assert losses[0] == losses[1] != losses[2]
 
 
-def test_what_is_said_of_an_ignored_thing_costs_nothing():
+def test_what_is_said_of_an_ignored_instance_costs_nothing():
     """The anchors on it say that they are sure; those learned from are the same ones."""
     task, batch = task_of().eval(), ignoring(scenes([1]), 0, 0)
     model, own = task.model, task.model.propose

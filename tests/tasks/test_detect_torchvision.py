@@ -18,7 +18,7 @@ def task_of(optim=None, **options):
     return ready(DetectTorchvision(model, optim, **options))
 
 
-def test_it_is_told_the_things_and_not_the_padding_nor_what_is_ignored():
+def test_it_is_told_the_instances_and_not_the_padding_nor_what_is_ignored():
     task, told = task_of(), []
     own = task.model.losses
     task.model.losses = lambda images, boxes, kinds: (
@@ -39,7 +39,7 @@ def test_the_loss_is_the_sum_of_torchvisions_four():
     assert out["sums"]["loss"] == 3.0
 
 
-def test_a_batch_without_things_can_be_learned_from():
+def test_a_batch_without_instances_can_be_learned_from():
     batch = scenes().replaced(boxes=torch.zeros(4, 1, 4), kinds=torch.full((4, 1), -1))
     task_of().training_step(batch, 0)["loss"].backward()
 

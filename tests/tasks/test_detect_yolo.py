@@ -23,16 +23,16 @@ def anchors_of(task, batch):
         return task.model.anchors(task.model(batch.images))
 
 
-def things(boxes, kinds):
+def instances(boxes, kinds):
     """Return a batch of one picture of 32×32 with these."""
     known = {"boxes": torch.tensor([boxes]), "kinds": torch.tensor([kinds])}
     return Batch(torch.zeros(1, 3, 32, 32), torch.tensor([0]), 1, **known)
 
 
 def test_who_learns_what_by_hand():
-    """One thing is as the anchor of 2×2 cells (16 pixels) in the cell (1, 1) of four by four; one
+    """One object is as the anchor of 2×2 cells (16 pixels) in the cell (1, 1) of four by four; one
     that is ignored is as that of one cell in (3, 3); a row holds nothing."""
-    batch = things([[4.0, 4, 20, 20], [24, 24, 32, 32], [0, 0, 0, 0]], [1, -2, -1])
+    batch = instances([[4.0, 4, 20, 20], [24, 24, 32, 32], [0, 0, 0, 0]], [1, -2, -1])
     anchors = anchors_of(task_of(), batch)
     assigned = assign(batch, anchors, 8, ignore=0.5)[0]
     assert (assigned >= 0).nonzero().tolist() == [[1, 1, ANCHORS.index((2, 2))]]
@@ -45,18 +45,18 @@ def test_who_learns_what_by_hand():
     assert {IGNORED, NEGATIVE} < set(assigned.unique().tolist())
 
 
-def test_without_ignored_things_the_anchors_on_them_are_negative():
+def test_without_ignored_instances_the_anchors_on_them_are_negative():
     boxes = [[4.0, 4, 20, 20], [24, 24, 32, 32]]
     task = task_of()
-    batch = things(boxes, [1, -2])
+    batch = instances(boxes, [1, -2])
     anchors = anchors_of(task, batch)
-    assigned = assign(things(boxes, [1, -1]), anchors, 8, ignore=0.5)[0]
+    assigned = assign(instances(boxes, [1, -1]), anchors, 8, ignore=0.5)[0]
     assert assigned[3, 3, 0] == NEGATIVE
-    assert assign(things(boxes, [1, 0]), anchors, 8, ignore=0.5)[0, 3, 3, 0] == 1
+    assert assign(instances(boxes, [1, 0]), anchors, 8, ignore=0.5)[0, 3, 3, 0] == 1
 
 
-def test_an_anchor_with_a_thing_keeps_it_also_where_it_sees_an_ignored_one():
-    batch = things([[4.0, 4, 20, 20], [4, 4, 20, 20]], [1, -3])
+def test_an_anchor_with_a_instance_keeps_it_also_where_it_sees_an_ignored_one():
+    batch = instances([[4.0, 4, 20, 20], [4, 4, 20, 20]], [1, -3])
     assigned = assign(batch, anchors_of(task_of(), batch), 8, ignore=0.5)[0]
     assert assigned[1, 1, ANCHORS.index((2, 2))] == 0
 
@@ -66,7 +66,7 @@ def parts_of(task, batch):
         return task.training_step(batch, 0)["sums"]
 
 
-def test_what_is_said_of_an_ignored_thing_costs_nothing():
+def test_what_is_said_of_an_ignored_instance_costs_nothing():
     task, batch = task_of().eval(), scenes()
     ready(task).eval()
     left_out = ignoring(batch, 1, 0)
@@ -97,7 +97,7 @@ def test_the_loss_is_the_sum_of_its_parts():
     torch.testing.assert_close(out["loss"] * 4, named)
 
 
-def test_a_batch_without_things_can_be_learned_from():
+def test_a_batch_without_instances_can_be_learned_from():
     task = task_of()
     batch = scenes().replaced(boxes=torch.zeros(4, 1, 4), kinds=torch.full((4, 1), -1))
     out = task.training_step(batch, 0)

@@ -52,25 +52,25 @@ def parts(*sizes):
 
 @pytest.mark.parametrize("sizes", [(4,), (3, 1), (2, 2)])
 def test_pictures_are_counted_through_the_batches(sizes):
-    found, truth = detections_of(Knows(ALL), parts(*sizes))
-    assert found.picture.tolist() == truth.picture.tolist() == [0, 0, 1, 2, 3, 3]
-    assert found.kind.tolist() == truth.kind.tolist() == [0, 1, 0, 1, 1, 1]
-    assert found.corners.tolist() == truth.corners.tolist()
-    assert not truth.ignored.any()
+    found, targets = detections_of(Knows(ALL), parts(*sizes))
+    assert found.picture.tolist() == targets.picture.tolist() == [0, 0, 1, 2, 3, 3]
+    assert found.kind.tolist() == targets.kind.tolist() == [0, 1, 0, 1, 1, 1]
+    assert found.boxes.tolist() == targets.boxes.tolist()
+    assert not targets.ignored.any()
 
 
 @pytest.mark.parametrize("sizes", [(4,), (3, 1)])
 def test_all_found_is_one_and_a_box_in_the_wrong_place_costs_its_class(sizes):
-    """Of kind 0, two things: the surest box is wrong, the next is right. Half found at ½."""
+    """Of kind 0, two objects: the surest box is wrong, the next is right. Half found at ½."""
     assert average_precision_of(Knows(ALL), parts(*sizes), 2) == 1
     assert average_precision_of(Knows(WRONG), parts(*sizes), 2) == pytest.approx((0.25 + 1) / 2)
 
 
-def test_an_ignored_thing_need_not_be_found_and_may_be():
+def test_an_ignored_instance_need_not_be_found_and_may_be():
     batch = ignoring(scenes(), 1, 0)
-    _, truth = detections_of(Knows(ALL), [batch])
-    assert truth.kind.tolist() == [0, 1, 0, 1, 1, 1]
-    assert truth.ignored.tolist() == [False, False, True, False, False, False]
+    _, targets = detections_of(Knows(ALL), [batch])
+    assert targets.kind.tolist() == [0, 1, 0, 1, 1, 1]
+    assert targets.ignored.tolist() == [False, False, True, False, False, False]
     without = {row: found for row, found in ALL.items() if row != 1}
     assert average_precision_of(Knows(ALL), [batch], 2) == 1
     assert average_precision_of(Knows(without), [batch], 2) == 1
@@ -78,8 +78,8 @@ def test_an_ignored_thing_need_not_be_found_and_may_be():
 
 
 def test_where_there_are_no_batches_nothing_is_found_and_nothing_is_there():
-    found, truth = detections_of(Knows(ALL), [])
-    assert len(found) == len(truth) == 0
+    found, targets = detections_of(Knows(ALL), [])
+    assert len(found) == len(targets) == 0
     assert average_precision_of(Knows(ALL), [], 2) == 0
 
 

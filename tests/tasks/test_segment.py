@@ -13,7 +13,7 @@ from vislab.errors import UnknownName
 from vislab.metrics.segmentation import dice
 from vislab.models.unet import UNet
 from vislab.tasks import Optim, Segment
-from vislab.tasks.segment import over_things
+from vislab.tasks.segment import over_instances
 
 
 class Told(nn.Module):
@@ -85,7 +85,7 @@ def test_dice_is_the_mean_over_what_a_picture_has_or_is_said_to_have():
     table[0] = [[5, 0, 0], [0, 3, 1], [0, 0, 0]]  # class 1: 6/7; class 2 said once: 0
     table[1] = [[9, 0, 0], [0, 0, 0], [0, 0, 0]]  # nothing there, nothing said
     table[2] = [[0, 2, 0], [0, 2, 0], [0, 0, 0]]  # 4/6
-    assert over_things(table, dice(table)).tolist() == pytest.approx([3 / 7, 1, 2 / 3, 1])
+    assert over_instances(table, dice(table)).tolist() == pytest.approx([3 / 7, 1, 2 / 3, 1])
 
 
 def test_scores_of_no_pictures_are_none():

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from tests.explain.test_places import InPlace, state
+from tests.explain.test_target_layers import InPlace, state
 from vislab.errors import DataError, OptionError, ShapeError, UnknownName
 from vislab.explain.deep_dream import resized
 from vislab.losses.style import gram_matrix

@@ -12,7 +12,7 @@ from vislab.data import catalogue
 from vislab.errors import pick
 
 if TYPE_CHECKING:
-    from vislab.data.checks.findings import Findings
+    from vislab.data.checks.issues import Issues
 
 USAGE = """usage: vislab data list [--json]           the catalogue
        vislab data list NAME               one card
@@ -158,39 +158,39 @@ def check_set(
 
     path = Path(where).expanduser()
     annotated = where not in catalogue.names() and path.exists() and recognise(path) is not None
-    findings = _check_annotated(path, sheet) if annotated else _check_labelled(where, sheet)
+    issues = _check_annotated(path, sheet) if annotated else _check_labelled(where, sheet)
     if as_json:
-        print(json.dumps(findings.as_json(), indent=2, ensure_ascii=False))
+        print(json.dumps(issues.as_json(), indent=2, ensure_ascii=False))
     else:
-        print("\n".join(findings.lines()))
+        print("\n".join(issues.lines()))
         print(f"\ncontact sheet: {sheet}")
-    return 1 if findings.spoils else 0
+    return 1 if issues.spoils else 0
 
 
-def _check_labelled(where: str, sheet: Path) -> "Findings":
+def _check_labelled(where: str, sheet: Path) -> "Issues":
     from vislab.data.checks.contact_sheet import contact_sheet
     from vislab.data.checks.pictures import check
     from vislab.data.sources import open_source
     from vislab.runs.writing import replacing
 
     source, _ = open_source(where)
-    findings = check(source)
+    issues = check(source)
     with replacing(sheet) as file:
         contact_sheet(source).save(file, format="PNG")
-    return findings
+    return issues
 
 
-def _check_annotated(path: Path, sheet: Path) -> "Findings":
+def _check_annotated(path: Path, sheet: Path) -> "Issues":
     from vislab.data.checks.annotation_sheet import annotation_sheet
     from vislab.data.checks.annotations import check_annotated
     from vislab.data.formats import read_annotated
     from vislab.runs.writing import replacing
 
     annotated = read_annotated(path)
-    findings = check_annotated(annotated)
+    issues = check_annotated(annotated)
     with replacing(sheet) as file:
         annotation_sheet(annotated).save(file, format="PNG")
-    return findings
+    return issues
 
 
 def convert_set(

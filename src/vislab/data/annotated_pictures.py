@@ -28,7 +28,7 @@ from vislab.data.table import Table
 from vislab.errors import DataError, OptionError
 
 Wanted = Literal["boxes", "masks"]
-HIDDEN = 0.5  # squared radii; of a thing of which fewer pixels are seen a box tells too little
+HIDDEN = 0.5  # squared radii; of an object of which fewer pixels are seen a box tells too little
 
 
 def annotated(
@@ -59,7 +59,7 @@ def annotated(
         path, origin = get(where), "official files"
     read = read_annotated(path, validation=validation)
     read = require_sound(read, skip_bad=skip_bad)
-    if wanted == "boxes" and not len(read.things):
+    if wanted == "boxes" and not len(read.instances):
         raise DataError(
             f"{path} has masks and no boxes; `vislab data convert` draws boxes around masks, or "
             "take a recipe that segments"
@@ -108,9 +108,9 @@ def _first(read: Annotated, limit: int | None) -> Annotated:
 
 def _truth_digest(read: Annotated) -> str:
     """Return a digest of all that masks are painted from, or read by."""
-    things = read.things
-    columns = (things.picture, things.corners, things.kind, things.crowd)
-    outlines = np.frombuffer(json.dumps(things.outlines).encode(), dtype=np.uint8)
+    instances = read.instances
+    columns = (instances.picture, instances.boxes, instances.kind, instances.crowd)
+    outlines = np.frombuffer(json.dumps(instances.outlines).encode(), dtype=np.uint8)
     parts = [cache.digest(column) for column in (*columns, outlines)]
     return " ".join([*parts, str(read.binary_masks)])
 
@@ -190,9 +190,9 @@ def _decoded(read: Annotated, origin: str, size: int, wanted: Wanted, limit: int
     shifts = np.array(
         [(size - np.array(within(tuple(one.tolist()), size))) // 2 for one in read.sizes]
     ).reshape(len(read), 2)
-    things = read.things
-    corners = things.corners * scales[things.picture, None]
-    corners = corners + np.tile(shifts[things.picture], (1, 2))
+    instances = read.instances
+    corners = instances.boxes * scales[instances.picture, None]
+    corners = corners + np.tile(shifts[instances.picture], (1, 2))
     classes = read.classes
     kept_masks = None
     if wanted == "masks":
@@ -213,11 +213,11 @@ def _decoded(read: Annotated, origin: str, size: int, wanted: Wanted, limit: int
         columns=columns_of(
             Placement(size, scales, read.sizes),
             Boxes(
-                starts=np.searchsorted(things.picture, np.arange(len(read) + 1)),
-                corners=np.clip(corners, 0, size).astype(np.float32),
-                kinds=things.kind,
-                crowd=things.crowd,
-                difficult=things.difficult,
+                starts=np.searchsorted(instances.picture, np.arange(len(read) + 1)),
+                xyxy=np.clip(corners, 0, size).astype(np.float32),
+                kinds=instances.kind,
+                crowd=instances.crowd,
+                difficult=instances.difficult,
             ),
             kept_masks,
         ),
@@ -281,7 +281,7 @@ def _shapes(difficulty: str, size: int, wanted: Wanted, limit: int | None) -> Ta
             Placement(size, np.ones(len(numbers)), np.full((len(numbers), 2), size)),
             Boxes(
                 starts=np.searchsorted(picture, np.arange(len(numbers) + 1)),
-                corners=corners.astype(np.float32),
+                xyxy=corners.astype(np.float32),
                 kinds=kinds,
                 crowd=np.zeros(len(kinds), dtype=bool),
                 difficult=hidden,
@@ -297,7 +297,7 @@ def _shapes(difficulty: str, size: int, wanted: Wanted, limit: int | None) -> Ta
 def _boxes_of(
     scenes: shapes.Scenes, owners: UInt8[np.ndarray, "n s s 1"], begin: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return picture, corners, kind and whether it is mostly hidden, of each thing in sight."""
+    """Return picture, corners, kind and whether it is mostly hidden, of each object in sight."""
     mine = owners[begin : begin + len(scenes), :, :, 0]
     size = mine.shape[1]
     slots = np.arange(1, scenes.kind.shape[1] + 1, dtype=np.uint8)
@@ -322,7 +322,7 @@ def _boxes_of(
 def _kinds_of(
     scenes: shapes.Scenes, owners: UInt8[np.ndarray, "n s s 1"], begin: int
 ) -> UInt8[np.ndarray, "m s s 1"]:
-    """Return the class of each pixel: 0 where no thing is seen, else its kind and one."""
+    """Return the class of each pixel: 0 where no object is seen, else its kind and one."""
     mine = owners[begin : begin + len(scenes)].astype(np.int64)
     kinds = np.pad(scenes.kind + 1, ((0, 0), (1, 0)))  # slot 0 is nobody
     return kinds[np.arange(len(scenes))[:, None, None, None], mine].astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Annotated pictures: what things each shows, where they are, and which pixels are theirs.
+"""Annotated pictures: what objects each shows, where they are, and which pixels are theirs.
 
 What was read from COCO, VOC, YOLO or a folder of masks comes to this one form. Nothing is decoded
 here. What is wrong with single annotations does not stop the reading: it is gathered, so that all
@@ -20,7 +20,7 @@ SHOWN = 3  # files that an error names
 
 
 class RunLengths(TypedDict):
-    """COCO's run-length code of one thing's pixels, column by column."""
+    """COCO's run-length code of one object's pixels, column by column."""
 
     size: list[int]  # height, width
     counts: list[int] | str
@@ -31,7 +31,7 @@ Outline = tuple[tuple[float, ...], ...] | RunLengths | None
 
 
 @dataclass(frozen=True)
-class Flaw:
+class AnnotationIssue:
     """One annotation, or one picture's annotations, that cannot be learned from."""
 
     where: str  # the file and the place in it, as a person would look it up
@@ -40,11 +40,11 @@ class Flaw:
 
 
 @dataclass(frozen=True, eq=False)
-class Things:
-    """R things in N pictures, in columns, ordered by picture."""
+class Instances:
+    """R objects in N pictures, in columns, ordered by picture."""
 
     picture: Int[np.ndarray, " r"]  # the row of the picture
-    corners: Float[np.ndarray, "r 4"]  # xyxy, pixels of the file; right and lower edge lie outside
+    boxes: Float[np.ndarray, "r 4"]  # xyxy, pixels of the file; right and lower edge lie outside
     kind: Int[np.ndarray, " r"]  # a place in the classes
     crowd: Bool[np.ndarray, " r"]  # a group under one box: finding it is neither right nor wrong
     difficult: Bool[np.ndarray, " r"]  # VOC's mark; treated as a crowd when scoring
@@ -54,12 +54,12 @@ class Things:
     def __len__(self) -> int:
         return len(self.picture)
 
-    def take(self, chosen: Int[np.ndarray, " m"] | Bool[np.ndarray, " r"]) -> "Things":
-        """Return these things only, in this order."""
+    def take(self, chosen: Int[np.ndarray, " m"] | Bool[np.ndarray, " r"]) -> "Instances":
+        """Return these objects only, in this order."""
         rows = np.arange(len(self))[chosen]
-        return Things(
+        return Instances(
             self.picture[rows],
-            self.corners[rows],
+            self.boxes[rows],
             self.kind[rows],
             self.crowd[rows],
             self.difficult[rows],
@@ -72,7 +72,7 @@ class Things:
 class Annotated:
     """N pictures in a folder and what is in them.
 
-    `masks` are files with a class for each pixel, in place of things or beside them; where given,
+    `masks` are files with a class for each pixel, in place of objects or beside them; where given,
     `classes` counts from the background, 0. `binary_masks` says that 255 in them is the foreground
     and not VOID. `official` says whether the split came with them.
     """
@@ -84,11 +84,11 @@ class Annotated:
     members: tuple[str, ...]  # paths inside the root, with forward slashes
     sizes: Int[np.ndarray, "n 2"]  # width, height: as the annotations count pixels
     splits: UInt8[np.ndarray, " n"]  # places in SPLITS
-    things: Things
+    instances: Instances
     masks: tuple[str | None, ...] | None = None
     binary_masks: bool = False
     official: bool = False
-    flaws: tuple[Flaw, ...] = ()
+    issues: tuple[AnnotationIssue, ...] = ()
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -99,41 +99,41 @@ class Annotated:
         return np.flatnonzero(self.splits == SPLITS.index(split))
 
     def take(self, rows: Int[np.ndarray, " m"]) -> "Annotated":
-        """Return these pictures, in this order, with their things."""
+        """Return these pictures, in this order, with their objects."""
         new_row = np.full(len(self), -1)
         new_row[rows] = np.arange(len(rows))
-        kept = np.flatnonzero(new_row[self.things.picture] >= 0)
-        kept = kept[np.argsort(new_row[self.things.picture[kept]], kind="stable")]
-        things = self.things.take(kept)
+        kept = np.flatnonzero(new_row[self.instances.picture] >= 0)
+        kept = kept[np.argsort(new_row[self.instances.picture[kept]], kind="stable")]
+        instances = self.instances.take(kept)
         return replace(
             self,
             members=tuple(self.members[row] for row in rows),
             sizes=self.sizes[rows],
             splits=self.splits[rows],
-            things=replace(things, picture=new_row[things.picture]),
+            instances=replace(instances, picture=new_row[instances.picture]),
             masks=None if self.masks is None else tuple(self.masks[row] for row in rows),
-            flaws=(),
+            issues=(),
         )
 
 
 def require_sound(annotated: Annotated, *, skip_bad: bool) -> Annotated:
     """Return the annotations if none is flawed; with `skip_bad` less the pictures that are.
 
-    A picture one of whose things is flawed is left out whole: what it shows there would be learned
+    A picture one of whose objects is flawed is left out whole: what it shows there would be learned
     as background. Raises DataError naming the first files otherwise.
     """
-    if not annotated.flaws:
+    if not annotated.issues:
         return annotated
     if not skip_bad:
-        first = "; ".join(f"{flaw.where}: {flaw.what}" for flaw in annotated.flaws[:SHOWN])
-        more = len(annotated.flaws) - SHOWN
+        first = "; ".join(f"{issue.where}: {issue.what}" for issue in annotated.issues[:SHOWN])
+        more = len(annotated.issues) - SHOWN
         raise DataError(
-            f"{len(annotated.flaws)} annotations of {annotated.root} cannot be used: {first}"
+            f"{len(annotated.issues)} annotations of {annotated.root} cannot be used: {first}"
             + (f"; and {more} more" if more > 0 else "")
             + f". See all with `vislab data check {annotated.root}`, or leave these pictures out "
             "with --skip-bad"
         )
-    bad = {flaw.row for flaw in annotated.flaws}
+    bad = {issue.row for issue in annotated.issues}
     kept = np.array([row for row in range(len(annotated)) if row not in bad], dtype=np.int64)
     if not len(kept):
         raise DataError(
@@ -146,17 +146,17 @@ def require_sound(annotated: Annotated, *, skip_bad: bool) -> Annotated:
     return replace(left, notes=(*annotated.notes, note))
 
 
-def no_things() -> Things:
-    """Return an empty table of things."""
+def no_instances() -> Instances:
+    """Return an empty table of objects."""
     nothing = np.zeros(0, dtype=np.int64)
-    return Things(
+    return Instances(
         nothing, np.zeros((0, 4)), nothing, nothing.astype(bool), nothing.astype(bool), (), ()
     )
 
 
 @dataclass
-class ThingsTable:
-    """Things while they are read, a row at a time."""
+class InstancesTable:
+    """Objects while they are read, a row at a time."""
 
     rows: list[tuple[int, tuple[float, float, float, float], int, bool, bool, Outline, str]] = (
         field(default_factory=list)
@@ -173,16 +173,16 @@ class ThingsTable:
         difficult: bool = False,
         outline: Outline = None,
     ) -> None:
-        """Add one thing."""
+        """Add one object."""
         self.rows.append((picture, corners, kind, crowd, difficult, outline, where))
 
-    def finished(self) -> Things:
+    def finished(self) -> Instances:
         """Return the columns, ordered by picture."""
         if not self.rows:
-            return no_things()
+            return no_instances()
         self.rows.sort(key=lambda row: row[0])
         picture, corners, kind, crowd, difficult, outlines, where = zip(*self.rows, strict=True)
-        return Things(
+        return Instances(
             np.array(picture, dtype=np.int64),
             np.array(corners, dtype=np.float64),
             np.array(kind, dtype=np.int64),

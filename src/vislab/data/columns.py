@@ -24,7 +24,7 @@ from vislab.errors import OptionError
 Rows = Int[np.ndarray, " n"]
 Drawn = tuple[UInt8[np.ndarray, "h w 3"], str]  # an image with what is known drawn in; words
 
-NOTHING = -1  # the kind of an entry that holds no thing
+NOTHING = -1  # the kind of an entry that holds no object
 MOVED = ("resized_crop", "flip", "rotation", "colour", "cutout")  # what boxes and masks can follow
 
 
@@ -198,20 +198,20 @@ class Placement(Column):
         width, height = within(tuple(self.sizes[row].tolist()), self.size)
         return (self.size - width) // 2, (self.size - height) // 2
 
-    def in_file(self, rows: Rows, corners: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, "n 4"]:
+    def in_file(self, rows: Rows, boxes: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, "n 4"]:
         """Return boxes of these rows in pixels of their files."""
         shifts = np.array([self.corner(int(row)) for row in rows]).reshape(len(rows), 2)
-        found: np.ndarray = (corners - np.tile(shifts, (1, 2))) / self.scales[rows, None]
+        found: np.ndarray = (boxes - np.tile(shifts, (1, 2))) / self.scales[rows, None]
         return found
 
-    def in_square(self, row: int, corners: Float[np.ndarray, " 4"]) -> tuple[float, ...]:
+    def in_square(self, row: int, boxes: Float[np.ndarray, " 4"]) -> tuple[float, ...]:
         """Return a box of a file in pixels of its square."""
-        return tuple((corners * self.scales[row] + np.tile(self.corner(row), 2)).tolist())
+        return tuple((boxes * self.scales[row] + np.tile(self.corner(row), 2)).tolist())
 
 
 @dataclass(frozen=True, eq=False)
 class Boxes(Column):
-    """The boxes of R things; those of image i stand from `starts[i]` up to `starts[i + 1]`.
+    """The boxes of R objects; those of image i stand from `starts[i]` up to `starts[i + 1]`.
 
     Tasks read `boxes` (N, M, 4) and `kinds` (N, M), padded to the most of any image: a place in the
     classes, NOTHING, or IGNORED − kind of what is neither learned from nor scored. Outside of
@@ -219,7 +219,7 @@ class Boxes(Column):
     """
 
     starts: Int[np.ndarray, " m"]  # m = n + 1
-    corners: Float[np.ndarray, "r 4"]  # xyxy, pixels
+    xyxy: Float[np.ndarray, "r 4"]  # pixels
     kinds: Int[np.ndarray, " r"]
     crowd: Bool[np.ndarray, " r"]  # a group under one box; neither learned from nor scored,
     difficult: Bool[np.ndarray, " r"]  # as what can hardly be told or seen
@@ -230,62 +230,66 @@ class Boxes(Column):
     def take(self, rows: Rows) -> "Boxes":
         """Return the boxes of these rows."""
         counts = self.starts[rows + 1] - self.starts[rows]
-        things = np.concatenate(
+        instances = np.concatenate(
             [np.zeros(0, dtype=np.int64), *(np.arange(*self.starts[r : r + 2]) for r in rows)]
         )
         return replace(
-            self, starts=np.concatenate([[0], np.cumsum(counts)]), corners=self.corners[things],
-            kinds=self.kinds[things], crowd=self.crowd[things], difficult=self.difficult[things],
+            self, starts=np.concatenate([[0], np.cumsum(counts)]), xyxy=self.xyxy[instances],
+            kinds=self.kinds[instances], crowd=self.crowd[instances],
+            difficult=self.difficult[instances],
         )  # fmt: skip
 
     def batch(self, rows: Rows, views: Views | None = None) -> dict[str, Tensor]:
         """Return boxes and kinds, entries of nothing after the last of each image."""
         starts, stops = self.starts[rows], self.starts[rows + 1]
         most = max(1, int((stops - starts).max(initial=0)))
-        things = starts[:, None] + np.arange(most)  # (N, M)
-        there = things < stops[:, None]
-        things = np.where(there, things, 0)
-        kinds = np.full(things.shape, NOTHING)
-        corners = np.zeros((*things.shape, 4), dtype=np.float32)
-        flags = {"crowd": np.zeros(things.shape, bool), "difficult": np.zeros(things.shape, bool)}
+        instances = starts[:, None] + np.arange(most)  # (N, M)
+        there = instances < stops[:, None]
+        instances = np.where(there, instances, 0)
+        kinds = np.full(instances.shape, NOTHING)
+        boxes = np.zeros((*instances.shape, 4), dtype=np.float32)
+        flags = {
+            "crowd": np.zeros(instances.shape, bool),
+            "difficult": np.zeros(instances.shape, bool),
+        }
         if len(self.kinds):
-            crowd, difficult = self.crowd[things] & there, self.difficult[things] & there
-            kinds = np.where(there, self.kinds[things], NOTHING)
+            crowd, difficult = self.crowd[instances] & there, self.difficult[instances] & there
+            kinds = np.where(there, self.kinds[instances], NOTHING)
             kinds = np.where(crowd | difficult, IGNORED - kinds, kinds)
-            corners = np.where(there[..., None], self.corners[things], 0.0).astype(np.float32)
+            boxes = np.where(there[..., None], self.xyxy[instances], 0.0).astype(np.float32)
             flags = {"crowd": crowd, "difficult": difficult}
-        boxes, of_them = torch.from_numpy(corners), torch.from_numpy(kinds)
+        found, of_them = torch.from_numpy(boxes), torch.from_numpy(kinds)
         if views is not None:
-            boxes, of_them = see_boxes(boxes, of_them, views)
-            return {"boxes": boxes, "kinds": of_them}
+            found, of_them = see_boxes(found, of_them, views)
+            return {"boxes": found, "kinds": of_them}
         told = {name: torch.from_numpy(flag) for name, flag in flags.items()}
-        return {"boxes": boxes, "kinds": of_them, **told}
+        return {"boxes": found, "kinds": of_them, **told}
 
     def require(self, augment: Augment) -> None:
         """Raise OptionError for what boxes cannot follow."""
         require_movable(augment)
 
     def about(self, sides: Mapping[str, Rows]) -> dict[str, Any]:
-        """Return how many things there are on each side."""
+        """Return how many objects there are on each side."""
         return {
-            "things": {
+            "instances": {
                 side: int((self.starts[rows + 1] - self.starts[rows]).sum())
                 for side, rows in sides.items()
             }
         }
 
-    def things(self, row: int) -> slice:
-        """Return where the things of an image stand."""
+    def instances(self, row: int) -> slice:
+        """Return where the objects of an image stand."""
         return slice(int(self.starts[row]), int(self.starts[row + 1]))
 
     def drawn(self, pixels: UInt8[np.ndarray, "h w 3"], row: int, classes: Sequence[str]) -> Drawn:
-        """Outline the things and name them."""
+        """Outline the objects and name them."""
         from PIL import Image, ImageDraw
 
         image = Image.fromarray(pixels)
-        pen, mine = ImageDraw.Draw(image), self.things(row)
-        for corners in self.corners[mine].tolist():
-            pen.rectangle(corners, outline=(255, 230, 0), width=max(1, image.width // 100))
+        pen, mine = ImageDraw.Draw(image), self.instances(row)
+        for box in self.xyxy[mine].tolist():
+            pen.rectangle(box, outline=(255, 230, 0), width=max(1, image.width // 100))
         names = list(dict.fromkeys(classes[kind] for kind in self.kinds[mine]))
         return np.asarray(image), ", ".join(names)
 
@@ -314,7 +318,7 @@ class Masks(Column):
         require_movable(augment)
 
     def merged(self) -> "Masks":
-        """Return the masks with all things as one class."""
+        """Return the masks with all objects as one class."""
         masks = np.asarray(self.pixels)
         return replace(self, pixels=np.where(masks == VOID, masks, (masks > 0).astype(np.uint8)))
 

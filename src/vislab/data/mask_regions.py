@@ -1,10 +1,10 @@
-"""A mask cut into things, for the forms that know nothing but things."""
+"""A mask cut into objects, for the forms that know nothing but objects."""
 
 from dataclasses import replace
 
 import numpy as np
 
-from vislab.data.annotations import VOID, Annotated, ThingsTable
+from vislab.data.annotations import VOID, Annotated, InstancesTable
 from vislab.data.mask_rendering import mask_of
 from vislab.data.run_lengths import encoded
 from vislab.progress import track
@@ -12,15 +12,15 @@ from vislab.progress import track
 TOUCHING = np.ones((3, 3), dtype=int)  # pixels that touch at a corner belong together
 
 
-def with_things(annotated: Annotated) -> Annotated:
-    """Return the set with a thing for every connected region of one class in its masks.
+def with_instances(annotated: Annotated) -> Annotated:
+    """Return the set with an object for every connected region of one class in its masks.
 
-    VOID becomes a crowd of no class and is left out. Two things of one class that touch are one
-    here; one thing that something hides in part is several.
+    VOID becomes a crowd of no class and is left out. Two objects of one class that touch are one
+    here; one object that something hides in part is several.
     """
     from scipy import ndimage
 
-    table = ThingsTable()
+    table = InstancesTable()
     with track(f"cutting {annotated.name}", total=len(annotated), unit="masks") as advance:
         for row in range(len(annotated)):
             mask = mask_of(annotated, row)
@@ -45,11 +45,11 @@ def with_things(annotated: Annotated) -> Annotated:
                         outline=encoded(region),
                     )
             advance(1)
-    note = "the things are the connected regions of the masks"
+    note = "the objects are the connected regions of the masks"
     return replace(
         annotated,
         classes=annotated.classes[1:],
-        things=table.finished(),
+        instances=table.finished(),
         masks=None,
         binary_masks=False,
         notes=(*annotated.notes, note),

@@ -1,4 +1,4 @@
-"""Things painted into a mask: what a network learns that labels every pixel."""
+"""Objects painted into a mask: what a network learns that labels every pixel."""
 
 import importlib
 from functools import lru_cache
@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from vislab.data.annotations import VOID, Annotated, Outline, Things
+from vislab.data.annotations import VOID, Annotated, Instances, Outline
 from vislab.data.formats.mask_files import BINARY, read_mask
 from vislab.data.formats.numbers import covered
 from vislab.data.run_lengths import decoded
@@ -16,10 +16,10 @@ from vislab.errors import DataError
 def mask_of(annotated: Annotated, row: int) -> UInt8[np.ndarray, "h w"]:
     """Return the class of every pixel of a picture; 0 is the background, 255 is VOID.
 
-    The mask file, where there is one. Otherwise a thing of class k is painted as k + 1, small ones
-    over large ones, crowds as VOID. Of a thing without an outline the box is painted where no thing
-    of the whole set has one; where others have, what in the box is its own is not known, and the
-    background there becomes VOID. Raises DataError for a mask that cannot be read.
+    The mask file, where there is one. Otherwise an object of class k is painted as k + 1, small
+    ones over large ones, crowds as VOID. Of an object without an outline the box is painted where
+    no object of the whole set has one; where others have, what in the box is its own is not known,
+    and the background there becomes VOID. Raises DataError for a mask that cannot be read.
     """
     if annotated.masks is not None and (member := annotated.masks[row]) is not None:
         try:
@@ -27,26 +27,26 @@ def mask_of(annotated: Annotated, row: int) -> UInt8[np.ndarray, "h w"]:
         except DataError as error:
             raise DataError(f"{annotated.root / member}: {error}") from error
     require_few_classes(annotated)
-    things = annotated.things
+    instances = annotated.instances
     width, height = annotated.sizes[row].tolist()
     mask = np.zeros((height, width), dtype=np.uint8)
-    first, last = np.searchsorted(things.picture, [row, row + 1]).tolist()
-    outlined = _any_outline(things)
+    first, last = np.searchsorted(instances.picture, [row, row + 1]).tolist()
+    outlined = _any_outline(instances)
     unknown = np.zeros((height, width), dtype=bool)
     painted = []
-    for thing in range(first, last):
-        value = VOID if things.crowd[thing] else int(things.kind[thing]) + 1
-        outline = things.outlines[thing]
+    for instance in range(first, last):
+        value = VOID if instances.crowd[instance] else int(instances.kind[instance]) + 1
+        outline = instances.outlines[instance]
         if outline is None:
-            left, top, right, bottom = things.corners[thing].tolist()
+            left, top, right, bottom = instances.boxes[instance].tolist()
             region = np.zeros((height, width), dtype=bool)
             region[slice(*covered(top, bottom, height)), slice(*covered(left, right, width))] = True
             if outlined:
                 unknown |= region
                 continue
         else:
-            region = region_of(outline, width, height, things.where[thing])
-        painted.append((int(region.sum()), thing, value, region))
+            region = region_of(outline, width, height, instances.where[instance])
+        painted.append((int(region.sum()), instance, value, region))
     for _, _, value, region in sorted(painted, key=lambda one: (-one[0], one[1])):
         mask[region] = value
     mask[unknown & (mask == 0)] = VOID
@@ -68,15 +68,15 @@ def classes_of_masks(annotated: Annotated) -> tuple[str, ...]:
 
 
 def rendering_notes(annotated: Annotated) -> tuple[str, ...]:
-    """Say what painting these things into masks takes for granted."""
-    things = annotated.things
-    if annotated.masks is not None or not len(things):
+    """Say what painting these objects into masks takes for granted."""
+    instances = annotated.instances
+    if annotated.masks is not None or not len(instances):
         return ()
-    without = sum(outline is None for outline in things.outlines)
-    if without == len(things):
-        return ("no thing has an outline: its whole box is painted as its class",)
+    without = sum(outline is None for outline in instances.outlines)
+    if without == len(instances):
+        return ("no object has an outline: its whole box is painted as its class",)
     if without:
-        return (f"{without} things have no outline: what is in their boxes alone is void",)
+        return (f"{without} objects have no outline: what is in their boxes alone is void",)
     return ()
 
 
@@ -104,5 +104,5 @@ def region_of(
 
 
 @lru_cache(maxsize=4)
-def _any_outline(things: Things) -> bool:
-    return any(outline is not None for outline in things.outlines)
+def _any_outline(instances: Instances) -> bool:
+    return any(outline is not None for outline in instances.outlines)

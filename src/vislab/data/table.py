@@ -91,7 +91,7 @@ class Table:
 
     @property
     def boxes(self) -> Boxes:
-        """The things in the images."""
+        """The objects in the images."""
         return self.column("boxes", Boxes)
 
     @property
@@ -128,10 +128,10 @@ class Table:
         return self if shown is None else self.normalised_by(shown.mean, shown.std)
 
     def merged(self) -> "Table":
-        """Return the same images with all things of the masks as one class."""
+        """Return the same images with all objects of the masks as one class."""
         return replace(
             self,
-            classes=("background", "things"),
+            classes=("background", "instances"),
             columns={**self.columns, "masks": self.masks.merged()},
         )
 

@@ -15,8 +15,8 @@ from torch import Generator, Tensor
 from vislab.data.augment import Augment
 from vislab.data.augment_batch import crop_boxes, cut_windows, mirror, resize_boxes, rotated
 
-IGNORED = -2  # less its kind: a thing that is neither learned from nor scored
-KEPT = 0.4  # a thing of whose box less than this share is left is neither learned nor scored
+IGNORED = -2  # less its kind: an object that is neither learned from nor scored
+KEPT = 0.4  # an object of whose box less than this share is left is neither learned nor scored
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,9 @@ class Views:
     moves: tuple[Move, ...] = ()  # at last
 
     def take(self, rows: Int[Tensor, " m"]) -> "Views":
-        """Return how these of the batch are looked at."""
+        """Return how these of the batch are looked at; `rows` rise, and none stands there twice."""
+        if len(rows) == len(self.windows):
+            return self
         moves = tuple(Move(one.pad, one.mode, one.offsets[rows]) for one in self.moves)
         return Views(
             self.side, self.windows[rows], self.mirrored[rows], self.rotations[rows], moves
@@ -53,7 +55,7 @@ def draw_views(
 
     A whole image where neither `tile` nor `resized_crop` asks for less.
     """
-    windows = torch.tensor([0, 0, side, side]).repeat(count, 1)
+    windows = torch.tensor([0, 0, side, side]).expand(count, 4)
     if tile is not None:
         corner = torch.randint(0, side - tile + 1, (count, 2), generator=generator)
         windows = torch.cat([corner, torch.full((count, 2), tile)], dim=1)
@@ -101,16 +103,16 @@ def see_masks(
 
 
 def see_boxes(
-    corners: Float[Tensor, "n m 4"], kinds: Int[Tensor, "n m"], views: Views
+    boxes: Float[Tensor, "n m 4"], kinds: Int[Tensor, "n m"], views: Views
 ) -> tuple[Float[Tensor, "n m 4"], Int[Tensor, "n m"]]:
     """Return boxes as they are seen, cut off at the borders, and their kinds.
 
-    A thing of which less than `KEPT` is left is ignored from then on.
+    An object of which less than `KEPT` is left is ignored from then on.
     """
     assert not views.moves, "boxes are asked for after Boxes.require"
     side = views.side
-    top, left, height, width = views.windows.to(corners.dtype).T[:, :, None]
-    x1, y1, x2, y2 = corners.unbind(-1)  # (N, M) each
+    top, left, height, width = views.windows.to(boxes.dtype).T[:, :, None]
+    x1, y1, x2, y2 = boxes.unbind(-1)  # (N, M) each
     before = ((x2 - x1) * (y2 - y1) * (side / width) * (side / height)).clamp(min=1e-6)
     x1, x2 = (x1 - left) * (side / width), (x2 - left) * (side / width)
     y1, y2 = (y1 - top) * (side / height), (y2 - top) * (side / height)

@@ -94,7 +94,7 @@ def file_examination(notebook: Notebook, table: Table, outcome: Classified, name
     )
 
 
-def show_evidence(
+def show_grad_cam(
     notebook: Notebook, task: Measured, table: Table, outcome: Classified, count: int
 ) -> None:
     """Show where the network looked on test pictures: some it got right, some wrong."""
@@ -103,13 +103,15 @@ def show_evidence(
     side, classes = table.split("test"), table.classes
     pixels = side.take(chosen)
     try:
-        maps = evidence(task.network, pixels, table.normalisation, processes.device())
+        maps = grad_cam_of_predictions(
+            task.network, pixels, table.normalisation, processes.device()
+        )
     except ShapeError as error:
         notebook.note(f"No picture of where it looked: {error}.")
         return
     notebook.show(
         "where it looked",
-        figures.evidence_over_pictures(
+        figures.heatmaps_over_images(
             pixels,
             maps,
             titles=[
@@ -122,7 +124,7 @@ def show_evidence(
     )
 
 
-def evidence(
+def grad_cam_of_predictions(
     network: nn.Module,
     pixels: UInt8[np.ndarray, "n s s 3"],
     normalisation: Normalisation,

@@ -40,7 +40,7 @@ def report_detected(
 def _examine(notebook: Notebook, pictures: Table, one: Detected, name: str) -> None:
     whole = one.average_precision()
     before = f"{name} " if name else ""
-    errors = errors_of(one.found, one.truth, one.classes, score=SURE)
+    errors = errors_of(one.found, one.targets, one.classes, score=SURE)
     notebook.show(
         f"{before}found on test pictures",
         boxes_figure(pictures, "test", one, errors.label, errors.missed, _mixed(one, errors)),
@@ -72,11 +72,11 @@ def _examine(notebook: Notebook, pictures: Table, one: Detected, name: str) -> N
         )
     notebook.table(
         f"{before}classes",
-        ("name", "things", ("AP50", ".3f"), *LABELS, MISSED),  # "class" is one of the labels
+        ("name", "instances", ("AP50", ".3f"), *LABELS, MISSED),  # "class" is one of the labels
         [
             (
                 label,
-                int((one.truth.kind == k).sum()),
+                int((one.targets.kind == k).sum()),
                 float(whole.per_class[k]),
                 *(int(errors.counts[kind][k]) for kind in (*LABELS, MISSED)),
             )
@@ -90,7 +90,7 @@ def _mixed(one: Detected, errors: Any) -> list[int]:
     """Return pictures to show: some with many errors, some with none."""
     wrong = np.zeros(len(one), dtype=np.int64)
     np.add.at(wrong, one.found.picture[errors.label > 0], 1)
-    np.add.at(wrong, one.truth.picture[errors.missed], 1)
+    np.add.at(wrong, one.targets.picture[errors.missed], 1)
     order = np.argsort(-wrong, kind="stable")
     half = SHOWN // 2
     best = order[::-1][: max(0, min(SHOWN, len(one)) - half)]
@@ -113,7 +113,7 @@ def boxes_figure(
         row = int(side.rows[place])
         mine = [
             figures.Drawn(
-                _here(pictures, row, one.found.corners[d]),
+                _here(pictures, row, one.found.boxes[d]),
                 f"{pictures.classes[one.found.kind[d]]} {100 * one.found.score[d]:.0f}",
                 COLOURS[LABELS[labels[d]]],
             )
@@ -121,12 +121,12 @@ def boxes_figure(
         ]
         mine += [
             figures.Drawn(
-                _here(pictures, row, one.truth.corners[r]),
-                pictures.classes[one.truth.kind[r]],
+                _here(pictures, row, one.targets.boxes[r]),
+                pictures.classes[one.targets.kind[r]],
                 COLOURS[MISSED],
                 dashed=True,
             )
-            for r in np.flatnonzero((one.truth.picture == place) & missed)
+            for r in np.flatnonzero((one.targets.picture == place) & missed)
         ]
         drawn.append(mine)
     pixels = np.asarray(pictures.pixels[side.rows[list(chosen)]])

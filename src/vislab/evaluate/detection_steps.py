@@ -19,8 +19,8 @@ from vislab.runs.notebook import Notebook
 from vislab.tasks.detect_faster_rcnn import learn_anchors
 from vislab.tasks.detect_yolo import assign
 
-LEAST = 0.1  # of the scores that are shown before suppression
-CROWDED = 80  # boxes that are drawn before suppression, at most
+LEAST = 0.1  # of the scores that are shown before NMS
+CROWDED = 80  # boxes that are drawn before NMS, at most
 SURE, FEW = 0.3, 20  # scores of the last step, and how many at most
 
 
@@ -91,7 +91,7 @@ def _yolo_steps(network: Yolo, one: Batch, pictures: Table) -> Steps:
             _drawn(mine, [], GREEN),
         ),
         (f"scores above {LEAST}: {len(crowd.scores)}", crowded),
-        (f"after suppression: {len(final.scores)}", _found(final, pictures, GREEN, named=True)),
+        (f"after NMS: {len(final.scores)}", _found(final, pictures, GREEN, named=True)),
     ]
 
 
@@ -112,7 +112,7 @@ def _rcnn_steps(network: FasterRCNN, one: Batch, pictures: Table) -> Steps:
             _drawn(mine, [], GREEN, thin=True),
         ),
         (f"the best {len(best)} proposals", _drawn(best, [], VERMILLION, thin=True)),
-        (f"the best {len(few)} after suppression", _drawn(few, [], VERMILLION, thin=True)),
+        (f"the best {len(few)} after NMS", _drawn(few, [], VERMILLION, thin=True)),
         (
             f"second stage: {len(final.scores)} boxes",
             _found(final, pictures, GREEN, named=True),

@@ -34,12 +34,12 @@ def report_segmented(
             f"{before}{title}",
             figures.mask_cases(
                 side.take(chosen),
-                outcome.truth[chosen],
-                outcome.said[chosen],
+                outcome.targets[chosen],
+                outcome.predictions[chosen],
                 classes=len(table.classes),
                 titles=[f"Dice {outcome.dice[row]:.2f}" for row in chosen],
             ),
-            caption="Orange: said too much; blue: missed; purple: one thing taken for another.",
+            caption="Orange: said too much; blue: missed; purple: one object taken for another.",
             folded=title == "best cases",
         )
     table_of_images(outcome, notebook, table, name, order)

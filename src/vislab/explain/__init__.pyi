@@ -41,8 +41,6 @@ from .methods import Method as Method
 from .methods import method as method
 from .neighbours import trustworthiness as trustworthiness
 from .occlusion import occlusion as occlusion
-from .places import Places as Places
-from .places import last_places as last_places
 from .randomised import randomised as randomised
 from .rollout import gradient_rollout as gradient_rollout
 from .rollout import rolled_out as rolled_out
@@ -51,3 +49,5 @@ from .saliency import saliency as saliency
 from .smooth_grad import smooth_grad as smooth_grad
 from .strongest_patches import Patch as Patch
 from .strongest_patches import strongest_patches as strongest_patches
+from .target_layers import TargetLayer as TargetLayer
+from .target_layers import last_target_layer as last_target_layer

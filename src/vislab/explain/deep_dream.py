@@ -16,7 +16,7 @@ from vislab.explain.feature_maps import last_of_each_size
 from vislab.explain.hooks import hooked
 from vislab.explain.image_optimisation import IMAGENET, Normalisation, Painting, normalise, paint
 from vislab.explain.objectives import Layer, Objective, strength
-from vislab.explain.places import last_places
+from vislab.explain.target_layers import last_target_layer
 from vislab.explain.wobble import jitter
 
 SMALLEST = 64  # pixels: the short side of the smallest octave
@@ -80,7 +80,7 @@ def dream_layer(model: nn.Module, image: Float[Tensor, "3 h w"]) -> str:
         names = last_of_each_size(model, image)
     except ShapeError:
         names = []
-    return names[-2] if len(names) > 1 else last_places(model, image).layer
+    return names[-2] if len(names) > 1 else last_target_layer(model, image).layer
 
 
 def resized(pictures: Float[Tensor, "n 3 _h _w"], size: tuple[int, int]) -> Tensor:

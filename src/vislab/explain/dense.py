@@ -6,8 +6,8 @@ a segmenter's: they answer with class scores, as a classifier does. A region's s
 Vinogradova, Dibrov and Myers 2020, arXiv:2002.11434, equation 2, with the mean over its pixels in
 place of their sum.
 
-Each says by `places` at which layers Grad-CAM has something to show: at the very last layer of a
-dense network the map would be the answer over again.
+Each says by `target_layers` at which layers Grad-CAM has something to show: at the very last layer
+of a dense network the map would be the answer over again.
 """
 
 from typing import Any, Protocol, runtime_checkable
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from vislab.errors import OptionError, ShapeError
 from vislab.explain.hooks import hooked
-from vislab.explain.places import Places
+from vislab.explain.target_layers import TargetLayer
 
 
 @runtime_checkable
@@ -70,13 +70,13 @@ class BoxScore(nn.Module):
         scores: Tensor = self.detector.scores_from(images, self.origin)
         return scores
 
-    def places(self, image: Float[Tensor, "3 h w"]) -> dict[str, Places]:
+    def target_layers(self, image: Float[Tensor, "3 h w"]) -> dict[str, TargetLayer]:
         """Return the backbone's last maps."""
         name = "detector.backbone"
         with hooked(self, [name]) as seen, torch.no_grad():
             self(image[None])
         rows, columns = seen[name].shape[2:]
-        return {"last maps": Places(name, rows, columns, "nchw")}
+        return {"last maps": TargetLayer(name, rows, columns, "nchw")}
 
 
 class RegionScore(nn.Module):
@@ -102,7 +102,7 @@ class RegionScore(nn.Module):
             )
         return scores[:, :, self.region].mean(dim=2)
 
-    def places(self, image: Float[Tensor, "3 h w"]) -> dict[str, Places]:
+    def target_layers(self, image: Float[Tensor, "3 h w"]) -> dict[str, TargetLayer]:
         """Return the coarsest maps, and the last ones before the scores.
 
         Raises ShapeError when the network has no maps but its scores.
@@ -122,13 +122,13 @@ class RegionScore(nn.Module):
             inputs = [*outputs.values()]
             slopes = torch.autograd.grad(best, inputs, allow_unused=True) if inputs else ()
         found = [
-            Places(name, output.shape[2], output.shape[3], "nchw")
+            TargetLayer(name, output.shape[2], output.shape[3], "nchw")
             for (name, output), slope in zip(outputs.items(), slopes, strict=True)
             if slope is not None and bool(slope.any())
         ]
         if not found:
             raise ShapeError("the network has no maps before its scores, so there is none to weigh")
-        coarsest = min(reversed(found), key=lambda places: places.rows * places.columns)
+        coarsest = min(reversed(found), key=lambda one: one.rows * one.columns)
         if coarsest == found[-1]:
             return {"last maps": coarsest}
         return {"coarsest maps": coarsest, "last maps": found[-1]}

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from vislab.explain.gradients import still
 from vislab.explain.hooks import hooked
-from vislab.explain.places import Places, last_places
 from vislab.explain.scores import Target, score_of
+from vislab.explain.target_layers import TargetLayer, last_target_layer
 
 
 def grad_cam(
@@ -19,28 +19,28 @@ def grad_cam(
     images: Float[Tensor, "n 3 h w"],
     target: Target = None,
     *,
-    places: Places | None = None,
+    target_layer: TargetLayer | None = None,
 ) -> Float[Tensor, "n i j"]:
     """Return one map a picture, at the layer's own size, zero where there is no evidence.
 
     The unit is that of score times gradient: maps of different pictures are not to be compared in
-    brightness. `places` names another layer than the deepest with places.
+    brightness. `target_layer` is another one than the deepest with places.
     """
-    maps, slopes = maps_and_slopes(model, images, target, places)
+    maps, slopes = maps_and_slopes(model, images, target, target_layer)
     weights = slopes.mean(dim=(2, 3), keepdim=True)  # equation 1: (N, C, 1, 1)
     return (weights * maps).sum(dim=1).relu().float().cpu()  # equation 2
 
 
 def maps_and_slopes(
-    model: nn.Module, images: Tensor, target: Target, places: Places | None
+    model: nn.Module, images: Tensor, target: Target, target_layer: TargetLayer | None
 ) -> tuple[Float[Tensor, "n c i j"], Float[Tensor, "n c i j"]]:
     """Return a layer's maps and the gradients of the class scores with respect to them.
 
     Only what comes after the layer is kept for the way back.
     """
-    places = places or last_places(model, images[0])
-    with hooked(model, [places.layer], begin=True) as seen, still(model), torch.enable_grad():
+    target_layer = target_layer or last_target_layer(model, images[0])
+    with hooked(model, [target_layer.layer], begin=True) as seen, still(model), torch.enable_grad():
         score = score_of(model(images), target).sum()
-        output = seen[places.layer]
+        output = seen[target_layer.layer]
         (gradient,) = torch.autograd.grad(score, output)
-    return places.read(output.detach()), places.read(gradient)
+    return target_layer.read(output.detach()), target_layer.read(gradient)

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vislab.explain.grad_cam import maps_and_slopes
-from vislab.explain.places import Places
 from vislab.explain.scores import Target
+from vislab.explain.target_layers import TargetLayer
 
 
 def grad_cam_plus_plus(
@@ -18,10 +18,10 @@ def grad_cam_plus_plus(
     images: Float[Tensor, "n 3 h w"],
     target: Target = None,
     *,
-    places: Places | None = None,
+    target_layer: TargetLayer | None = None,
 ) -> Float[Tensor, "n i j"]:
     """Return one map a picture, at the layer's own size, zero where there is no evidence."""
-    maps, slopes = maps_and_slopes(model, images, target, places)
+    maps, slopes = maps_and_slopes(model, images, target, target_layer)
     below = 2 * slopes**2 + maps.sum(dim=(2, 3), keepdim=True) * slopes**3
     shares = slopes**2 / below.where(below != 0, 1.0)  # equation 19; 0/0 is no share
     weights = (shares * slopes.relu()).sum(dim=(2, 3), keepdim=True)  # equation 11

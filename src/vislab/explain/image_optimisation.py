@@ -136,12 +136,16 @@ def _judge(
 
 def _gradient(objective: Tensor, values: Tensor, step: int) -> Tensor:
     if not bool(objective.isfinite().all()):
-        raise NonFiniteLoss(f"the objective became NaN or infinite at step {step}; lower the rate")
+        raise NonFiniteLoss(
+            f"the objective became NaN or infinite at step {step}; lower the learning rate"
+        )
     found: Tensor | None = None
     if objective.requires_grad:
         (found,) = torch.autograd.grad(objective.sum(), values, allow_unused=True)
     if found is None:
         raise OptionError("the objective does not depend on the picture: there is nothing to climb")
     if not bool(found.isfinite().all()):
-        raise NonFiniteLoss(f"the gradient became NaN or infinite at step {step}; lower the rate")
+        raise NonFiniteLoss(
+            f"the gradient became NaN or infinite at step {step}; lower the learning rate"
+        )
     return found

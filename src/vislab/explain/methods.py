@@ -17,11 +17,11 @@ from vislab.explain.gradients import strength
 from vislab.explain.guided_backprop import guided_backprop
 from vislab.explain.integrated_gradients import integrated_gradients
 from vislab.explain.occlusion import occlusion
-from vislab.explain.places import Places
 from vislab.explain.rollout import gradient_rollout, rollout
 from vislab.explain.saliency import saliency
 from vislab.explain.scores import Target
 from vislab.explain.smooth_grad import smooth_grad
+from vislab.explain.target_layers import TargetLayer
 
 
 @dataclass(frozen=True)
@@ -63,17 +63,19 @@ def _last_attention(model: nn.Module, images: Tensor, _: Target) -> Tensor:
 
 
 def _grad_cam(model: nn.Module, images: Tensor, target: Target) -> Tensor:
-    return grad_cam(model, images, target, places=_places_of_answer(model, images))
+    return grad_cam(model, images, target, target_layer=_target_layer_of_answer(model, images))
 
 
 def _grad_cam_plus_plus(model: nn.Module, images: Tensor, target: Target) -> Tensor:
-    return grad_cam_plus_plus(model, images, target, places=_places_of_answer(model, images))
+    return grad_cam_plus_plus(
+        model, images, target, target_layer=_target_layer_of_answer(model, images)
+    )
 
 
-def _places_of_answer(model: nn.Module, images: Tensor) -> Places | None:
+def _target_layer_of_answer(model: nn.Module, images: Tensor) -> TargetLayer | None:
     # Without them a dense network's last maps would be found: the answer over again.
     if isinstance(model, (BoxScore, RegionScore)):
-        return next(iter(model.places(images[0]).values()))
+        return next(iter(model.target_layers(images[0]).values()))
     return None
 
 

@@ -3,7 +3,7 @@
     class_score(340) - 0.1 * l2() - 0.5 * total_variation()
 
 Each part gives one number a picture. Parts about layers may be given a layer's name, whose output
-is then read as (N, C, I, J), (N, T, C) or (N, C), or a `Places`, which knows its layout.
+is then read as (N, C, I, J), (N, T, C) or (N, C), or a `TargetLayer`, which knows its layout.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,10 +14,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vislab.errors import OptionError, ShapeError
-from vislab.explain.places import Places
 from vislab.explain.scores import Target, chosen, class_scores, score_of
+from vislab.explain.target_layers import TargetLayer
 
-Layer = str | Places
+Layer = str | TargetLayer
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def total_variation() -> Objective:
 
 
 def _name(layer: Layer) -> str:
-    return layer.layer if isinstance(layer, Places) else layer
+    return layer.layer if isinstance(layer, TargetLayer) else layer
 
 
 def tensor_of(seen: Seen, layer: Layer) -> Tensor:
@@ -142,7 +142,7 @@ def tensor_of(seen: Seen, layer: Layer) -> Tensor:
 
 def _maps(seen: Seen, layer: Layer) -> Float[Tensor, "n c i j"]:
     output = tensor_of(seen, layer)
-    if isinstance(layer, Places):
+    if isinstance(layer, TargetLayer):
         return layer.read(output)
     if output.ndim == 4:
         return output

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import nn
 
 from vislab.errors import ShapeError
-from vislab.evaluate.classification import evidence
+from vislab.evaluate.classification import grad_cam_of_predictions
 from vislab.inference.answers import Answer, Kind, Question, register
 from vislab.inference.networks import read_picture, shown
 from vislab.ops import processes
@@ -39,7 +39,7 @@ class Classes(Kind):
         maps = None
         if drawn:
             with contextlib.suppress(ShapeError):  # a network of linear layers alone has no places
-                maps = evidence(model, read, card.normalisation, processes.device())
+                maps = grad_cam_of_predictions(model, read, card.normalisation, processes.device())
         found = []
         for k, (values, places) in enumerate(zip(best.tolist(), which.tolist(), strict=True)):
             top = [
@@ -52,7 +52,7 @@ class Classes(Kind):
             picture = None
             if maps is not None:
                 picture = as_image(
-                    figures.evidence_over_pictures(
+                    figures.heatmaps_over_images(
                         read[k : k + 1], maps[k : k + 1],
                         titles=[f"{label}\n{probability:.0%}"], columns=2,
                     )

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import matplotlib.figure
 
 
-WEIGHS = "Grad-CAM weighs channels, not places, so other things of the kind may light up too."
+WEIGHS = "Grad-CAM weighs channels, not places, so other objects of the kind may light up too."
 WRONG = ("localisation", "class", "both", "background")  # a duplicate is seldom a riddle
 LARGE = 256  # pixels: smaller pictures are enlarged, for outlines to be thin
 
@@ -49,10 +49,10 @@ class Asked:
     score: BoxScore | RegionScore
     kind: int
     name: str  # of the class
-    said: str  # of the answer, for the eye
+    text: str  # of the answer, for the eye
     colour: str
     itself: Bool[np.ndarray, "s s"]  # the pixels of the box or region
-    corners: tuple[float, float, float, float] | None = None  # of the box
+    box: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +90,7 @@ def explain_detection(
     for one, label in chosen:
         row = int(side.rows[detected.found.picture[one]])
         kind = int(detected.found.kind[one])
-        corners = here(pictures, row, detected.found.corners[one])
+        corners = here(pictures, row, detected.found.boxes[one])
         try:
             score = BoxScore(network, _image(notebook, pictures, row), torch.tensor(corners), kind)
         except ShapeError as error:
@@ -134,13 +134,13 @@ def explain_segmentation(
     The region is the largest of a picture's that is not background.
     """
     side, asked = pictures.split("test"), []
-    regions = [largest_region(said) for said in segmented.said]
+    regions = [largest_region(said) for said in segmented.predictions]
     some = np.array([place for place, region in enumerate(regions) if region is not None], int)
     order = some[np.argsort(segmented.dice[some], kind="stable")]
     for place in [*order[: count // 2], *order[count // 2 :][::-1][: count - count // 2][::-1]]:
         region = regions[place]
         assert region is not None, "places without a region were left out"
-        kind = int(segmented.said[place][region][0])
+        kind = int(segmented.predictions[place][region][0])
         mask = torch.from_numpy(region).to(processes.device())
         asked.append(
             Asked(
@@ -194,7 +194,7 @@ def depth(itself: Bool[np.ndarray, "h w"]) -> Float[Tensor, "h w"]:
 def boxes_to_explain(detected: Detected, count: int) -> list[tuple[int, int]]:
     """Return boxes of different pictures, and their labels: sure mistakes, then sure hits."""
     found = detected.found
-    labels = errors_of(found, detected.truth, detected.classes, score=SURE).label
+    labels = errors_of(found, detected.targets, detected.classes, score=SURE).label
     order = np.argsort(-found.score, kind="stable")
     wrong = [one for one in order if labels[one] != UNLABELLED and LABELS[labels[one]] in WRONG]
     right = [one for one in order if labels[one] == LABELS.index("right")]
@@ -212,7 +212,7 @@ def _answered(notebook: Notebook, pictures: Table, asked: Sequence[Asked]) -> li
     with track(what, total=len(asked), unit="answers", quiet=quiet) as advance:
         for one in asked:
             found.append(_reasoned(one, _image(notebook, pictures, one.row)))
-            advance(1, one.said)
+            advance(1, one.text)
     return found
 
 
@@ -222,9 +222,9 @@ def _reasoned(asked: Asked, image: Float[Tensor, "3 h w"]) -> Answered:
     examiner = Examiner(asked.score, image, asked.kind)
     chance = [randomised(asked.score, seed=seed) for seed in range(NETWORKS)]
     itself = examiner(depth(asked.itself))
-    for layer, places in asked.score.places(image).items():
+    for layer, target_layer in asked.score.target_layers(image).items():
         found, *others = (
-            grad_cam(network, image[None], asked.kind, places=places)[0]
+            grad_cam(network, image[None], asked.kind, target_layer=target_layer)[0]
             for network in (asked.score, *chance)
         )
         answered.reasons.append(Reason(layer, found, examiner(found, others), itself))
@@ -276,7 +276,7 @@ def _table(
         ),
         [
             (
-                pictures.names[one.asked.row], one.asked.said, worth.probability, layer,
+                pictures.names[one.asked.row], one.asked.text, worth.probability, layer,
                 *(float(np.mean([*areas.values()])) for areas in (worth.deletion, worth.insertion)),
                 worth.margin, max(worth.random), worth.centre, own.margin, worth.level,
             )
@@ -295,10 +295,10 @@ def _boxes_figure(pictures: Table, found: Sequence[Answered]) -> "matplotlib.fig
     shown, boxes, titles = [], [], []
     for one in found:
         pixels = np.asarray(pictures.pixels[one.asked.row])
-        assert one.asked.corners is not None, "boxes have corners"
-        box = figures.Drawn(one.asked.corners, colour=one.asked.colour)
+        assert one.asked.box is not None, "a box was asked about"
+        box = figures.Drawn(one.asked.box, colour=one.asked.colour)
         shown.append(pixels)
-        titles.append(one.asked.said)
+        titles.append(one.asked.text)
         for reason in one.reasons:
             shown.append(figures.over_picture(pixels, reason.found.numpy()))
             titles.append(f"Grad-CAM: {reason.worth.level}")
@@ -312,7 +312,7 @@ def _regions_figure(pictures: Table, found: Sequence[Answered]) -> "matplotlib.f
         pixels = np.asarray(pictures.pixels[one.asked.row])
         drawn = [pixels, *(figures.over_picture(pixels, r.found.numpy()) for r in one.reasons)]
         shown += [outlined(each, one.asked.itself) for each in drawn]
-        titles.append(one.asked.said)
+        titles.append(one.asked.text)
         titles += [f"{reason.layer}: {reason.worth.level}" for reason in one.reasons]
     return figures.picture_grid(
         np.stack(shown), titles=titles, columns=1 + max(len(one.reasons) for one in found)

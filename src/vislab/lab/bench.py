@@ -14,7 +14,7 @@ from vislab.data.batches import in_order
 from vislab.data.pictures import HowToSplit
 from vislab.data.table import Table
 from vislab.errors import DataError, OptionError
-from vislab.evaluate.classification import show_evidence
+from vislab.evaluate.classification import show_grad_cam
 from vislab.evaluate.report import report
 from vislab.evaluate.testing import run_test, told, write_down
 from vislab.lab.checkpoints import load_checkpoint
@@ -126,8 +126,8 @@ class Lab(Notebook):
         opened = data.annotated(where, **options)
         if test_on == "val":
             opened = opened.tested_on_validation()
-        if wanted == "boxes" and not opened.about()["things"]["test"]:
-            raise DataError(f"{where} has no things in the pictures to test on; annotate some")
+        if wanted == "boxes" and not opened.about()["instances"]["test"]:
+            raise DataError(f"{where} has no objects in the pictures to test on; annotate some")
         return self.open(opened, where)
 
     def open(self, opened: Table, where: str | None = None) -> Table:
@@ -516,7 +516,7 @@ class Lab(Notebook):
 
     def why(self, task: Task, pictures: Table, outcome: Classified, *, count: int = 4) -> None:
         """Show where the network looked on test pictures: some it got right, some wrong."""
-        show_evidence(self, task, pictures, outcome, count)
+        show_grad_cam(self, task, pictures, outcome, count)
 
     def example(self, pictures: Table, *, split: str = "test", place: int = 0) -> torch.Tensor:
         """Return one normalised picture (3, S, S) on the bench's device."""

@@ -38,7 +38,7 @@ class GridRecipe(Recipe):
     """Side of the pictures in pixels."""
     engine: str = "scratch"
     """Who derives the gradients: scratch (by hand) or autograd."""
-    rates: tuple[float, ...] = (3e-3, 1e-2, 3e-2, 9e-2)
+    learning_rates: tuple[float, ...] = (3e-3, 1e-2, 3e-2, 9e-2)
     """Learning rates of the grid."""
     penalties: tuple[float, ...] = (0.0, 1e-4, 1e-3, 1e-2)
     """Weights of the penalty on squared weights, in the grid."""
@@ -65,7 +65,7 @@ class GridRecipe(Recipe):
         that was trained longer and its solver with the histories.
         """
         rate, penalty = search_rate_and_penalty(
-            lab, build, images, rates=self.rates, penalties=self.penalties,
+            lab, build, images, rates=self.learning_rates, penalties=self.penalties,
             epochs=self.search_epochs, batch=self.batch, name=name,
         )  # fmt: skip
         task = build(penalty)

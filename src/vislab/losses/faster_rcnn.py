@@ -2,7 +2,7 @@
 
 Ren et al. 2015, arXiv:1506.01497, equation 1, and Girshick 2015, arXiv:1504.08083, equation 1. The
 offsets' errors are summed and divided by the number of boxes that were drawn, with or without a
-thing, so that λ is 1, as in torchvision.
+object, so that λ is 1, as in torchvision.
 """
 
 from typing import NamedTuple
@@ -32,7 +32,7 @@ def proposal_loss(
 ) -> StageLoss:
     """Return the first stage's loss over the anchors drawn; `target` is of those drawn that `has`.
 
-    Binary cross-entropy of "a thing is here", and smooth L1 of the offsets.
+    Binary cross-entropy of "an object is here", and smooth L1 of the offsets.
     """
     count = drawn.sum().clamp(min=1)
     kind = F.binary_cross_entropy_with_logits(
@@ -46,18 +46,18 @@ def box_loss(
     kinds: Float[Tensor, "r l"],
     offsets: Float[Tensor, "r k 4"] | None,
     *,
-    truth: Int[Tensor, " r"],
+    labels: Int[Tensor, " r"],
     target: Float[Tensor, "r 4"],
 ) -> StageLoss:
-    """Return the second stage's loss; `truth` is a class, or the last for "nothing".
+    """Return the second stage's loss; `labels` is a class, or the last for "nothing".
 
     Cross-entropy over classes, and smooth L1 of the offsets of the true class of those that have
     one. Without offsets there is nothing to place.
     """
-    count = max(len(truth), 1)
-    kind = F.cross_entropy(kinds, truth, reduction="sum") / count
+    count = max(len(labels), 1)
+    kind = F.cross_entropy(kinds, labels, reduction="sum") / count
     if offsets is None:
         return StageLoss(kind, torch.zeros_like(kind))
-    has = truth < kinds.shape[1] - 1
-    mine = offsets[has, truth[has]]
+    has = labels < kinds.shape[1] - 1
+    mine = offsets[has, labels[has]]
     return StageLoss(kind, F.smooth_l1_loss(mine, target[has], reduction="sum") / count)

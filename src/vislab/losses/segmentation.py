@@ -16,36 +16,38 @@ from torch.nn import functional as F
 VOID = 255
 SMOOTH = 1.0  # pixels added above and below: a class that is nowhere and not found costs nothing
 
-Truth = Int[Tensor, "n h w"] | UInt8[Tensor, "n h w"]
+Targets = Int[Tensor, "n h w"] | UInt8[Tensor, "n h w"]
 
 
-def cross_entropy(logits: Float[Tensor, "n k h w"], truth: Truth) -> Float[Tensor, ""]:
+def cross_entropy(logits: Float[Tensor, "n k h w"], targets: Targets) -> Float[Tensor, ""]:
     """Return the mean of −log p(class) over pixels, in nats; of two classes, binary."""
-    total = F.cross_entropy(logits, truth.long(), ignore_index=VOID, reduction="sum")
-    return total / (truth != VOID).sum().clamp(min=1)  # where all is void there is nothing to learn
+    total = F.cross_entropy(logits, targets.long(), ignore_index=VOID, reduction="sum")
+    return total / (targets != VOID).sum().clamp(
+        min=1
+    )  # where all is void there is nothing to learn
 
 
 def focal(
-    logits: Float[Tensor, "n k h w"], truth: Truth, *, gamma: float = 2.0
+    logits: Float[Tensor, "n k h w"], targets: Targets, *, gamma: float = 2.0
 ) -> Float[Tensor, ""]:
     """Return the mean of −(1 − p)^γ log p (Lin et al. 2017, arXiv:1708.02002, equation 4)."""
-    log_p = -F.cross_entropy(logits, truth.long(), ignore_index=VOID, reduction="none")
-    seen = truth != VOID
+    log_p = -F.cross_entropy(logits, targets.long(), ignore_index=VOID, reduction="none")
+    seen = targets != VOID
     weighted = -((1 - log_p.exp()) ** gamma) * log_p
     return (weighted * seen).sum() / seen.sum().clamp(min=1)
 
 
 def tversky(
-    logits: Float[Tensor, "n k h w"], truth: Truth, *, alpha: float = 0.3, beta: float = 0.7
+    logits: Float[Tensor, "n k h w"], targets: Targets, *, alpha: float = 0.3, beta: float = 0.7
 ) -> Float[Tensor, ""]:
     """Return 1 − TP / (TP + α FP + β FN) (Salehi et al. 2017, arXiv:1706.05721, equation 3).
 
     β above α makes what is missed cost more than what is found too many.
     """
-    seen = (truth != VOID)[:, None]
+    seen = (targets != VOID)[:, None]
     classes = logits.shape[1]
     p = logits.softmax(dim=1) * seen
-    right = F.one_hot(truth.long().clamp(max=classes - 1), classes).movedim(-1, 1) * seen
+    right = F.one_hot(targets.long().clamp(max=classes - 1), classes).movedim(-1, 1) * seen
     over = (0, 2, 3)
     hit = (p * right).sum(dim=over)
     too_many = (p * (1 - right)).sum(dim=over)
@@ -54,14 +56,14 @@ def tversky(
     return 1 - score[1:].mean()
 
 
-def dice(logits: Float[Tensor, "n k h w"], truth: Truth) -> Float[Tensor, ""]:
+def dice(logits: Float[Tensor, "n k h w"], targets: Targets) -> Float[Tensor, ""]:
     """Return 1 − 2 TP / (2 TP + FP + FN), Tversky with both halves (Milletari et al. 2016)."""
-    return tversky(logits, truth, alpha=0.5, beta=0.5)
+    return tversky(logits, targets, alpha=0.5, beta=0.5)
 
 
-def dice_and_cross_entropy(logits: Float[Tensor, "n k h w"], truth: Truth) -> Float[Tensor, ""]:
+def dice_and_cross_entropy(logits: Float[Tensor, "n k h w"], targets: Targets) -> Float[Tensor, ""]:
     """Return the sum of both, as nnU-Net does (Isensee et al. 2021)."""
-    return dice(logits, truth) + cross_entropy(logits, truth)
+    return dice(logits, targets) + cross_entropy(logits, targets)
 
 
 Loss = Callable[[Tensor, Tensor], torch.Tensor]

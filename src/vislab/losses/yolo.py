@@ -1,9 +1,9 @@
-"""What the single-stage detector minimises: confidence, place and kind, each a mean over things.
+"""What the single-stage detector minimises: confidence, place and kind, each a mean over objects.
 
 After Redmon et al. 2016 (arXiv:1506.02640, equation 3) in the course's form (EECS 498/598,
 assignment 5): squared errors of the offsets, and confidences that are to be 1 for anchors that have
-a thing. Differs: confidence is learned by cross-entropy, which does not stall where a sigmoid is
-flat, and anchors without a thing, of which there are hundreds, weigh `NEGATIVE` together.
+an object. Differs: confidence is learned by cross-entropy, which does not stall where a sigmoid is
+flat, and anchors without an object, of which there are hundreds, weigh `NEGATIVE` together.
 """
 
 from typing import NamedTuple
@@ -35,24 +35,24 @@ def yolo_loss(
     *,
     assigned: Int[Tensor, "n i j a"],
     boxes: Float[Tensor, "n r 4"],
-    truth: Int[Tensor, "n r"],
+    labels: Int[Tensor, "n r"],
     anchors: Float[Tensor, "i j a 4"],
     stride: int,
 ) -> YoloLoss:
-    """Return the parts for anchors `assigned` to things (see `ops.yolo_assignment`).
+    """Return the parts for anchors `assigned` to objects (see `ops.yolo_assignment`).
 
-    `boxes` and `truth` are the things' places and kinds; rows that nothing is assigned to may hold
-    anything.
+    `boxes` and `labels` are the objects' places and kinds; rows that nothing is assigned to may
+    hold anything.
     """
     has = assigned >= 0
     none = assigned == NO_THING
     picture, i, j, a = torch.nonzero(has, as_tuple=True)
-    thing = assigned[has]
-    count = max(len(thing), 1)
+    instance = assigned[has]
+    count = max(len(instance), 1)
     wanted = has.to(confidence.dtype)
     each = F.binary_cross_entropy_with_logits(confidence, wanted, reduction="none")
     certainty = (each * has).sum() / count + NEGATIVE * (each * none).sum() / count
-    target = encode_yolo(boxes[picture, thing], anchors[i, j, a], stride=stride)
+    target = encode_yolo(boxes[picture, instance], anchors[i, j, a], stride=stride)
     place = F.mse_loss(offsets[has], target, reduction="sum") / count
-    kind = F.cross_entropy(kinds[picture, i, j], truth[picture, thing], reduction="sum") / count
+    kind = F.cross_entropy(kinds[picture, i, j], labels[picture, instance], reduction="sum") / count
     return YoloLoss(certainty, PLACE * place, kind)

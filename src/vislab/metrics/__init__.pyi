@@ -11,7 +11,7 @@ from .detection_errors import LABELS as LABELS
 from .detection_errors import Errors as Errors
 from .detection_errors import errors_of as errors_of
 from .detection_matching import Detections as Detections
-from .detection_matching import Truth as Truth
+from .detection_matching import Targets as Targets
 from .faithfulness import GROUNDS as GROUNDS
 from .faithfulness import area as area
 from .faithfulness import blurred as blurred

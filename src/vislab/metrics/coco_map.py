@@ -3,28 +3,28 @@
 import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster  # type: ignore[import-untyped]
 
-from vislab.metrics.detection_matching import Detections, Truth, require_kinds
+from vislab.metrics.detection_matching import Detections, Targets, require_kinds
 
 # In the order of pycocotools: AP at IoU 0.5 to 0.95, 0.5, 0.75; of small (below 32² pixels), medium
-# and large (96² and more) things; recall with at most 1, 10, 100 detections; and by size again.
+# and large (96² and more) objects; recall with at most 1, 10, 100 detections; and by size again.
 COCO_NUMBERS = (
     *("AP", "AP50", "AP75", "AP small", "AP medium", "AP large"),
     *("AR 1", "AR 10", "AR 100", "AR small", "AR medium", "AR large"),
 )
 
 
-def coco_map(detections: Detections, truth: Truth, classes: int) -> dict[str, float]:
+def coco_map(detections: Detections, targets: Targets, classes: int) -> dict[str, float]:
     """Return the COCO_NUMBERS by name; NaN where there is nothing to find.
 
-    What is difficult counts as a crowd. Sizes are the truth's areas, where it has them.
+    What is difficult counts as a crowd. Sizes are the targets' areas, where they have them.
     """
-    require_kinds(detections, truth, classes)
-    pictures = np.union1d(detections.picture, truth.picture)
+    require_kinds(detections, targets, classes)
+    pictures = np.union1d(detections.picture, targets.picture)
     known = {
         "images": [{"id": picture} for picture in pictures.tolist()],
         "categories": [{"id": kind, "name": str(kind)} for kind in range(classes)],
     }
-    there = COCO({**known, "annotations": _annotations(truth)}, print_function=_say_nothing)
+    there = COCO({**known, "annotations": _annotations(targets)}, print_function=_say_nothing)
     found = COCO({**known, "annotations": _annotations(detections)}, print_function=_say_nothing)
     evaluation = COCOeval_faster(there, found, "bbox", print_function=_say_nothing)
     evaluation.evaluate()
@@ -37,12 +37,12 @@ def coco_map(detections: Detections, truth: Truth, classes: int) -> dict[str, fl
     }
 
 
-def _annotations(columns: Detections | Truth) -> list[dict[str, object]]:
-    corners = columns.corners.astype(np.float64)
+def _annotations(columns: Detections | Targets) -> list[dict[str, object]]:
+    corners = columns.boxes.astype(np.float64)
     sides = (corners[:, 2:] - corners[:, :2]).clip(min=0)
     area, crowd = sides.prod(axis=1), np.zeros(len(columns), dtype=int)
     score = np.ones(len(columns))
-    if isinstance(columns, Truth):
+    if isinstance(columns, Targets):
         area = area if columns.area is None else columns.area
         crowd = columns.ignored.astype(int)
     else:

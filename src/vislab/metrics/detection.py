@@ -1,7 +1,7 @@
 """Average precision: how well a detector's scores tell right boxes from wrong ones.
 
 The detections of a class over all pictures are taken from the highest score down. After each, with
-tp right and fp wrong so far and r things to find, recall is tp/r and precision tp/(tp + fp). The
+tp right and fp wrong so far and r objects to find, recall is tp/r and precision tp/(tp + fp). The
 precision at a recall is the best one there or at any larger recall; its mean over recalls is
 
     all-point   the area under it. VOC from 2010 on, and the course (EECS 498, assignment 5)
@@ -23,7 +23,7 @@ from vislab.errors import pick
 from vislab.metrics.detection_matching import (
     Detections,
     Judged,
-    Truth,
+    Targets,
     judge_by_coco,
     judge_by_voc,
     require_kinds,
@@ -51,13 +51,13 @@ class AveragePrecision:
 class How(NamedTuple):
     """A rule of what is right, and how precision is averaged over recalls."""
 
-    judge: Callable[[Detections, Truth, float], Judged]
-    mean: Callable[[np.ndarray, np.ndarray, int], float]  # of tp, precision, things to find
+    judge: Callable[[Detections, Targets, float], Judged]
+    mean: Callable[[np.ndarray, np.ndarray, int], float]  # of tp, precision, objects to find
 
 
 def average_precision(
     detections: Detections,
-    truth: Truth,
+    targets: Targets,
     classes: int,
     *,
     iou: float = 0.5,
@@ -70,10 +70,10 @@ def average_precision(
     averages. That alone lowers the value: the recalls they would have reached count as precision 0.
     """
     way = pick(HOW, how, "way to average precision")
-    require_kinds(detections, truth, classes)
+    require_kinds(detections, targets, classes)
     if score_cut is not None:
         detections = detections.take(detections.score >= score_cut)
-    judged = way.judge(detections, truth, iou)
+    judged = way.judge(detections, targets, iou)
     # Equal scores: in the order of the pictures, as pycocotools reads them.
     order = np.lexsort((detections.picture, -detections.score))
     order = order[~judged.ignored[order]]
@@ -81,8 +81,8 @@ def average_precision(
     per_class, curves = np.full(classes, np.nan), []
     for kind in range(classes):
         mine = order[kinds == kind]
-        to_find = int((~truth.ignored & (truth.kind == kind)).sum())
-        tp = np.cumsum(judged.thing[mine] >= 0)
+        to_find = int((~targets.ignored & (targets.kind == kind)).sum())
+        tp = np.cumsum(judged.instance[mine] >= 0)
         precision = tp / np.arange(1, len(mine) + 1)
         if to_find:
             per_class[kind] = way.mean(tp, precision, to_find)

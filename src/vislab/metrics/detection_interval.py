@@ -1,20 +1,20 @@
 """How far a mean average precision can be believed: its interval over drawing the pictures again.
 
-What is right is judged once; a picture that is drawn twice counts each of its detections and things
-twice. (Efron and Tibshirani 1993, section 13.3, with pictures as the units that are drawn.)
+What is right is judged once; a picture that is drawn twice counts each of its detections and
+objects twice. (Efron and Tibshirani 1993, section 13.3, with pictures as the units that are drawn.)
 """
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from vislab.metrics.detection_matching import Detections, Truth, judge_by_voc, require_kinds
+from vislab.metrics.detection_matching import Detections, Targets, judge_by_voc, require_kinds
 
 AT_ONCE = 4_000_000  # numbers held at a time
 
 
 def mean_interval(
     detections: Detections,
-    truth: Truth,
+    targets: Targets,
     classes: int,
     pictures: int,
     *,
@@ -27,8 +27,8 @@ def mean_interval(
 
     Classes of which a draw holds nothing are left out of its mean. NaN where nothing is to find.
     """
-    require_kinds(detections, truth, classes)
-    judged = judge_by_voc(detections, truth, iou)
+    require_kinds(detections, targets, classes)
+    judged = judge_by_voc(detections, targets, iou)
     times = np.random.default_rng(seed).multinomial(
         pictures, np.full(pictures, 1 / max(pictures, 1)), size=draws
     )  # (B, N): how often each picture is drawn
@@ -37,9 +37,9 @@ def mean_interval(
     totals, counted = np.zeros(draws), np.zeros(draws, dtype=np.int64)
     for kind in range(classes):
         mine = order[detections.kind[order] == kind]
-        wanted = truth.picture[~truth.ignored & (truth.kind == kind)]
+        wanted = targets.picture[~targets.ignored & (targets.kind == kind)]
         there = times @ np.bincount(wanted, minlength=pictures)  # (B,)
-        values = areas(times, detections.picture[mine], judged.thing[mine] >= 0, there)
+        values = areas(times, detections.picture[mine], judged.instance[mine] >= 0, there)
         totals += np.where(there > 0, values, 0.0)
         counted += there > 0
     known = totals[counted > 0] / counted[counted > 0]

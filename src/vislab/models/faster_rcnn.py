@@ -37,7 +37,7 @@ class FasterRCNN(nn.Module):
     """(N, 3, H, W) to what is found; training puts the stages together itself, see the task.
 
     `scales` are the anchors' sides in strides, each in three shapes. `before` and `after` are how
-    many proposals of a picture are looked at before suppression, and kept after it.
+    many proposals of a picture are looked at before NMS, and kept after it.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class FasterRCNN(nn.Module):
     def selected(
         self, proposals: Proposals, size: tuple[int, int], *, overlap: float = 0.7
     ) -> tuple[Float[Tensor, "n p 4"], Float[Tensor, "n p"]]:
-        """Return each picture's best boxes and their logits, after suppression.
+        """Return each picture's best boxes and their logits, after NMS.
 
         Rows beyond a picture's last have the logit −∞. Nothing is differentiated through them.
         """
@@ -158,7 +158,7 @@ class FasterRCNN(nn.Module):
         overlap: float = 0.5,
         most: int = 100,
     ) -> Found:
-        """Return what the second stage makes of proposals: all classes, then suppression."""
+        """Return what the second stage makes of proposals: all classes, then NMS."""
         n, p = scores.shape
         picture = torch.arange(n, device=boxes.device).repeat_interleave(p)
         logits, offsets = self.judge(maps, boxes.reshape(-1, 4), picture)

@@ -26,7 +26,7 @@ ANCHORS = ((1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (2, 3), (3, 2), (3, 5), (5, 3
 class YoloAnswer(NamedTuple):
     """What the network says of N pictures, in I×J cells with A anchors each."""
 
-    confidence: Float[Tensor, "n i j a"]  # logits: a thing is here
+    confidence: Float[Tensor, "n i j a"]  # logits: an object is here
     offsets: Float[Tensor, "n i j a 4"]  # of its box from the anchor; see `ops.encode_yolo`
     kinds: Float[Tensor, "n i j k"]  # logits
 

@@ -1,8 +1,8 @@
-"""Which anchor learns which thing; the anchors left over learn that nothing is there, or nothing.
+"""Which anchor learns which object; the anchors left over learn that nothing is there, or nothing.
 
-All is batched over pictures. Their things are padded to the same number: `real` tells the things
-from the padding, which no anchor is ever given. An answer is the index of an anchor's thing, or
-NEGATIVE, or IGNORED; the course calls anchors with a thing activated.
+All is batched over pictures. Their objects are padded to the same number: `real` tells the objects
+from the padding, which no anchor is ever given. An answer is the index of an anchor's object, or
+NEGATIVE, or IGNORED; the course calls anchors with an object activated.
 """
 
 import torch
@@ -24,12 +24,13 @@ def match(
     allow_low_quality: bool,
     real: Bool[Tensor, "*n r"] | None = None,
 ) -> Int[Tensor, "*n a"]:
-    """Return for each anchor its thing by overlap: Faster R-CNN, arXiv:1506.01497, section 3.1.2.
+    """Return for each anchor its object by overlap: Faster R-CNN, arXiv:1506.01497, section 3.1.2.
 
-    An anchor belongs to the thing it overlaps most if by `positive` or more, to none if by less
-    than `negative`. With `allow_low_quality` the anchors that overlap a thing best, ties included,
-    are not left out either: each belongs to the thing that it overlaps most itself, as torchvision
-    has it, which need not be the one that claimed it. A thing that no anchor touches claims none.
+    An anchor belongs to the object it overlaps most if by `positive` or more, to none if by less
+    than `negative`. With `allow_low_quality` the anchors that overlap an object best, ties
+    included, are not left out either: each belongs to the object that it overlaps most itself, as
+    torchvision has it, which need not be the one that claimed it. An object that no anchor touches
+    claims none.
     """
     if negative > positive:
         raise OptionError(f"anchors below negative={negative} would be above positive={positive}")
@@ -54,7 +55,7 @@ def sample_balanced(
 ) -> Bool[Tensor, "*n a"]:
     """Return which anchors to learn from: at most `count` a picture, drawn evenly.
 
-    At most a `positive_share` of `count` have a thing; negatives fill the rest, as far as there
+    At most a `positive_share` of `count` have an object; negatives fill the rest, as far as there
     are any. Ren et al. 2015, section 3.1.3: 256 and one half.
     """
     noise = torch.rand(matched.shape, generator=generator, device=generator.device)
@@ -73,17 +74,17 @@ def yolo_assignment(
     stride: int | float,
     negative: float = 0.2,
 ) -> Int[Tensor, "n i j a"]:
-    """Return for each anchor its thing as the course's YOLO does: EECS 498, assignment 5.
+    """Return for each anchor its object as the course's YOLO does: EECS 498, assignment 5.
 
-    A thing goes to the cell that its centre lies in (the nearest if outside the picture) and there
-    to the anchor that overlaps it most, however little. Anchors that overlap everything by less
-    than `negative` are negative, the others ignored. Where two things want one anchor, the one
-    with the larger overlap has it, of equals the first, and the other is not learned.
+    An object goes to the cell that its centre lies in (the nearest if outside the picture) and
+    there to the anchor that overlaps it most, however little. Anchors that overlap everything by
+    less than `negative` are negative, the others ignored. Where two objects want one anchor, the
+    one with the larger overlap has it, of equals the first, and the other is not learned.
     """
     rows, columns, shapes = anchors.shape[:3]
-    pictures, things = boxes.shape[:2]
+    pictures, instances = boxes.shape[:2]
     answer = boxes.new_full((pictures, rows * columns * shapes), NEGATIVE, dtype=torch.long)
-    if things == 0:
+    if instances == 0:
         return answer.view(pictures, rows, columns, shapes)
     iou = pairwise_iou(anchors.flatten(0, 2), boxes)  # (N, I·J·A, R)
     iou = iou.masked_fill(~real[:, None], -1)
@@ -91,12 +92,12 @@ def yolo_assignment(
 
     cell = (to_centres(boxes)[..., :2] / stride).floor().long()
     cell = cell[..., 1].clamp(0, rows - 1) * columns + cell[..., 0].clamp(0, columns - 1)  # (N, R)
-    by_cell = iou.view(pictures, rows * columns, shapes, things)
+    by_cell = iou.view(pictures, rows * columns, shapes, instances)
     place = cell[:, None, None].expand(-1, 1, shapes, -1)
     overlap, shape = by_cell.gather(1, place)[:, 0].max(dim=1)  # (N, R)
     wanted = cell * shapes + shape
 
-    rank = torch.arange(things, device=boxes.device)
+    rank = torch.arange(instances, device=boxes.device)
     first = (overlap[:, None] > overlap[:, :, None]) | (
         (overlap[:, None] == overlap[:, :, None]) & (rank < rank[:, None])
     )

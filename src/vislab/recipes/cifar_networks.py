@@ -38,7 +38,7 @@ class CifarNetworks(LabelledRecipe):
 
     All get the same pictures in the same order, the same optimiser and the same epochs. `fast` is
     the exception: a network, a schedule and an augmentation that were chosen together for speed
-    (label smoothing, one cycle of the rate, large batches).
+    (label smoothing, one cycle of the learning rate, large batches).
 
     Source: Computer Vision Lab (VGG, DenseNet); EECS 498/598, assignment 4 (pre-activation ResNet,
     bottleneck); literature figures of the papers named beside them.

@@ -23,7 +23,7 @@ NETWORKS = ("refined", "classes-only", "torchvision")
 
 @dataclass(frozen=True)
 class DetectFasterRcnn(AnnotatedRecipe):
-    """Find and name things with a two-stage detector, and see step by step how it does.
+    """Find and name objects with a two-stage detector, and see step by step how it does.
 
     The first stage proposes boxes from anchors at every place, the second looks at each again: the
     course's names its class only, the paper's moves the box as well. torchvision's own Faster R-CNN
@@ -33,7 +33,7 @@ class DetectFasterRcnn(AnnotatedRecipe):
     Source: EECS 498/598, assignment 5; Ren et al. 2015, arXiv:1506.01497.
 
     Question: Does it pay to move a box twice, or does naming it suffice in the second stage?
-    Look at: Step by step: which proposals survive suppression, and which survive the second stage?
+    Look at: Step by step: which proposals survive NMS, and which survive the second stage?
     Look at: Errors by type: which kind does the single-stage detector make that this one does not?
     Exercise: Maps of 14×14 places, four scales and three shapes at each. How many anchors?
     Answer: 2352

@@ -22,10 +22,10 @@ SOURCE = "EECS 498/598, A5; boxes of score 0.8 and more"
 
 @dataclass(frozen=True)
 class DetectYolo(AnnotatedRecipe):
-    """Find and name things with a single-stage detector, and see step by step how it does.
+    """Find and name objects with a single-stage detector, and see step by step how it does.
 
     A backbone by name makes a grid of cells; each says what is in it, and for nine anchors whether
-    a thing is there and how its box differs. The data is a folder with boxes (VOC, COCO or YOLO
+    an object is there and how its box differs. The data is a folder with boxes (VOC, COCO or YOLO
     annotations, see `vislab data check FOLDER`) or the offline world. Average precision is given as
     VOC 2007, VOC 2010 and COCO count it, and as the course did.
 
@@ -33,8 +33,8 @@ class DetectYolo(AnnotatedRecipe):
 
     Question: The course keeps only boxes with a score of 0.8 and more, and then computes average
     precision. Can that raise it, lower it, or neither?
-    Look at: Step by step: how many boxes see the same thing before suppression?
-    Look at: Errors by type: does it miss things, misplace them, or misname them?
+    Look at: Step by step: how many boxes see the same object before NMS?
+    Look at: Errors by type: does it miss objects, misplace them, or misname them?
     Exercise: A grid of 7×7 cells has nine anchors each. How many boxes are scored in a picture?
     Answer: 441
     Exercise: With 20 classes that belong to the cell, how many channels has the head's last layer?
@@ -57,7 +57,7 @@ class DetectYolo(AnnotatedRecipe):
     dropout: float = 0.1
     """In the head."""
     ignore: float = 0.5
-    """Anchors that overlap a thing by so much, and do not learn it, learn nothing; 0.2 is the
+    """Anchors that overlap an object by so much, and do not learn it, learn nothing; 0.2 is the
     course's."""
     optim: Optim = Optim("adamw", lr=2e-3, weight_decay=1e-2, schedule="one-cycle", clip=10.0)
     test_on: Literal["test", "val"] = "test"
@@ -104,7 +104,7 @@ class DetectYolo(AnnotatedRecipe):
         lab.fit(task, images, epochs=self.epochs, batch=self.batch, augment=self.augment)
         lab.test(task, images, split="train", examine=False)
         outcome = lab.test(task, images)
-        uncut = outcome.mean("map50, suppression 0.3")  # of the same boxes
+        uncut = outcome.mean("map50, NMS 0.3")  # of the same boxes
         lost = 100 * (uncut - outcome.mean("map50 above 0.8"))
         lab.record("points lost by the cut at 0.8", lost)
         show_steps(lab, task.network, images)

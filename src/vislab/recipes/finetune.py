@@ -62,8 +62,8 @@ class Finetune(Recipe):
     """Batch size; None tries what fits."""
     lr: float | None = None
     """Learning rate of fine-tuning; None takes one that suits the strategy."""
-    find_rate: bool = False
-    """Look for the rate by raising it until the loss bursts."""
+    find_lr: bool = False
+    """Look for the learning rate by raising it until the loss bursts."""
     augment: Augment = Augment(resized_crop=0.5, flip=True)
     """What training pictures go through when more than the head moves."""
 
@@ -141,7 +141,7 @@ class Finetune(Recipe):
     def batch_and_rate(
         self, lab: "Lab", task: "tasks.Classify", images: "Table", choice: "Choice"
     ) -> tuple[int, float]:
-        """Return the batch and the rate, given, found by trial or known to suit."""
+        """Return the batch and the learning rate, given, found by trial or known to suit."""
         from vislab.profiling import tuner
 
         def fitting() -> dict[str, int]:
@@ -150,7 +150,7 @@ class Finetune(Recipe):
             return {"batch": min(largest, 64)}
 
         batch = self.batch or int(lab.once("batch", fitting)["batch"])
-        if not self.find_rate:
+        if not self.find_lr:
             usual = task.strategy.rate if task.strategy is not None else 1e-3
             return batch, self.lr or usual
         batches = data.Batches(
@@ -164,6 +164,6 @@ class Finetune(Recipe):
                 x="learning rate", y="smoothed loss, nats", log_x=True,
             ),
             caption=f"The rate rises from step to step; chosen: {found['rate']:.2g}, a tenth of "
-            "the rate of the lowest loss.",
+            "the learning rate of the lowest loss.",
         )  # fmt: skip
         return batch, float(found["rate"])

@@ -58,13 +58,13 @@ class Linear(GridRecipe):
         claim("softmax is as good as the hinge loss", "softmax: gain in accuracy", at_least=-0.01),
     )
     quick = {
-        "data": "shapes:easy", "per_class": 100, "rates": (3e-3, 1e-2, 3e-2),
+        "data": "shapes:easy", "per_class": 100, "learning_rates": (3e-3, 1e-2, 3e-2),
         "penalties": (0.0, 1e-3, 1e-2), "search_epochs": 5, "epochs": 15,
     }  # fmt: skip
-    course_protocol = {"rates": (9e-2,), "penalties": (1e-3,), "epochs": 3, "decay": 1.0}
+    course_protocol = {"learning_rates": (9e-2,), "penalties": (1e-3,), "epochs": 3, "decay": 1.0}
     smoke = {
-        "data": "shapes:easy", "per_class": 4, "rates": (1e-2, 1e-1), "penalties": (0.0, 1e-3),
-        "search_epochs": 1, "epochs": 2,
+        "data": "shapes:easy", "per_class": 4, "learning_rates": (1e-2, 1e-1),
+        "penalties": (0.0, 1e-3), "search_epochs": 1, "epochs": 2,
     }  # fmt: skip
 
     def run(self, lab: "Lab") -> None:

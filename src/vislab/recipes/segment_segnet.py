@@ -42,7 +42,7 @@ class SegmentSegnet(AnnotatedRecipe):
     """A folder of pictures and masks, COCO annotations, or the offline world."""
     limit: int | None = 800
     one_class: bool = True
-    """Take all things as one class, against the background."""
+    """Take all objects as one class, against the background."""
     ways: tuple[str, ...] = WAYS
     """Which: index-unpooling, nearest, bilinear, fixed-unpooling, transposed."""
     width: int = 16

@@ -31,8 +31,8 @@ class SegmentUnet(AnnotatedRecipe):
     Source: Computer Vision Lab (lesions of the skin, ISIC); Advanced Deep Learning for Computer
     Vision (U-Net and its skips). Ronneberger, Fischer and Brox 2015, arXiv:1505.04597.
 
-    Question: Without its skips, which part of a thing will the network get wrong: its middle or its
-    border?
+    Question: Without its skips, which part of an object will the network get wrong: its middle or
+    its border?
     Look at: The worst cases of unet and of no-skips: where are the orange and the blue pixels?
     Look at: Dice and Hausdorff distance: which of the two punishes one far pixel?
     Exercise: A mask has 100 pixels. The network says 80 of them and 20 others. What is its Dice?
@@ -49,7 +49,7 @@ class SegmentUnet(AnnotatedRecipe):
     tile: int | None = None
     """Learn from windows of so many pixels in place of whole pictures."""
     one_class: bool = True
-    """Take all things as one class, against the background."""
+    """Take all objects as one class, against the background."""
     networks: tuple[str, ...] = ("unet", "no-skips")
     """Which: unet, no-skips (the same, all skips cut), encoder-unet (over a network by name)."""
     cut: tuple[int, ...] = ()

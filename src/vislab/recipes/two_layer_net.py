@@ -46,7 +46,7 @@ class TwoLayer(GridRecipe):
 
     hidden: int = 512
     """Units of the hidden layer; the course has 128."""
-    rates: tuple[float, ...] = (3e-2, 1e-1, 3e-1, 5e-1)
+    learning_rates: tuple[float, ...] = (3e-2, 1e-1, 3e-1, 5e-1)
     penalties: tuple[float, ...] = (1e-6, 1e-4, 1e-3)
     batch: int = 200
     search_epochs: int = 2
@@ -58,13 +58,14 @@ class TwoLayer(GridRecipe):
         claim("one hidden layer beats a linear classifier", "gain over linear", at_least=1e-4),
     )
     quick = {
-        "data": "shapes:easy", "per_class": 100, "hidden": 100, "rates": (1e-2, 1e-1, 5e-1),
-        "penalties": (1e-6, 1e-3), "search_epochs": 10, "epochs": 40, "batch": 50,
+        "data": "shapes:easy", "per_class": 100, "hidden": 100,
+        "learning_rates": (1e-2, 1e-1, 5e-1), "penalties": (1e-6, 1e-3),
+        "search_epochs": 10, "epochs": 40, "batch": 50,
     }  # fmt: skip
-    course_protocol = {"hidden": 128, "rates": (5e-1,), "penalties": (1e-6,), "epochs": 10,
+    course_protocol = {"hidden": 128, "learning_rates": (5e-1,), "penalties": (1e-6,), "epochs": 10,
                        "decay": 0.95}  # fmt: skip
     smoke = {
-        "data": "shapes:easy", "per_class": 4, "hidden": 8, "rates": (1e-2, 1e-1),
+        "data": "shapes:easy", "per_class": 4, "hidden": 8, "learning_rates": (1e-2, 1e-1),
         "penalties": (0.0, 1e-3), "search_epochs": 1, "epochs": 2, "batch": 20,
     }  # fmt: skip
 

@@ -10,6 +10,9 @@ T = TypeVar("T")
 # By the dataclass, or the file, whose field it is.
 FIELDS: dict[str, dict[str, str]] = {
     "Augment": {"turn": "rotation"},
+    "Finetune": {"find_rate": "find_lr"},
+    "Linear": {"rates": "learning_rates"},
+    "TwoLayer": {"rates": "learning_rates"},
     "model.json": {"deviation": "std"},
 }
 
@@ -19,6 +22,8 @@ OPTIONS: dict[str, dict[str, str]] = {
     "run": {
         "--augment.turn": "--augment.rotation",
         "--augment.no-turn": "--augment.no-rotation",
+        "--find-rate": "--find-lr",
+        "--rates": "--learning-rates",
     },
 }
 OPTIONS["sweep"] = OPTIONS["run"]
@@ -35,7 +40,12 @@ def by_new_names(of: str, values: Mapping[str, T]) -> dict[str, T]:
 
 
 def refuse_old_options(command: str, words: Sequence[str]) -> None:
-    """Raise OptionError, naming the new one, where an option is typed by its old name."""
+    """Raise OptionError, naming the new one, where an option is typed by its old name.
+
+    An option of a recipe file of one's own may bear any name.
+    """
+    if any(word.endswith(".py") for word in words):
+        return
     for word in words:
         old = word.split("=", 1)[0]
         new = OPTIONS.get(command, {}).get(old)

@@ -19,7 +19,7 @@ from vislab.ops.matching import NEGATIVE, match, sample_balanced
 from vislab.tasks.detecting import Detect
 from vislab.tasks.optim import Optim
 
-ANCHORS_DRAWN, ANCHORS_SHARE = 256, 0.5  # of a picture, and how many at most have a thing
+ANCHORS_DRAWN, ANCHORS_SHARE = 256, 0.5  # of a picture, and how many at most have an object
 BOXES_DRAWN, BOXES_SHARE = 64, 0.25
 
 
@@ -60,12 +60,15 @@ class DetectFasterRCNN(Detect):
             drawn=drawn, has=has, target=target,
         )  # fmt: skip
         chosen, scores = model.selected(proposals, size)
-        picture, learned, truth, wanted = learn_boxes(
+        picture, learned, labels, wanted = learn_boxes(
             chosen, scores, boxes, batch.kinds, model.classes, generator
         )
         kinds, offsets = model.judge(maps, learned, picture)
         second = box_loss(
-            kinds.float(), None if offsets is None else offsets.float(), truth=truth, target=wanted
+            kinds.float(),
+            None if offsets is None else offsets.float(),
+            labels=labels,
+            target=wanted,
         )
         count = len(images)
         parts = {
@@ -91,9 +94,9 @@ def learn_anchors(
     kinds: Int[Tensor, "n r"],
     generator: torch.Generator,
 ) -> tuple[Bool[Tensor, "n a"], Bool[Tensor, "n a"], Float[Tensor, "m 4"]]:
-    """Return which anchors have a thing, which are learned from, and the offsets of both.
+    """Return which anchors have an object, which are learned from, and the offsets of both.
 
-    Section 3.1.2 and 3.1.3: overlaps of 0.7 and 0.3. Anchors on ignored things are not learned.
+    Section 3.1.2 and 3.1.3: overlaps of 0.7 and 0.3. Anchors on ignored objects are not learned.
     """
     matched = match(
         pairwise_iou(proposals.anchors, boxes),
@@ -134,8 +137,8 @@ def learn_boxes(
     matched = torch.where(there & ~ignored, matched, NOT_LEARNED)
     drawn = sample_balanced(matched, BOXES_DRAWN, BOXES_SHARE, generator)
     picture, place = torch.nonzero(drawn, as_tuple=True)
-    thing = matched[picture, place]
-    learned, mine = offered[picture, place], thing.clamp(min=0)
-    truth = torch.where(thing >= 0, kinds[picture, mine], classes)
+    instance = matched[picture, place]
+    learned, mine = offered[picture, place], instance.clamp(min=0)
+    labels = torch.where(instance >= 0, kinds[picture, mine], classes)
     target = encode_rcnn(boxes[picture, mine], learned, weights=WEIGHTS)
-    return picture, learned, truth, target
+    return picture, learned, labels, target

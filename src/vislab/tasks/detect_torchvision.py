@@ -10,7 +10,7 @@ from vislab.tasks.detecting import Detect
 
 
 class DetectTorchvision(Detect):
-    """A `models.TorchvisionFasterRCNN`; ignored things are unknown to it and left out."""
+    """A `models.TorchvisionFasterRCNN`; ignored objects are unknown to it and left out."""
 
     def training_step(self, batch: Batch, _step: int) -> dict[str, Any]:
         """Return the sum of torchvision's losses."""

@@ -1,4 +1,4 @@
-"""Detection in one stage: the cells' answers are learned where the things' centres lie."""
+"""Detection in one stage: the cells' answers are learned where the objects' centres lie."""
 
 from typing import Any
 
@@ -19,9 +19,9 @@ from vislab.tasks.optim import Optim
 class DetectYolo(Detect):
     """A `models.Yolo` and the loss of its three parts.
 
-    An anchor that overlaps a thing by `ignore`
+    An anchor that overlaps an object by `ignore`
     or more, and is not the one that learns it, learns nothing: 0.2 in the course, 0.5 in YOLOv3
-    (Redmon and Farhadi 2018, arXiv:1804.02767), which leaves fewer boxes around the same thing.
+    (Redmon and Farhadi 2018, arXiv:1804.02767), which leaves fewer boxes around the same object.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class DetectYolo(Detect):
             answer.kinds.float(),
             assigned=assigned,
             boxes=batch.boxes,
-            truth=batch.kinds.clamp(min=0),
+            labels=batch.kinds.clamp(min=0),
             anchors=anchors,
             stride=model.stride,
         )
@@ -59,7 +59,7 @@ class DetectYolo(Detect):
 
 
 def assign(batch: Batch, anchors: Tensor, stride: int, *, ignore: float) -> Tensor:
-    """Return for each anchor its thing; those that see an ignored thing are not learned."""
+    """Return for each anchor its object; those that see an ignored object are not learned."""
     assigned = yolo_assignment(
         batch.boxes, batch.kinds >= 0, anchors, stride=stride, negative=ignore
     )

@@ -16,13 +16,13 @@ from vislab.explain.hooks import hooked
 from vislab.metrics.coco_map import coco_map
 from vislab.metrics.detection import AveragePrecision, average_precision
 from vislab.metrics.detection_interval import mean_interval
-from vislab.metrics.detection_matching import Detections, Truth
+from vislab.metrics.detection_matching import Detections, Targets
 from vislab.tasks.optim import Optim
 from vislab.tasks.outcome import Estimate, Outcome
 from vislab.tasks.task import Task
 
 COURSE_CUT = 0.8  # the course keeps boxes with this score or more, and only then averages
-COURSE_OVERLAP = 0.3  # of its suppression
+COURSE_OVERLAP = 0.3  # of its NMS
 
 
 def nothing_found() -> Detections:
@@ -31,10 +31,10 @@ def nothing_found() -> Detections:
     return Detections(none, np.zeros((0, 4)), none, np.zeros(0))
 
 
-def nothing_there() -> Truth:
-    """Return no things."""
+def nothing_there() -> Targets:
+    """Return no objects."""
     none, no = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=bool)
-    return Truth(none, np.zeros((0, 4)), none, no, no)
+    return Targets(none, np.zeros((0, 4)), none, no, no)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,12 +42,12 @@ class Detected(Outcome):
     """What a detector finds in a split, in pixels of the files, and what is there."""
 
     found: Detections = field(default_factory=nothing_found)
-    truth: Truth = field(default_factory=nothing_there)
+    targets: Targets = field(default_factory=nothing_there)
     classes: int = 0
 
     def average_precision(self, **options: Any) -> AveragePrecision:
         """Return it over the whole split; see `metrics.average_precision`."""
-        return average_precision(self.found, self.truth, self.classes, **options)
+        return average_precision(self.found, self.targets, self.classes, **options)
 
 
 class Detect(Task):
@@ -80,54 +80,58 @@ class Detect(Task):
     def scores(self, batches: Iterable[Batch]) -> dict[str, float]:
         """Return the mean average precision at an overlap of one half, all points."""
         with hooked(self.network, []), torch.inference_mode():
-            found, truth = detections_of(self.network, batches)
-        mean = average_precision(found, truth, self.classes).mean
+            found, targets = detections_of(self.network, batches)
+        mean = average_precision(found, targets, self.classes).mean
         return {self.score: 0.0 if np.isnan(mean) else mean}
 
     def test(self, batches: Iterable[Batch]) -> Detected:
         """Return the average precisions; `batches` are gone through twice.
 
-        As VOC 2010 and 2007 and COCO count them, and as the course does: suppression at 0.3, scores
+        As VOC 2010 and 2007 and COCO count them, and as the course does: NMS at 0.3, scores
         of 0.8 and more, all points. With its interval over drawing images again, the first of them.
         """
         with hooked(self.network, []), torch.inference_mode():
-            found, truth = detections_of(self.network, batches)
+            found, targets = detections_of(self.network, batches)
             if getattr(getattr(batches, "split", None), "name", "") == "train":
-                return known_by_heart(found, truth, self.classes, count_of(batches))
+                return known_by_heart(found, targets, self.classes, count_of(batches))
             cut, _ = detections_of(self.network, batches, overlap=COURSE_OVERLAP)
-        return detected(found, truth, cut, self.classes, count_of(batches))
+        return detected(found, targets, cut, self.classes, count_of(batches))
 
 
 def detected(
-    found: Detections, truth: Truth, cut: Detections, classes: int, count: int
+    found: Detections, targets: Targets, cut: Detections, classes: int, count: int
 ) -> Detected:
     """Return everything that is counted of detections in `count` images.
 
-    `cut` are those that the course's suppression leaves.
+    `cut` are those that the course's NMS leaves.
     """
     whole: dict[str, Estimate] = {
         "map50": (
-            average_precision(found, truth, classes).mean,
-            mean_interval(found, truth, classes, count),
+            average_precision(found, targets, classes).mean,
+            mean_interval(found, targets, classes, count),
         ),
-        "map50 (VOC 2007)": (average_precision(found, truth, classes, how="voc07").mean, None),
+        "map50 (VOC 2007)": (average_precision(found, targets, classes, how="voc07").mean, None),
         f"map50 above {COURSE_CUT}": (
-            average_precision(cut, truth, classes, score_cut=COURSE_CUT).mean, None,
+            average_precision(cut, targets, classes, score_cut=COURSE_CUT).mean, None,
         ),
-        f"map50, suppression {COURSE_OVERLAP}": (
-            average_precision(cut, truth, classes).mean, None,
+        f"map50, NMS {COURSE_OVERLAP}": (
+            average_precision(cut, targets, classes).mean, None,
         ),
     }  # fmt: skip
-    for label, value in coco_map(found, truth, classes).items():
+    for label, value in coco_map(found, targets, classes).items():
         if not np.isnan(value):
             whole[f"COCO {label}"] = (value, None)
-    return Detected("map50", whole=whole, count=count, found=found, truth=truth, classes=classes)
+    return Detected(
+        "map50", whole=whole, count=count, found=found, targets=targets, classes=classes
+    )
 
 
-def known_by_heart(found: Detections, truth: Truth, classes: int, count: int) -> Detected:
+def known_by_heart(found: Detections, targets: Targets, classes: int, count: int) -> Detected:
     """Return the average precision alone: of training images nothing else is asked."""
-    whole: dict[str, Estimate] = {"map50": (average_precision(found, truth, classes).mean, None)}
-    return Detected("map50", whole=whole, count=count, found=found, truth=truth, classes=classes)
+    whole: dict[str, Estimate] = {"map50": (average_precision(found, targets, classes).mean, None)}
+    return Detected(
+        "map50", whole=whole, count=count, found=found, targets=targets, classes=classes
+    )
 
 
 def freeze_norms(module: nn.Module) -> None:
@@ -145,7 +149,7 @@ def count_of(batches: Iterable[Batch]) -> int:
 
 def detections_of(
     network: Any, batches: Iterable[Batch], **options: float
-) -> tuple[Detections, Truth]:
+) -> tuple[Detections, Targets]:
     """Return what a detector finds in batches and what is there, images counted through.
 
     In pixels of the files where the batches say how these lie in the images (`scale`, `shift`).
@@ -180,14 +184,14 @@ def detections_of(
         )
         first += len(batch.images)
     whole = {name: np.concatenate(parts) for name, parts in columns.items()}
-    truth = Truth(
+    targets = Targets(
         picture=whole["P"],
-        corners=whole["B"],
+        boxes=whole["B"],
         kind=np.where(whole["K"] <= IGNORED, IGNORED - whole["K"], whole["K"]),
         crowd=whole["C"],
         difficult=whole["D"],
     )
-    return Detections(whole["p"], whole["b"], whole["k"], whole["s"]), truth
+    return Detections(whole["p"], whole["b"], whole["k"], whole["s"]), targets
 
 
 def in_files(batch: Batch, picture: np.ndarray, corners: np.ndarray) -> np.ndarray:

@@ -32,7 +32,7 @@ class Optim:
     schedule: Literal["constant", "cosine", "one-cycle"] = "constant"
     """cosine falls to zero; one-cycle rises from lr / 25 and falls to nearly zero."""
     warmup: float = 0.0
-    """Share of the training in which the rate rises linearly from zero (one-cycle: 0 means 0.3)."""
+    """Share of the training in which lr rises linearly from zero (one-cycle: 0 means 0.3)."""
     clip: float = 0.0
     """Largest norm of the whole gradient; 0 does not clip."""
     ema: float = 0.0
@@ -83,8 +83,8 @@ class Optim:
     ) -> "Optimizer":
         """Return the optimiser over the module's trainable parameters.
 
-        `scales` multiplies the rate of a parameter by its name; each group keeps its own under
-        "scale", for whoever sets the rate later. Parameters named in `left_out` are never moved.
+        `scales` multiplies the learning rate of a parameter by its name; each group keeps its own
+        under "scale", for whoever sets it later. Parameters named in `left_out` are never moved.
         """
         import torch
 

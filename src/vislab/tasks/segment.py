@@ -32,14 +32,14 @@ class Segmented(Outcome):
     """What a network says of every pixel of a split, and how good that is."""
 
     @property
-    def said(self) -> UInt8[np.ndarray, "n s s"]:
+    def predictions(self) -> UInt8[np.ndarray, "n s s"]:
         """The class that each pixel is given."""
-        return self.kept.get("said", np.zeros((0, 1, 1), dtype=np.uint8))
+        return self.kept.get("predictions", np.zeros((0, 1, 1), dtype=np.uint8))
 
     @property
-    def truth(self) -> UInt8[np.ndarray, "n s s"]:
+    def targets(self) -> UInt8[np.ndarray, "n s s"]:
         """The class that it has, or VOID."""
-        return self.kept.get("truth", np.zeros((0, 1, 1), dtype=np.uint8))
+        return self.kept.get("targets", np.zeros((0, 1, 1), dtype=np.uint8))
 
     @property
     def table(self) -> Int[np.ndarray, "n k k"]:
@@ -48,12 +48,12 @@ class Segmented(Outcome):
 
     @property
     def dice(self) -> Float[np.ndarray, " n"]:
-        """Each image's Dice, the mean over the things it has or is said to have."""
+        """Each image's Dice, the mean over the objects it has or is said to have."""
         return self.values["dice"]
 
     @property
     def hausdorff(self) -> Float[np.ndarray, " n"]:
-        """Each image's 95 % Hausdorff distance in pixels, all things taken as one."""
+        """Each image's 95 % Hausdorff distance in pixels, all objects taken as one."""
         return self.values["hausdorff95"]
 
 
@@ -87,13 +87,13 @@ class Segment(Task):
         The background is no class here. Of no class at all, a score is 1.
         """
         logits = self.network(batch.images).float()
-        said = logits.argmax(dim=1).to(torch.uint8)
-        table = confusion(said.cpu().numpy(), batch.masks.cpu().numpy(), logits.shape[1])
+        predictions = logits.argmax(dim=1).to(torch.uint8)
+        table = confusion(predictions.cpu().numpy(), batch.masks.cpu().numpy(), logits.shape[1])
         return {
             "loss": self.loss(logits, batch.masks),
-            **{name: over_things(table, of(table)) for name, of in SCORES.items()},
-            "said": said,
-            "truth": batch.masks,
+            **{name: over_instances(table, of(table)) for name, of in SCORES.items()},
+            "predictions": predictions,
+            "targets": batch.masks,
             "table": table,
         }
 
@@ -103,15 +103,15 @@ class Segment(Task):
         assert isinstance(found, Segmented), "as its class attribute says"
         if not len(found):
             return found
-        things = (found.said > 0, found.truth > 0, found.truth == VOID)
+        instances = (found.predictions > 0, found.targets > 0, found.targets == VOID)
         far = [
             hausdorff95(one & ~void, other & ~void)
-            for one, other, void in zip(*things, strict=True)
+            for one, other, void in zip(*instances, strict=True)
         ]
         return found.with_values(hausdorff95=np.array(far))
 
 
-def over_things(
+def over_instances(
     table: Int[np.ndarray, "n k k"], score: Float[np.ndarray, "n k"]
 ) -> Float[np.ndarray, " n"]:
     """Return a score of each image: the mean over the classes that it has or is given, or 1."""

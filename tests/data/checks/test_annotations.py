@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from tests.data.formats.sets import made, mask, picture, voc, voc_object
-from vislab.data.annotations import Flaw
+from vislab.data.annotations import AnnotationIssue
 from vislab.data.checks.annotation_sheet import COLOURS, annotation_sheet
 from vislab.data.checks.annotations import check_annotated
 from vislab.data.formats import read_annotated
@@ -20,30 +20,30 @@ def looked_at(annotated):
     return check_annotated(annotated, progress=False)
 
 
-def only(problems):
-    (problem,) = problems
-    return problem
+def only(issues):
+    (issue,) = issues
+    return issue
 
 
 def test_a_sound_set_has_nothing_that_spoils_and_nothing_to_warn_of(tmp_path, capsys):
-    findings = check_annotated(made(tmp_path, SOUND))
+    issues = check_annotated(made(tmp_path, SOUND))
     assert capsys.readouterr() == ("", "")
-    assert findings.spoils == findings.warnings == ()
-    assert findings.lines()[-1] == "nothing found that would spoil a result"
+    assert issues.spoils == issues.warnings == ()
+    assert issues.lines()[-1] == "nothing found that would spoil a result"
 
 
-def test_the_facts_count_things_and_pictures_by_side(tmp_path):
-    things = [*SOUND, (0, (20, 1, 25, 5), 0, {"crowd": True}), (1, (6, 6, 40, 30), 0, {})]
-    facts = looked_at(made(tmp_path, things, pictures=4, splits=[0, 0, 2, 1])).facts
-    assert (facts["form"], facts["pictures"], facts["things"]) == ("coco", 4, 7)
+def test_the_facts_count_instances_and_pictures_by_side(tmp_path):
+    instances = [*SOUND, (0, (20, 1, 25, 5), 0, {"crowd": True}), (1, (6, 6, 40, 30), 0, {})]
+    facts = looked_at(made(tmp_path, instances, pictures=4, splits=[0, 0, 2, 1])).facts
+    assert (facts["form"], facts["pictures"], facts["instances"]) == ("coco", 4, 7)
     assert facts["classes"]["cat"] == {
-        "train": {"things": 4, "pictures": 2},
-        "val": {"things": 0, "pictures": 0},
-        "test": {"things": 1, "pictures": 1},
+        "train": {"instances": 4, "pictures": 2},
+        "val": {"instances": 0, "pictures": 0},
+        "test": {"instances": 1, "pictures": 1},
     }
     assert facts["sides"] == {"train": 2, "val": 1, "test": 1}
-    assert facts["things_per_picture"] == {"min": 0, "median": 2.0, "max": 3}
-    assert (facts["without_things"], facts["crowds"], facts["difficult"]) == (1, 1, 0)
+    assert facts["instances_per_picture"] == {"min": 0, "median": 2.0, "max": 3}
+    assert (facts["without_instances"], facts["crowds"], facts["difficult"]) == (1, 1, 0)
     assert facts["width"] == {"min": 40, "median": 41.5, "max": 43}
 
 
@@ -57,12 +57,12 @@ def test_sizes_of_boxes_are_told_apart_as_coco_does(tmp_path, side, size):
 
 
 def test_flaws_are_told_by_kind_and_file_and_spoil(tmp_path):
-    flaws = (
-        Flaw("b.xml, object 1", "its box lies outside the picture: far", 0),
-        Flaw("a.xml, object 2", "its box lies outside the picture: further", 1),
-        Flaw("c.xml", "its picture is missing", None),
+    issues = (
+        AnnotationIssue("b.xml, object 1", "its box lies outside the picture: far", 0),
+        AnnotationIssue("a.xml, object 2", "its box lies outside the picture: further", 1),
+        AnnotationIssue("c.xml", "its picture is missing", None),
     )
-    spoiling = looked_at(replace(made(tmp_path, SOUND), flaws=flaws)).spoiling
+    spoiling = looked_at(replace(made(tmp_path, SOUND), issues=issues)).spoiling
     outside, missing = spoiling
     assert outside.sentence.startswith(
         "2 annotations cannot be used (its box lies outside the picture); mend"
@@ -76,40 +76,40 @@ def test_a_picture_cut_off_in_the_middle_spoils(tmp_path):
     annotated = made(tmp_path, SOUND)
     whole = (tmp_path / "1.png").read_bytes()
     (tmp_path / "1.png").write_bytes(whole[: len(whole) // 2])
-    problem = only(looked_at(annotated).spoiling)
-    assert problem.sentence.startswith("1 picture cannot be read to the end")
-    assert problem.places[0].startswith("1.png is damaged")
+    issue = only(looked_at(annotated).spoiling)
+    assert issue.sentence.startswith("1 picture cannot be read to the end")
+    assert issue.places[0].startswith("1.png is damaged")
 
 
 def test_a_test_picture_that_is_trained_on_spoils(tmp_path):
     annotated = made(tmp_path, [*SOUND, (3, (1, 1, 5, 5), 1, {})], pictures=4, splits=[0, 0, 2, 2])
     Image.open(tmp_path / "0.png").save(tmp_path / "3.png", compress_level=0)
-    problem = only(looked_at(annotated).spoiling)
-    assert "1 test picture is also in train or val, equal in every pixel" in problem.sentence
-    assert problem.places == ("3.png = 0.png",)
+    issue = only(looked_at(annotated).spoiling)
+    assert "1 test picture is also in train or val, equal in every pixel" in issue.sentence
+    assert issue.places == ("3.png = 0.png",)
 
 
 def test_a_box_over_the_whole_picture_and_two_nearly_equal_ones_are_warnings(tmp_path):
-    things = [
+    instances = [
         *SOUND,
         (0, (0, 0, 40, 29), 0, {}),  # 96.7 % of 40×30
         (1, (0, 0, 38, 30), 1, {}),  # 92.7 % of 41×30
         (2, (3, 3, 9, 8.5), 0, {}),  # IoU 5.5/6 with (3, 3, 9, 9)
         (2, (3, 3, 9, 8.3), 1, {}),  # another class
     ]
-    whole, alike = looked_at(made(tmp_path, things)).doubtful
+    whole, alike = looked_at(made(tmp_path, instances)).doubtful
     assert whole.sentence.startswith("1 box covers over 95 % of the picture")
-    assert whole.places == ("0.png: thing 5 (cat)",)
+    assert whole.places == ("0.png: object 5 (cat)",)
     assert alike.sentence.startswith("1 pair of boxes is of one class and nearly equal")
-    assert alike.places == ("2.png: thing 3 (cat) ≈ thing 7",)
+    assert alike.places == ("2.png: object 3 (cat) ≈ object 7",)
 
 
 def test_classes_that_are_missing_from_a_side_are_warnings(tmp_path):
-    things = [(0, (1, 1, 9, 9), 0, {}), (0, (1, 10, 9, 19), 1, {}), (2, (1, 1, 9, 9), 1, {}),
+    instances = [(0, (1, 1, 9, 9), 0, {}), (0, (1, 10, 9, 19), 1, {}), (2, (1, 1, 9, 9), 1, {}),
               (2, (10, 10, 19, 19), 2, {})]  # fmt: skip
-    annotated = made(tmp_path, things, classes=("cat", "dog", "cow", "owl"))
-    problems = [(problem.sentence, problem.places) for problem in looked_at(annotated).doubtful]
-    assert [(sentence.split(";")[0], places) for sentence, places in problems] == [
+    annotated = made(tmp_path, instances, classes=("cat", "dog", "cow", "owl"))
+    issues = [(issue.sentence, issue.places) for issue in looked_at(annotated).doubtful]
+    assert [(sentence.split(";")[0], places) for sentence, places in issues] == [
         ("1 class is in no picture to train on", ("cow",)),
         ("1 class is in no picture to test on", ("cat",)),
         ("1 class is named and in no picture at all", ("owl",)),
@@ -135,23 +135,23 @@ def masks(root, count=5):
 
 
 def test_masks_are_counted_in_pictures_and_pixels(tmp_path):
-    findings = looked_at(read_annotated(masks(tmp_path)))
-    facts = findings.facts
+    issues = looked_at(read_annotated(masks(tmp_path)))
+    facts = issues.facts
     (rare,) = [s for s, counts in facts["classes"]["class 2"].items() if counts["pictures"]]
     pictures = {"train": 4, "test": 1}[rare]
     assert facts["classes"]["class 2"][rare]["share"] == pytest.approx(10 / (29 * 40 * pictures))
     assert facts["void_share"] == pytest.approx(1 / 30)
     assert facts["classes"]["class 1"]["train"]["pictures"] == 4
-    assert any("1 class is in no picture to" in sentence for sentence in findings.warnings)
-    assert "things" not in facts
-    page = "\n".join(findings.lines())
+    assert any("1 class is in no picture to" in sentence for sentence in issues.warnings)
+    assert "instances" not in facts
+    page = "\n".join(issues.lines())
     assert "(masks): 5 pictures, 3 classes; the split was drawn by vislab" in page
     assert "void              3.3 % of the pixels" in page
 
 
 def test_the_page_has_a_row_for_each_class_and_few_of_many(tmp_path):
     lines = looked_at(made(tmp_path, SOUND)).lines()
-    assert lines[0].endswith("(COCO): 3 pictures, 2 classes, 5 things; the split came with the "
+    assert lines[0].endswith("(COCO): 3 pictures, 2 classes, 5 objects; the split came with the "
                              "pictures")  # fmt: skip
     row = next(line for line in lines if line.startswith("dog"))
     assert row.split() == ["dog", "1/1", "0/0", "1/1"]
@@ -162,11 +162,11 @@ def test_the_page_has_a_row_for_each_class_and_few_of_many(tmp_path):
 
 
 def test_a_name_with_an_escape_does_not_reach_the_terminal(tmp_path):
-    flaw = Flaw("a\x1b[31m.xml", "its picture is missing: \x1b", None)
+    issue = AnnotationIssue("a\x1b[31m.xml", "its picture is missing: \x1b", None)
     annotated = made(tmp_path, SOUND, classes=("c\x1bt", "dog"))
-    findings = looked_at(replace(annotated, flaws=(flaw,), notes=("\x1b",), name="\x1b"))
-    assert "\x1b" not in "\n".join(findings.lines())
-    assert "\x1b" not in str(findings.as_json())
+    issues = looked_at(replace(annotated, issues=(issue,), notes=("\x1b",), name="\x1b"))
+    assert "\x1b" not in "\n".join(issues.lines())
+    assert "\x1b" not in str(issues.as_json())
 
 
 def rgb(colour):
@@ -190,8 +190,8 @@ def test_the_sheet_draws_each_box_in_the_colour_of_its_class(tmp_path):
 
 
 def test_the_sheet_shows_as_many_classes_as_it_can(tmp_path):
-    things = [(n, (1, 1, 20, 20), kind, {}) for n, kind in enumerate([0, 0, 0, 0, 0, 1])]
-    annotated = made(tmp_path, things, pictures=6)
+    instances = [(n, (1, 1, 20, 20), kind, {}) for n, kind in enumerate([0, 0, 0, 0, 0, 1])]
+    annotated = made(tmp_path, instances, pictures=6)
     sheet = annotation_sheet(annotated, most=2)
     assert count(sheet, COLOURS[0]) > 500
     assert count(sheet, COLOURS[1]) > 500
@@ -217,7 +217,7 @@ def test_a_set_full_of_flaws_still_gets_its_page_and_its_sheet(tmp_path):
     voc(tmp_path, "bad", voc_object())
     (tmp_path / "JPEGImages" / "bad.png").write_bytes(b"no picture")
     annotated = read_annotated(tmp_path)
-    findings = looked_at(annotated)
-    assert len(findings.spoiling) == 3
-    assert findings.lines()
+    issues = looked_at(annotated)
+    assert len(issues.spoiling) == 3
+    assert issues.lines()
     assert annotation_sheet(annotated).size[0] > 300

@@ -41,17 +41,17 @@ def looked_at(root):
     return check(list_folder(root), progress=False)
 
 
-def only(problems):
-    (problem,) = problems
-    return problem
+def only(issues):
+    (issue,) = issues
+    return issue
 
 
 def test_a_sound_set_has_nothing_that_spoils_and_nothing_to_warn_of(tmp_path, capsys):
-    findings = check(list_folder(sound(tmp_path)))
+    issues = check(list_folder(sound(tmp_path)))
     assert capsys.readouterr().out == ""  # the page is for the caller to print
-    assert findings.spoils == ()
-    assert findings.warnings == ()
-    assert findings.lines()[-1] == "nothing found that would spoil a result"
+    assert issues.spoils == ()
+    assert issues.warnings == ()
+    assert issues.lines()[-1] == "nothing found that would spoil a result"
 
 
 def test_the_facts_count_what_is_there(tmp_path):
@@ -85,12 +85,12 @@ def test_unusual_kinds_are_counted(tmp_path):
     save(scene(56), train / "turned.jpg", exif=note)
     save(scene(57), train / "turned.png", exif=note)
     save(scene(58), train / "not turned.jpg", exif=upright)
-    findings = looked_at(tmp_path)
-    assert findings.facts["kinds"] == {
+    issues = looked_at(tmp_path)
+    assert issues.facts["kinds"] == {
         "grey": 2, "CMYK": 1, "16-bit": 1, "animated": 1, "turned by EXIF": 2,
     }  # fmt: skip
-    assert findings.facts["height"]["max"] == 80  # as seen, not as stored
-    assert findings.warnings == findings.spoils == ()
+    assert issues.facts["height"]["max"] == 80  # as seen, not as stored
+    assert issues.warnings == issues.spoils == ()
 
 
 def test_pictures_that_cannot_be_read_spoil_and_each_says_why(tmp_path):
@@ -98,24 +98,24 @@ def test_pictures_that_cannot_be_read_spoil_and_each_says_why(tmp_path):
     whole = (tmp_path / "train" / "cat" / "0.png").read_bytes()
     (tmp_path / "train" / "cat" / "1.png").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "test" / "dog" / "2.png").write_bytes(b"<html>not found</html>")
-    findings = looked_at(tmp_path)
-    problem = only(findings.spoiling)
-    assert problem.sentence.startswith("2 pictures cannot be read; mend or delete")
-    damaged, no_picture = sorted(problem.places, reverse=True)
+    issues = looked_at(tmp_path)
+    issue = only(issues.spoiling)
+    assert issue.sentence.startswith("2 pictures cannot be read; mend or delete")
+    damaged, no_picture = sorted(issue.places, reverse=True)
     assert damaged.startswith("train/cat/1.png is damaged")
     assert no_picture == "test/dog/2.png is no picture that can be read"
-    assert findings.facts["readable"] == 16
+    assert issues.facts["readable"] == 16
 
 
 def test_a_test_picture_that_is_trained_on_spoils_whatever_its_name_or_file(tmp_path):
     sound(tmp_path)
     save(scene(0), tmp_path / "test" / "cat" / "same bytes.png")
     save(scene(1), tmp_path / "test" / "cat" / "same pixels.bmp")
-    problem = only(looked_at(tmp_path).spoiling)
-    assert "2 test pictures are also in train or val" in problem.sentence
-    assert "(1 byte for byte)" in problem.sentence
-    assert "delete them on one side" in problem.sentence
-    assert sorted(problem.places) == [
+    issue = only(looked_at(tmp_path).spoiling)
+    assert "2 test pictures are also in train or val" in issue.sentence
+    assert "(1 byte for byte)" in issue.sentence
+    assert "delete them on one side" in issue.sentence
+    assert sorted(issue.places) == [
         "test/cat/same bytes.png (cat, test) = train/cat/0.png (cat, train)",
         "test/cat/same pixels.bmp (cat, test) = train/cat/1.png (cat, train)",
     ]
@@ -124,33 +124,33 @@ def test_a_test_picture_that_is_trained_on_spoils_whatever_its_name_or_file(tmp_
 def test_a_test_picture_that_is_tuned_on_spoils_too(tmp_path):
     sound(tmp_path)
     save(scene(8), tmp_path / "test" / "cat" / "x.png")
-    problem = only(looked_at(tmp_path).spoiling)
-    assert problem.places == ("test/cat/x.png (cat, test) = val/cat/0.png (cat, val)",)
+    issue = only(looked_at(tmp_path).spoiling)
+    assert issue.places == ("test/cat/x.png (cat, test) = val/cat/0.png (cat, val)",)
 
 
 def test_a_copy_in_validation_is_a_warning(tmp_path):
     sound(tmp_path)
     save(scene(0), tmp_path / "val" / "cat" / "x.png")
-    findings = looked_at(tmp_path)
-    assert findings.spoils == ()
-    assert "1 val picture is also in train" in only(findings.warnings)
+    issues = looked_at(tmp_path)
+    assert issues.spoils == ()
+    assert "1 val picture is also in train" in only(issues.warnings)
 
 
 def test_a_copy_on_the_same_side_is_a_warning(tmp_path):
     sound(tmp_path)
     for i in range(2):
         save(scene(0), tmp_path / "train" / "cat" / f"copy {i}.png")
-    findings = looked_at(tmp_path)
-    assert findings.spoils == ()
-    assert only(findings.warnings).startswith("2 pictures are a copy of another on the same side")
+    issues = looked_at(tmp_path)
+    assert issues.spoils == ()
+    assert only(issues.warnings).startswith("2 pictures are a copy of another on the same side")
 
 
 def test_one_picture_under_two_labels_spoils(tmp_path):
     sound(tmp_path)
     save(scene(0), tmp_path / "train" / "dog" / "x.png")
-    problem = only(looked_at(tmp_path).spoiling)
-    assert problem.sentence.startswith("1 picture stands under two labels")
-    assert problem.places == ("train/cat/0.png (cat, train) = train/dog/x.png (dog, train)",)
+    issue = only(looked_at(tmp_path).spoiling)
+    assert issue.sentence.startswith("1 picture stands under two labels")
+    assert issue.places == ("train/cat/0.png (cat, train) = train/dog/x.png (dog, train)",)
 
 
 def test_a_lying_and_a_standing_picture_of_one_colour_are_no_copies(tmp_path):
@@ -181,12 +181,12 @@ ALTERED = {
 def test_a_near_duplicate_across_the_split_is_a_warning(tmp_path, how):
     sound(tmp_path)
     ALTERED[how](scene(0), tmp_path / "test" / "cat" / "near.png")
-    findings = looked_at(tmp_path)
-    assert findings.spoils == ()
-    problem = only(findings.doubtful)
-    assert "1 pair of near duplicates stands on two sides" in problem.sentence
-    assert "test/cat/near" in problem.places[0]
-    assert "≈ train/cat/0.png (cat, train)" in problem.places[0]
+    issues = looked_at(tmp_path)
+    assert issues.spoils == ()
+    issue = only(issues.doubtful)
+    assert "1 pair of near duplicates stands on two sides" in issue.sentence
+    assert "test/cat/near" in issue.places[0]
+    assert "≈ train/cat/0.png (cat, train)" in issue.places[0]
 
 
 def test_near_duplicates_on_one_side_and_under_two_labels_are_told_apart(tmp_path):
@@ -206,10 +206,10 @@ def test_pictures_of_nearly_one_colour_are_not_near_duplicates_of_one_another(tm
     for i in range(12):
         lake = np.broadcast_to(90 + i + shore, (40, 40, 3)).round().astype(np.uint8)
         save(Image.fromarray(lake), tmp_path / ("train", "test")[i % 2] / "cat" / f"lake {i}.png")
-    findings = looked_at(tmp_path)
-    assert findings.warnings == findings.spoils == ()
-    assert findings.facts["flat"] == 12
-    assert any("12 of nearly one colour" in line for line in findings.lines())
+    issues = looked_at(tmp_path)
+    assert issues.warnings == issues.spoils == ()
+    assert issues.facts["flat"] == 12
+    assert any("12 of nearly one colour" in line for line in issues.lines())
 
 
 def test_what_the_listing_left_out_is_among_the_findings(tmp_path):
@@ -217,9 +217,9 @@ def test_what_the_listing_left_out_is_among_the_findings(tmp_path):
     (tmp_path / "test" / "owl").mkdir()
     save(scene(60), tmp_path / "loose.png")
     (tmp_path / "prices.csv").write_text("item,price\nfish,3\n")
-    findings = looked_at(tmp_path)
-    assert only(findings.spoils).startswith("1 class folder holds no picture")
-    loose, note = findings.doubtful
+    issues = looked_at(tmp_path)
+    assert only(issues.spoils).startswith("1 class folder holds no picture")
+    loose, note = issues.doubtful
     assert loose.sentence.startswith("1 picture has no label")
     assert loose.places == ("loose.png",)
     assert note.sentence.startswith("prices.csv was not used")
@@ -235,19 +235,19 @@ def labelled(root, rows, columns="path,label,group,split"):
 def test_a_group_on_two_sides_spoils_and_an_empty_cell_is_no_group(tmp_path):
     rows = [f"{i}.png,{'ab'[i % 2]},p{i // 2},{'train' if i < 8 else 'test'}" for i in range(16)]
     rows += ["x.png,a,p3,test", "y.png,a,,train", "z.png,b,,test"]
-    problem = only(looked_at(labelled(tmp_path, rows)).spoiling)
-    assert problem.sentence.startswith("1 group stands on two sides of the split")
-    assert problem.places == ("p3: train, test",)
+    issue = only(looked_at(labelled(tmp_path, rows)).spoiling)
+    assert issue.sentence.startswith("1 group stands on two sides of the split")
+    assert issue.places == ("p3: train, test",)
 
 
 def test_classes_that_are_missing_from_a_side(tmp_path):
     rows = [f"{i}.png,{'ab'[i % 2]},,{'train' if i < 8 else 'test'}" for i in range(16)]
     rows += ["x.png,only tested,,test", *(f"y{i}.png,only trained,,train" for i in range(3))]
-    findings = looked_at(labelled(tmp_path, rows))
-    untrained = only(findings.spoiling)
+    issues = looked_at(labelled(tmp_path, rows))
+    untrained = only(issues.spoiling)
     assert untrained.sentence.startswith("1 class has no picture to train on")
     assert untrained.places == ("only tested",)
-    untested, few = findings.doubtful
+    untested, few = issues.doubtful
     assert untested.sentence.startswith("1 class has no picture to test on")
     assert untested.places == ("only trained",)
     assert few.sentence.startswith("1 class has fewer than 3 pictures")
@@ -257,9 +257,9 @@ def test_classes_that_are_missing_from_a_side(tmp_path):
 def test_a_picture_that_is_not_there_spoils(tmp_path):
     labelled(tmp_path, [f"{i}.png,{'ab'[i % 2]}" for i in range(20)], "path,label")
     (tmp_path / "7.png").unlink()
-    problem = only(looked_at(tmp_path).spoiling)
-    assert problem.sentence.startswith("1 picture that the label file names is not to be found")
-    assert problem.places == ("7.png",)
+    issue = only(looked_at(tmp_path).spoiling)
+    assert issue.sentence.startswith("1 picture that the label file names is not to be found")
+    assert issue.places == ("7.png",)
 
 
 def test_uneven_classes_and_a_missing_test_side_are_warnings(tmp_path):
@@ -276,23 +276,23 @@ def test_long_pictures_lose_more_than_half_and_are_named(tmp_path):
     sound(tmp_path)
     save(scene(60, 40, 81), tmp_path / "train" / "cat" / "wide.png")
     save(scene(61, 80, 40), tmp_path / "train" / "cat" / "exactly two.png")
-    problem = only(looked_at(tmp_path).doubtful)
-    assert problem.sentence.startswith("1 picture is over 2 times as long as wide")
-    assert problem.places == ("train/cat/wide.png (81×40)",)
+    issue = only(looked_at(tmp_path).doubtful)
+    assert issue.sentence.startswith("1 picture is over 2 times as long as wide")
+    assert issue.places == ("train/cat/wide.png (81×40)",)
 
 
 def test_the_page_shows_five_places_and_how_many_more_and_json_has_all(tmp_path):
     sound(tmp_path)
     for i in range(9):
         (tmp_path / "train" / "cat" / f"bad {i}.png").write_bytes(b"")
-    findings = looked_at(tmp_path)
-    lines = findings.lines()
+    issues = looked_at(tmp_path)
+    lines = issues.lines()
     at = next(i for i, line in enumerate(lines) if line.startswith("spoils: 9 pictures"))
     assert [line.strip()[:19] for line in lines[at + 1 : at + 6]] == [
         f"train/cat/bad {i}.png" for i in range(5)
     ]
     assert lines[at + 6].strip() == "… and 4 more"
-    plain = json.loads(json.dumps(findings.as_json()))
+    plain = json.loads(json.dumps(issues.as_json()))
     assert len(plain["spoils"][0]["places"]) == 9
     assert plain["warnings"] == []
     assert plain["facts"]["sides"]["train"] == 17
@@ -323,8 +323,8 @@ def test_a_name_with_an_escape_or_a_broken_letter_does_not_reach_the_terminal(tm
     sound(tmp_path)
     broken = os.fsencode(tmp_path / "train" / "cat") + b"/\xff\x1b[31m.png"
     Path(os.fsdecode(broken)).write_bytes(b"")
-    findings = looked_at(tmp_path)
-    text = "\n".join([*findings.lines(), json.dumps(findings.as_json(), ensure_ascii=False)])
+    issues = looked_at(tmp_path)
+    text = "\n".join([*issues.lines(), json.dumps(issues.as_json(), ensure_ascii=False)])
     assert "\x1b" not in text
     text.encode()
     assert "[31m.png is no picture" in text
@@ -342,17 +342,17 @@ def test_a_set_in_memory_is_checked_too():
     pixels = sound_set.pixels.copy()
     pixels[35] = pixels[5]
     pixels[36] = np.clip(pixels[6].astype(int) + 9, 0, 255)
-    findings = check(replace(sound_set, pixels=pixels), progress=False)
-    assert only(findings.spoiling).places == ("picture 35 (b, test) = picture 5 (b, train)",)
-    assert only(findings.doubtful).places == ("picture 6 (a, train) ≈ picture 36 (a, test)",)
-    assert "say so beside the score" in only(findings.spoils)
+    issues = check(replace(sound_set, pixels=pixels), progress=False)
+    assert only(issues.spoiling).places == ("picture 35 (b, test) = picture 5 (b, train)",)
+    assert only(issues.doubtful).places == ("picture 6 (a, train) ≈ picture 36 (a, test)",)
+    assert "say so beside the score" in only(issues.spoils)
 
 
 def test_a_set_in_memory_without_a_split_is_judged_by_the_split_it_will_get():
     whole = arrays(official=False)
-    findings = check(replace(whole, splits=np.zeros(40, dtype=np.uint8)), progress=False)
-    assert findings.facts["sides"] == {"train": 32, "val": 4, "test": 4}
-    assert findings.warnings == ()
+    issues = check(replace(whole, splits=np.zeros(40, dtype=np.uint8)), progress=False)
+    assert issues.facts["sides"] == {"train": 32, "val": 4, "test": 4}
+    assert issues.warnings == ()
 
 
 hash_words = st.integers(0, 2**64 - 1)
@@ -455,10 +455,10 @@ def test_the_cars_have_nothing_that_spoils():
     listing = list_folder(Path(os.environ["VISLAB_DATA"]) / "stanford_cars20")
     assert len(listing.rows("train")) == 320
     assert len(listing.rows("test")) == 120
-    findings = check(listing, progress=False)
-    assert findings.spoils == ()
-    assert findings.facts["readable"] == 440
-    assert {(c["train"], c["test"]) for c in findings.facts["classes"].values()} == {(16, 6)}
+    issues = check(listing, progress=False)
+    assert issues.spoils == ()
+    assert issues.facts["readable"] == 440
+    assert {(c["train"], c["test"]) for c in issues.facts["classes"].values()} == {(16, 6)}
 
 
 @pytest.mark.realdata

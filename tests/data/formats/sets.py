@@ -5,7 +5,7 @@ import json
 import numpy as np
 from PIL import Image
 
-from vislab.data.annotations import Annotated, ThingsTable
+from vislab.data.annotations import Annotated, InstancesTable
 
 SIZE = (40, 30)  # width, height
 
@@ -38,7 +38,7 @@ def coco(root, annotations, images=None, categories=("cat", "dog"), file="annota
     return root
 
 
-def thing(box=(1, 2, 10, 12), category=10, image=1, **more):
+def instance(box=(1, 2, 10, 12), category=10, image=1, **more):
     return {"id": 7, "image_id": image, "category_id": category, "bbox": list(box), **more}
 
 
@@ -50,7 +50,7 @@ def voc_object(name="cat", box=(1, 1, 10, 10), more=""):
     return f"<object><name>{name}</name>{more}<bndbox>{edges}</bndbox></object>"
 
 
-def voc(root, stem="1", things="", size=SIZE, filename=None, draw=True):
+def voc(root, stem="1", instances="", size=SIZE, filename=None, draw=True):
     if draw:
         picture(root / "JPEGImages" / f"{stem}.png")
     width, height = size
@@ -58,7 +58,7 @@ def voc(root, stem="1", things="", size=SIZE, filename=None, draw=True):
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(
         f"<annotation><filename>{filename or stem + '.png'}</filename><size><width>{width}</width>"
-        f"<height>{height}</height><depth>3</depth></size>{things}</annotation>"
+        f"<height>{height}</height><depth>3</depth></size>{instances}</annotation>"
     )
     return root
 
@@ -82,12 +82,12 @@ def mask(path, values, mode="L"):
 
 
 def whats(annotated):
-    return [flaw.what for flaw in annotated.flaws]
+    return [issue.what for issue in annotated.issues]
 
 
 def table(annotated):
-    """Return the things by picture's name, class, flags and box, sorted: what a form keeps."""
-    things = annotated.things
+    """Return the objects by picture's name, class, flags and box, sorted: what a form keeps."""
+    instances = annotated.instances
     return sorted(
         (
             annotated.members[row].rsplit("/", 1)[-1].rsplit(".", 1)[0],
@@ -97,23 +97,23 @@ def table(annotated):
             tuple(corners),
         )
         for row, kind, crowd, difficult, corners in zip(
-            things.picture.tolist(),
-            things.kind.tolist(),
-            things.crowd,
-            things.difficult,
-            things.corners.round(6).tolist(),
+            instances.picture.tolist(),
+            instances.kind.tolist(),
+            instances.crowd,
+            instances.difficult,
+            instances.boxes.round(6).tolist(),
             strict=True,
         )
     )
 
 
-def made(root, things, *, pictures=3, classes=("cat", "dog"), splits=None, form="coco", **more):
-    """Return a set in memory; its pictures are drawn. Things are (row, corners, kind, options)."""
+def made(root, instances, *, pictures=3, classes=("cat", "dog"), splits=None, form="coco", **more):
+    """Return a set in memory; its pictures are drawn. Objects are (row, corners, kind, options)."""
     for row in range(pictures):
         picture(root / f"{row}.png", (SIZE[0] + row, SIZE[1]))
-    rows = ThingsTable()
-    for number, (row, corners, kind, options) in enumerate(things):
-        rows.add(row, tuple(map(float, corners)), kind, where=f"thing {number}", **options)
+    rows = InstancesTable()
+    for number, (row, corners, kind, options) in enumerate(instances):
+        rows.add(row, tuple(map(float, corners)), kind, where=f"object {number}", **options)
     return Annotated(
         name="made",
         form=form,
@@ -122,7 +122,7 @@ def made(root, things, *, pictures=3, classes=("cat", "dog"), splits=None, form=
         members=tuple(f"{row}.png" for row in range(pictures)),
         sizes=np.array([[SIZE[0] + row, SIZE[1]] for row in range(pictures)]),
         splits=np.array(splits or [0] * (pictures - 1) + [2], dtype=np.uint8),
-        things=rows.finished(),
+        instances=rows.finished(),
         official=True,
         **more,
     )

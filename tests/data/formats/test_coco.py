@@ -5,20 +5,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.data.formats.sets import coco, picture, thing, turned, whats
+from tests.data.formats.sets import coco, instance, picture, turned, whats
 from vislab.data.annotations import Annotated
 from vislab.data.formats.coco import read, recognises
 from vislab.errors import DataError
 
 
 def test_a_box_of_x_y_width_and_height_becomes_its_corners(tmp_path):
-    annotated = read(coco(tmp_path, [thing((1.5, 2, 10, 12.25), 20, iscrowd=1)]))
-    assert annotated.flaws == ()
-    assert annotated.things.corners.tolist() == [[1.5, 2.0, 11.5, 14.25]]
+    annotated = read(coco(tmp_path, [instance((1.5, 2, 10, 12.25), 20, iscrowd=1)]))
+    assert annotated.issues == ()
+    assert annotated.instances.boxes.tolist() == [[1.5, 2.0, 11.5, 14.25]]
     assert annotated.classes == ("cat", "dog")
-    assert annotated.things.kind.tolist() == [1]
-    assert annotated.things.crowd.tolist() == [True]
-    assert annotated.things.where == ("annotations.json, annotation 7",)
+    assert annotated.instances.kind.tolist() == [1]
+    assert annotated.instances.crowd.tolist() == [True]
+    assert annotated.instances.where == ("annotations.json, annotation 7",)
     assert annotated.members == ("images/1.png",)
     assert annotated.sizes.tolist() == [[40, 30]]
 
@@ -27,9 +27,9 @@ def test_a_box_of_x_y_width_and_height_becomes_its_corners(tmp_path):
     "file", ["annotations.json", "labels/anything.json", "images/_a.coco.json"]
 )
 def test_the_file_may_have_any_name_beside_or_above_the_pictures(tmp_path, file):
-    coco(tmp_path, [thing()], file=file)
+    coco(tmp_path, [instance()], file=file)
     assert recognises(tmp_path)
-    assert len(read(tmp_path).things) == 1
+    assert len(read(tmp_path).instances) == 1
 
 
 def test_captions_and_tables_of_something_else_are_not_recognised(tmp_path):
@@ -44,12 +44,12 @@ def test_the_side_is_in_the_files_name_and_equal_names_are_looked_up_on_their_si
     for side, size in (("train2017", (40, 30)), ("val2017", (20, 10))):
         picture(tmp_path / side / "1.png", size)
         images = [{"id": 1, "file_name": "1.png", "width": size[0], "height": size[1]}]
-        coco(tmp_path, [thing((0, 0, 5, 5))], images, file=f"annotations/instances_{side}.json")
+        coco(tmp_path, [instance((0, 0, 5, 5))], images, file=f"annotations/instances_{side}.json")
     (tmp_path / "annotations" / "captions_val2017.json").write_text(
         '{"images": [], "annotations": [], "categories": []}'
     )
     annotated = read(tmp_path)
-    assert annotated.flaws == ()
+    assert annotated.issues == ()
     assert annotated.members == ("train2017/1.png", "val2017/1.png")
     assert annotated.official
     assert annotated.splits.tolist() == [0, 2]
@@ -60,7 +60,7 @@ def test_exported_folders_with_a_file_each_give_three_sides(tmp_path):
     for side in ("train", "valid", "test"):
         picture(tmp_path / side / f"{side}.png")
         images = [{"id": 0, "file_name": f"{side}.png", "width": 40, "height": 30}]
-        coco(tmp_path, [thing(image=0)], images, file=f"{side}/_annotations.coco.json")
+        coco(tmp_path, [instance(image=0)], images, file=f"{side}/_annotations.coco.json")
     annotated = read(tmp_path)
     sides = dict(zip(annotated.members, annotated.splits.tolist(), strict=True))
     assert sides == {"train/train.png": 0, "valid/valid.png": 1, "test/test.png": 2}
@@ -71,7 +71,7 @@ def test_without_a_split_a_fifth_is_drawn_by_name_and_not_by_the_order_in_the_fi
     for number in range(20):
         picture(tmp_path / f"{number:02}.png", (8, 8))
         images.append({"id": number, "file_name": f"{number:02}.png", "width": 8, "height": 8})
-    boxes = [thing((0, 0, 4, 4), image=number) for number in range(20)]
+    boxes = [instance((0, 0, 4, 4), image=number) for number in range(20)]
     one = read(coco(tmp_path, boxes, images))
     other = read(coco(tmp_path, boxes, images[::-1]))
     assert not one.official
@@ -83,52 +83,52 @@ def test_without_a_split_a_fifth_is_drawn_by_name_and_not_by_the_order_in_the_fi
 @pytest.mark.parametrize(
     ("entry", "what"),
     [
-        (thing((50, 2, 10, 10)), "its box lies outside the picture"),
-        (thing((30, 2, 11.5, 10)), "its box sticks out of the picture"),
-        (thing((5, 5, 0, 3)), "its box is empty or inverted"),
-        (thing((5, 5, 4, -3)), "its box is empty or inverted"),
-        (thing((float("nan"), 5, 4, 3)), "its box is not four numbers"),
-        (thing((10**400, 5, 4, 3)), "its box is not four numbers"),
-        (thing((1, 2, 3)), "its box is not four numbers"),
-        ({**thing(), "bbox": None}, "its box is not four numbers"),
-        ({**thing(), "bbox": {"x": 1}}, "its box is not four numbers"),
-        ({**thing(), "bbox": [1, 2, "3", True]}, "its box is not four numbers"),
-        (thing(category=99), "its class is unknown"),
-        (thing(category="10"), "its class is unknown"),
-        (thing(image=5), "its picture is not in the list"),
-        (thing(image=[1]), "its picture is not in the list"),
-        (thing(iscrowd=3), "iscrowd or ignore is not 0 or 1"),
-        (thing(segmentation=[[1, 2, 3, 4]]), "its outline cannot be read"),
-        (thing(segmentation=[[1, 2, 3, 4, 5, None]]), "its outline cannot be read"),
-        (thing(segmentation=[[1, 2, 3, 4, 5, 1e6]]), "its outline cannot be read"),
-        (thing(segmentation={"size": [30, 40], "counts": [5]}), "its outline cannot be read"),
-        (thing(segmentation={"size": [30, 41], "counts": [1230]}), "its outline cannot be read"),
-        (thing(segmentation={"size": [30, 40], "counts": "\x7f"}), "its outline cannot be read"),
-        (thing(segmentation={"size": [30, 40], "counts": {}}), "its outline cannot be read"),
-        (thing(segmentation="polygon"), "its outline cannot be read"),
+        (instance((50, 2, 10, 10)), "its box lies outside the picture"),
+        (instance((30, 2, 11.5, 10)), "its box sticks out of the picture"),
+        (instance((5, 5, 0, 3)), "its box is empty or inverted"),
+        (instance((5, 5, 4, -3)), "its box is empty or inverted"),
+        (instance((float("nan"), 5, 4, 3)), "its box is not four numbers"),
+        (instance((10**400, 5, 4, 3)), "its box is not four numbers"),
+        (instance((1, 2, 3)), "its box is not four numbers"),
+        ({**instance(), "bbox": None}, "its box is not four numbers"),
+        ({**instance(), "bbox": {"x": 1}}, "its box is not four numbers"),
+        ({**instance(), "bbox": [1, 2, "3", True]}, "its box is not four numbers"),
+        (instance(category=99), "its class is unknown"),
+        (instance(category="10"), "its class is unknown"),
+        (instance(image=5), "its picture is not in the list"),
+        (instance(image=[1]), "its picture is not in the list"),
+        (instance(iscrowd=3), "iscrowd or ignore is not 0 or 1"),
+        (instance(segmentation=[[1, 2, 3, 4]]), "its outline cannot be read"),
+        (instance(segmentation=[[1, 2, 3, 4, 5, None]]), "its outline cannot be read"),
+        (instance(segmentation=[[1, 2, 3, 4, 5, 1e6]]), "its outline cannot be read"),
+        (instance(segmentation={"size": [30, 40], "counts": [5]}), "its outline cannot be read"),
+        (instance(segmentation={"size": [30, 41], "counts": [1230]}), "its outline cannot be read"),
+        (instance(segmentation={"size": [30, 40], "counts": "\x7f"}), "its outline cannot be read"),
+        (instance(segmentation={"size": [30, 40], "counts": {}}), "its outline cannot be read"),
+        (instance(segmentation="polygon"), "its outline cannot be read"),
         ("text", "it is no object"),
     ],
 )
 def test_a_wrong_annotation_is_a_flaw_and_the_others_are_read(tmp_path, entry, what):
-    annotated = read(coco(tmp_path, [entry, thing((0, 0, 3, 3))]))
-    (flaw,) = annotated.flaws
-    assert flaw.what.startswith(what)
-    assert flaw.where.startswith("annotations.json, annotation ")
-    assert annotated.things.corners.tolist() == [[0, 0, 3, 3]]
+    annotated = read(coco(tmp_path, [entry, instance((0, 0, 3, 3))]))
+    (issue,) = annotated.issues
+    assert issue.what.startswith(what)
+    assert issue.where.startswith("annotations.json, annotation ")
+    assert annotated.instances.boxes.tolist() == [[0, 0, 3, 3]]
 
 
 def test_a_box_that_sticks_out_by_one_pixel_is_cut_off_silently(tmp_path):
-    annotated = read(coco(tmp_path, [thing((-1, -0.5, 42, 31.5))]))
-    assert annotated.flaws == ()
-    assert annotated.things.corners.tolist() == [[0, 0, 40, 30]]
+    annotated = read(coco(tmp_path, [instance((-1, -0.5, 42, 31.5))]))
+    assert annotated.issues == ()
+    assert annotated.instances.boxes.tolist() == [[0, 0, 40, 30]]
 
 
 def test_a_box_that_stands_there_twice_is_a_flaw_and_counts_once(tmp_path):
-    twice = [thing(), thing(), thing(category=20)]
+    twice = [instance(), instance(), instance(category=20)]
     annotated = read(coco(tmp_path, twice))
-    assert len(annotated.things) == 2
+    assert len(annotated.instances) == 2
     assert whats(annotated) == ["it stands there twice: annotations.json, annotation 7"]
-    assert annotated.flaws[0].row == 0
+    assert annotated.issues[0].row == 0
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_a_path_is_looked_up_among_the_files_of_the_folder_only(tmp_path, name, 
         {"id": 1, "file_name": name, "width": 40, "height": 30},
         {"id": 2, "file_name": "1.png", "width": 40, "height": 30},
     ]
-    annotated = read(coco(root, [thing(), thing(image=2)], images))
+    annotated = read(coco(root, [instance(), instance(image=2)], images))
     assert whats(annotated)[0].startswith(what)
     assert not any(".." in member for member in annotated.members)
     assert "1.png" in annotated.members
@@ -177,29 +177,29 @@ def test_a_wrong_picture_is_a_flaw(tmp_path, entry, what):
     images = [entry, {"id": 2, "file_name": "1.png"}]
     if isinstance(entry, dict) and entry["id"] == 1:
         images = [entry]
-    annotated = read(coco(tmp_path, [thing(image=2)], images, file="a.json"))
+    annotated = read(coco(tmp_path, [instance(image=2)], images, file="a.json"))
     assert any(text.startswith(what) for text in whats(annotated))
 
 
 def test_a_picture_that_cannot_be_read_is_a_flaw(tmp_path):
-    root = coco(tmp_path, [thing()])
+    root = coco(tmp_path, [instance()])
     (tmp_path / "images" / "1.png").write_bytes(b"<html>")
-    (flaw,) = read(root).flaws
-    assert (flaw.where, flaw.row) == ("images/1.png", 0)
-    assert flaw.what.startswith("the picture cannot be read")
+    (issue,) = read(root).issues
+    assert (issue.where, issue.row) == ("images/1.png", 0)
+    assert issue.what.startswith("the picture cannot be read")
 
 
 def test_boxes_count_the_picture_as_its_exif_note_turns_it(tmp_path):
     picture(tmp_path / "1.jpg", exif=turned())  # 40×30 as stored, 30×40 as seen
     seen = [{"id": 1, "file_name": "1.jpg", "width": 30, "height": 40}]
-    annotated = read(coco(tmp_path, [thing((0, 30, 10, 10))], seen))
-    assert annotated.flaws == ()
+    annotated = read(coco(tmp_path, [instance((0, 30, 10, 10))], seen))
+    assert annotated.issues == ()
     assert annotated.sizes.tolist() == [[30, 40]]
     stored = [{"id": 1, "file_name": "1.jpg", "width": 40, "height": 30}]
-    (flaw,) = read(coco(tmp_path, [thing()], stored)).flaws
-    assert "its EXIF note turns it: 40×30 to 30×40" in flaw.what
+    (issue,) = read(coco(tmp_path, [instance()], stored)).issues
+    assert "its EXIF note turns it: 40×30 to 30×40" in issue.what
     silent = [{"id": 1, "file_name": "1.jpg"}]
-    assert read(coco(tmp_path, [thing()], silent)).sizes.tolist() == [[30, 40]]
+    assert read(coco(tmp_path, [instance()], silent)).sizes.tolist() == [[30, 40]]
 
 
 @pytest.mark.parametrize(
@@ -234,9 +234,9 @@ def test_two_categories_of_one_name_are_one_class_and_a_wrong_one_is_a_flaw(tmp_
         {"id": None, "name": "x"},
         3,
     ]
-    annotated = read(coco(tmp_path, [thing(category=1)], categories=categories))
+    annotated = read(coco(tmp_path, [instance(category=1)], categories=categories))
     assert annotated.classes == ("fish", "eel\N{REPLACEMENT CHARACTER}")
-    assert annotated.things.kind.tolist() == [0]
+    assert annotated.instances.kind.tolist() == [0]
     assert [text.split(":")[0] for text in whats(annotated)] == [
         "its id stands there twice",
         "its name is no text",
@@ -296,7 +296,7 @@ def test_whatever_stands_in_the_file_it_is_read_or_refused_in_a_sentence(tmp_pat
     assert isinstance(annotated, Annotated)
     for text in whats(annotated):
         text.encode()  # so that it can be printed
-    corners, sizes = annotated.things.corners, annotated.sizes[annotated.things.picture]
+    corners, sizes = annotated.instances.boxes, annotated.sizes[annotated.instances.picture]
     assert np.isfinite(corners).all()
     assert (corners[:, 2:] > corners[:, :2]).all()
     known = sizes.min(axis=1) > 0

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.data.formats.sets import coco, mask, picture, thing, voc, voc_object, yolo
+from tests.data.formats.sets import coco, instance, mask, picture, voc, voc_object, yolo
 from vislab.data.annotations import require_sound
 from vislab.data.formats import read_annotated, recognise
 from vislab.data.formats.tree import Tree, inside
@@ -28,7 +28,7 @@ def in_form(root, form):
         images = [{"id": n, "file_name": f"{s}.png"} for n, s in enumerate("abcdefghij")]
         for entry in images:
             picture(root / "images" / entry["file_name"])
-        coco(root, [thing(image=n) for n in range(10)], images)
+        coco(root, [instance(image=n) for n in range(10)], images)
     return root
 
 
@@ -53,8 +53,8 @@ def test_a_folder_and_a_zip_of_it_read_alike_and_it_is_unpacked_once(
     assert other.root == folder
     assert (one.form, other.form) == (form, form)
     assert len(one) == len(other) == 10
-    assert one.flaws == other.flaws == ()
-    np.testing.assert_array_equal(one.things.corners, other.things.corners)
+    assert one.issues == other.issues == ()
+    np.testing.assert_array_equal(one.instances.boxes, other.instances.boxes)
     monkeypatch.setattr("vislab.data.formats.unpack", None)
     assert len(read_annotated(archive)) == 10
 
@@ -85,7 +85,7 @@ def test_what_is_held_out_does_not_depend_on_the_order_in_a_file(tmp_path):
         picture(tmp_path / entry["file_name"])
     held = []
     for order in (images, images[::-1]):
-        coco(tmp_path, [thing()], order)
+        coco(tmp_path, [instance()], order)
         annotated = read_annotated(tmp_path, validation=0.5)
         held.append({annotated.members[row] for row in annotated.rows("val")})
     assert held[0] == held[1]
@@ -122,7 +122,7 @@ def test_flawed_pictures_are_refused_or_left_out_whole(tmp_path):
     with pytest.raises(DataError, match=r"Annotations/a\.xml, object 2: its box lies outside"):
         require_sound(annotated, skip_bad=False)
     left = require_sound(annotated, skip_bad=True)
-    assert len(left) == len(left.things) == 9
+    assert len(left) == len(left.instances) == 9
     assert not any(member.endswith("/a.png") for member in left.members)
 
 
@@ -149,9 +149,9 @@ def test_the_real_sets_are_recognised_and_sound(real_data):
     facts = {}
     for name in ("coco_mini", "voc_mini", "membrane"):
         annotated = read_annotated(real_data / name)
-        assert annotated.flaws == ()
+        assert annotated.issues == ()
         facts[name] = (
-            annotated.form, len(annotated), len(annotated.things), len(annotated.classes),
+            annotated.form, len(annotated), len(annotated.instances), len(annotated.classes),
             annotated.official,
         )  # fmt: skip
     assert facts == {

@@ -44,12 +44,12 @@ def test_a_picture_and_its_mask_find_one_another(tmp_path, pictures, masks, suff
         pair(tmp_path, values(0, 255), stem, pictures, masks, suffix)
     assert recognises(tmp_path)
     annotated = read(tmp_path)
-    assert annotated.flaws == ()
+    assert annotated.issues == ()
     assert len(annotated) == 2
     for member, file in zip(annotated.members, annotated.masks, strict=True):
         assert member.endswith(".jpg")
         assert file.rsplit("/", 1)[-1] == f"{member.rsplit('/', 1)[-1][0]}{suffix}.png"
-    assert len(annotated.things) == 0
+    assert len(annotated.instances) == 0
 
 
 def test_equal_names_on_two_sides_keep_apart(tmp_path):
@@ -103,7 +103,7 @@ def test_an_indexed_mask_of_nothing_but_void_is_void_because_the_others_are_inde
     pair(tmp_path, values(0, 1, 2, 255), "1")
     file = pair(tmp_path, values(0, 255), "2")
     annotated = read(tmp_path)
-    assert annotated.flaws == ()
+    assert annotated.issues == ()
     assert annotated.classes == ("background", "class 1", "class 2")
     assert np.unique(mask_of(annotated, 1)).tolist() == [0, VOID]
     assert np.unique(read_mask(file)).tolist() == [0, VOID]
@@ -124,9 +124,9 @@ def test_smoothed_black_and_white_is_told_file_by_file(tmp_path):
     pair(tmp_path, smooth, "3")
     annotated = read(tmp_path)
     assert annotated.classes == ("background", "foreground")
-    (flaw,) = annotated.flaws
-    assert flaw.where == "masks/3.png"
-    assert "a class beyond the 2 that are known: 10, 16" in flaw.what
+    (issue,) = annotated.issues
+    assert issue.where == "masks/3.png"
+    assert "a class beyond the 2 that are known: 10, 16" in issue.what
 
 
 @pytest.mark.parametrize("last", [29, 255])
@@ -155,9 +155,9 @@ def test_names_give_the_classes_and_an_index_beyond_them_is_a_flaw(tmp_path):
     pair(tmp_path, values(0, 3, 255), "2")
     annotated = read(tmp_path)
     assert annotated.classes == ("background", "sky", "road")
-    (flaw,) = annotated.flaws
-    assert (flaw.where, flaw.row) == ("masks/2.png", 1)
-    assert flaw.what == "the mask holds a class beyond the 3 that are known: 3"
+    (issue,) = annotated.issues
+    assert (issue.where, issue.row) == ("masks/2.png", 1)
+    assert issue.what == "the mask holds a class beyond the 3 that are known: 3"
 
 
 def test_equal_channels_are_one_and_colours_are_a_flaw(tmp_path):
@@ -181,7 +181,7 @@ def test_what_lies_beside_half_of_the_pictures_is_no_picture_of_its_own(
             picture(tmp_path / "images" / f"a{number}_superpixels.png")
     annotated = read(tmp_path)
     assert len(annotated) == 4 + read_too
-    assert [flaw.where for flaw in annotated.flaws] == ["images/a0_superpixels.png"] * read_too
+    assert [issue.where for issue in annotated.issues] == ["images/a0_superpixels.png"] * read_too
     assert ("superpixels" in "".join(annotated.notes)) == (companions >= 2)
 
 
@@ -191,8 +191,8 @@ def test_what_is_missing_broken_or_of_another_size_is_a_flaw(tmp_path):
     mask(tmp_path / "masks" / "orphan.png", values(0, 1))
     pair(tmp_path, values(0, 1, size=(41, 30)), "wide")
     pair(tmp_path, values(0, 1), "cut").write_bytes(b"\x89PNG")
-    flaws = {flaw.where: flaw.what.split(":")[0] for flaw in read(tmp_path).flaws}
-    assert flaws == {
+    issues = {issue.where: issue.what.split(":")[0] for issue in read(tmp_path).issues}
+    assert issues == {
         "images/lone.jpg": "its mask is missing",
         "masks/orphan.png": "its picture is missing",
         "masks/wide.png": "the mask is of another size",
@@ -205,9 +205,9 @@ def test_a_mask_of_the_picture_as_stored_is_a_flaw_where_exif_turns_it(tmp_path)
     mask(tmp_path / "masks" / "stored.png", values(0, 1))
     picture(tmp_path / "images" / "seen.jpg", exif=turned())
     mask(tmp_path / "masks" / "seen.png", values(0, 1, size=(30, 40)))
-    (flaw,) = read(tmp_path).flaws
-    assert flaw.where == "masks/stored.png"
-    assert "its EXIF note turns it" in flaw.what
+    (issue,) = read(tmp_path).issues
+    assert issue.where == "masks/stored.png"
+    assert "its EXIF note turns it" in issue.what
 
 
 def test_sixteen_bits_hold_indexes_too_and_more_than_255_is_a_flaw(tmp_path):

@@ -8,10 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.data.formats.sets import SIZE, made, table
-from vislab.data.annotations import Things
+from vislab.data.annotations import Instances
 from vislab.data.formats import FORMS, read_annotated, recognise, write_annotated
 from vislab.data.formats.copies import Copies
-from vislab.data.mask_regions import with_things
+from vislab.data.mask_regions import with_instances
 from vislab.data.mask_rendering import mask_of
 from vislab.errors import DataError
 
@@ -22,9 +22,9 @@ boxes = st.tuples(edges, edges, edges, edges).map(
 rows, kinds = st.integers(0, 2), st.integers(0, 1)
 
 
-def unique(things):
+def unique(instances):
     return list(
-        {(row, box, kind): (row, box, kind, more) for row, box, kind, more in things}.values()
+        {(row, box, kind): (row, box, kind, more) for row, box, kind, more in instances}.values()
     )
 
 
@@ -38,7 +38,7 @@ def outline(box, how):
     return None
 
 
-things_of_coco = st.lists(
+instances_of_coco = st.lists(
     st.tuples(
         st.just(0),
         boxes,
@@ -48,7 +48,7 @@ things_of_coco = st.lists(
     ).map(lambda t: (*t[:3], {**t[3], "outline": outline(t[1], t[4])})),
     max_size=5,
 ).map(unique)
-things_of_voc = st.lists(
+instances_of_voc = st.lists(
     st.tuples(
         rows,
         boxes.map(lambda b: tuple(map(float, map(int, b)))).filter(
@@ -59,7 +59,7 @@ things_of_voc = st.lists(
     ),
     max_size=5,
 ).map(unique)
-things_of_yolo = st.lists(st.tuples(rows, boxes, kinds, st.just({})), max_size=5).map(unique)
+instances_of_yolo = st.lists(st.tuples(rows, boxes, kinds, st.just({})), max_size=5).map(unique)
 
 often = settings(
     max_examples=25,
@@ -76,7 +76,7 @@ def there_and_back(annotated, into, form):
 
 def same(one, other):
     """Assert that two sets agree; outlines too, to which table() is blind."""
-    assert other.flaws == ()
+    assert other.issues == ()
     assert one.classes == other.classes
     assert table(one) == table(other)
     of = [
@@ -88,42 +88,42 @@ def same(one, other):
 
 
 @often
-@given(things=things_of_coco)
-def test_coco_keeps_everything_polygons_and_run_lengths_included(tmp_path_factory, things):
+@given(instances=instances_of_coco)
+def test_coco_keeps_everything_polygons_and_run_lengths_included(tmp_path_factory, instances):
     root = tmp_path_factory.mktemp("set")
-    annotated = made(root / "from", things, splits=[0, 1, 2])
+    annotated = made(root / "from", instances, splits=[0, 1, 2])
     back = there_and_back(annotated, root / "to", "coco")
     same(annotated, back)
-    key = [(tuple(c), k) for c, k in zip(back.things.corners.round(6).tolist(),
-                                        back.things.kind.tolist(), strict=True)]  # fmt: skip
-    outlines = dict(zip(key, back.things.outlines, strict=True))
-    for _, box, kind, more in things:
+    key = [(tuple(c), k) for c, k in zip(back.instances.boxes.round(6).tolist(),
+                                        back.instances.kind.tolist(), strict=True)]  # fmt: skip
+    outlines = dict(zip(key, back.instances.outlines, strict=True))
+    for _, box, kind, more in instances:
         assert outlines[(tuple(np.round(box, 6).tolist()), kind)] == more["outline"]
     again = there_and_back(back, root / "again", "coco")
-    assert again.things.outlines == back.things.outlines
-    np.testing.assert_allclose(again.things.corners, back.things.corners, atol=1e-9)
+    assert again.instances.outlines == back.instances.outlines
+    np.testing.assert_allclose(again.instances.boxes, back.instances.boxes, atol=1e-9)
 
 
 @often
-@given(things=things_of_voc)
-def test_voc_keeps_whole_boxes_and_difficult(tmp_path_factory, things):
+@given(instances=instances_of_voc)
+def test_voc_keeps_whole_boxes_and_difficult(tmp_path_factory, instances):
     root = tmp_path_factory.mktemp("set")
-    annotated = made(root / "from", things, form="voc")
+    annotated = made(root / "from", instances, form="voc")
     same(annotated, there_and_back(annotated, root / "to", "voc"))
 
 
 @often
-@given(things=things_of_coco)
-def test_voc_rounds_a_box_to_whole_pixels_and_leaves_none_empty(tmp_path_factory, things):
+@given(instances=instances_of_coco)
+def test_voc_rounds_a_box_to_whole_pixels_and_leaves_none_empty(tmp_path_factory, instances):
     root = tmp_path_factory.mktemp("set")
-    annotated = made(root / "from", things)
+    annotated = made(root / "from", instances)
     write_annotated(annotated, root / "to", "voc")
     back = read_annotated(root / "to")
-    assert len(back.things) + len(back.flaws) == len(annotated.things)
-    assert all(flaw.what.startswith("it stands there twice") for flaw in back.flaws)
-    assert (back.things.corners == back.things.corners.round()).all()
-    for corners in annotated.things.corners:
-        assert np.abs(back.things.corners - corners).max(axis=1).min() <= 1
+    assert len(back.instances) + len(back.issues) == len(annotated.instances)
+    assert all(issue.what.startswith("it stands there twice") for issue in back.issues)
+    assert (back.instances.boxes == back.instances.boxes.round()).all()
+    for corners in annotated.instances.boxes:
+        assert np.abs(back.instances.boxes - corners).max(axis=1).min() <= 1
 
 
 def test_voc_keeps_a_pixel_of_what_is_thinner_than_one(tmp_path):
@@ -133,7 +133,7 @@ def test_voc_keeps_a_pixel_of_what_is_thinner_than_one(tmp_path):
         (0, (13.5, 0, 13.75, 0.25), 1, {}),
     ]
     back = there_and_back(made(tmp_path / "a", thin), tmp_path / "b", "voc")
-    assert sorted(back.things.corners.tolist()) == [
+    assert sorted(back.instances.boxes.tolist()) == [
         [10, 3, 11, 9],
         [13, 0, 14, 1],
         [39, 29, 40, 30],
@@ -141,10 +141,10 @@ def test_voc_keeps_a_pixel_of_what_is_thinner_than_one(tmp_path):
 
 
 @often
-@given(things=things_of_yolo)
-def test_yolo_keeps_boxes_classes_and_sides(tmp_path_factory, things):
+@given(instances=instances_of_yolo)
+def test_yolo_keeps_boxes_classes_and_sides(tmp_path_factory, instances):
     root = tmp_path_factory.mktemp("set")
-    annotated = made(root / "from", things, form="yolo", splits=[0, 1, 2])
+    annotated = made(root / "from", instances, form="yolo", splits=[0, 1, 2])
     same(annotated, there_and_back(annotated, root / "to", "yolo"))
 
 
@@ -152,11 +152,11 @@ def test_yolo_keeps_outlines_where_each_is_one_polygon_in_its_box(tmp_path):
     polygon = (4.0, 3.0, 20.0, 3.0, 12.0, 27.0)
     annotated = made(tmp_path / "a", [(0, (4, 3, 20, 27), 0, {"outline": (polygon,)})])
     back = there_and_back(annotated, tmp_path / "b", "yolo")
-    np.testing.assert_allclose(back.things.outlines[0][0], polygon)
+    np.testing.assert_allclose(back.instances.outlines[0][0], polygon)
     two = [*((0, (4, 3, 20, 27), 0, {"outline": (polygon,)}),), (1, (1, 1, 5, 5), 1, {})]
     back = there_and_back(made(tmp_path / "c", two), tmp_path / "d", "yolo")
-    assert back.things.outlines == (None, None)
-    assert len(back.things) == 2
+    assert back.instances.outlines == (None, None)
+    assert len(back.instances) == 2
 
 
 def test_masks_keep_every_pixel_names_and_sides(tmp_path):
@@ -177,15 +177,15 @@ def test_masks_keep_every_pixel_names_and_sides(tmp_path):
         assert back.splits[row[name]] == annotated.splits[number]
 
 
-def test_masks_become_things_and_these_the_same_masks_again(tmp_path):
+def test_masks_become_instances_and_these_the_same_masks_again(tmp_path):
     boxes = [(0, (0, 0, 9, 9), 0, {}), (0, (12, 2, 20, 20), 0, {}), (1, (5, 5, 10, 10), 1, {})]
     masks = there_and_back(made(tmp_path / "a", boxes), tmp_path / "b", "masks")
-    things = there_and_back(masks, tmp_path / "c", "coco")
-    assert things.classes == ("cat", "dog")
-    assert sorted(map(tuple, things.things.corners.tolist())) == [
+    instances = there_and_back(masks, tmp_path / "c", "coco")
+    assert instances.classes == ("cat", "dog")
+    assert sorted(map(tuple, instances.instances.boxes.tolist())) == [
         (0, 0, 9, 9), (5, 5, 10, 10), (12, 2, 20, 20)
     ]  # fmt: skip
-    back = there_and_back(things, tmp_path / "d", "masks")
+    back = there_and_back(instances, tmp_path / "d", "masks")
     for name in ("0.png", "1.png", "2.png"):
         one, other = (
             mask_of(s, next(n for n, m in enumerate(s.members) if m.endswith(name)))
@@ -194,11 +194,11 @@ def test_masks_become_things_and_these_the_same_masks_again(tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
-def test_pixels_that_touch_at_a_corner_are_one_thing(tmp_path):
+def test_pixels_that_touch_at_a_corner_are_one_instance(tmp_path):
     corner = [(0, (3, 3, 6, 6), 0, {}), (0, (6, 6, 9, 9), 0, {}), (0, (0, 20, 2, 22), 0, {})]
     masks = there_and_back(made(tmp_path / "a", corner), tmp_path / "b", "masks")
-    things = with_things(masks).things
-    assert sorted(map(tuple, things.corners.tolist())) == [(0, 20, 2, 22), (3, 3, 9, 9)]
+    instances = with_instances(masks).instances
+    assert sorted(map(tuple, instances.boxes.tolist())) == [(0, 20, 2, 22), (3, 3, 9, 9)]
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -211,13 +211,13 @@ def test_pictures_of_one_name_in_two_folders_keep_apart(tmp_path, form):
         (tmp_path / "a" / source).rename(target)
     annotated = replace(annotated, members=members)
     back = there_and_back(annotated, tmp_path / "b", form)
-    assert back.flaws == ()
+    assert back.issues == ()
     assert sorted(map(tuple, back.sizes.tolist())) == sorted(map(tuple, annotated.sizes.tolist()))
     content = {(tmp_path / "a" / member).read_bytes() for member in members}
     assert {(back.root / member).read_bytes() for member in back.members} == content
     if form != "masks":
-        left = dict(zip(back.sizes[back.things.picture, 0].tolist(),
-                        back.things.corners[:, 0].round(6).tolist(), strict=True))  # fmt: skip
+        left = dict(zip(back.sizes[back.instances.picture, 0].tolist(),
+                        back.instances.boxes[:, 0].round(6).tolist(), strict=True))  # fmt: skip
         assert left == {40: 0, 41: 1, 42: 2, 43: 3}
 
 
@@ -250,14 +250,14 @@ def test_what_a_form_lacks_is_told(tmp_path):
     assert [text.split(":")[0] for text in told["yolo"]] == [
         "1 outlines are left out",
         "1 crowds are left out",
-        "1 difficult things are now like others",
+        "1 difficult objects are now like others",
     ]
     assert [text.split(":")[0] for text in told["masks"]] == [
-        "things of one class that touch are one in a mask",
-        "2 things have no outline",
+        "objects of one class that touch are one in a mask",
+        "2 objects have no outline",
     ]
-    assert len(read_annotated(tmp_path / "yolo").things) == 2
-    assert read_annotated(tmp_path / "voc").things.difficult.sum() == 2
+    assert len(read_annotated(tmp_path / "yolo").instances) == 2
+    assert read_annotated(tmp_path / "voc").instances.difficult.sum() == 2
 
 
 def test_a_folder_that_is_there_is_not_written_into(tmp_path):
@@ -277,9 +277,9 @@ def test_nothing_is_left_of_a_folder_that_could_not_be_written_whole(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a"]
 
 
-def test_taking_things_keeps_the_columns_together(tmp_path):
-    things = made(tmp_path, [(n, (n, 0, 9, 9), n % 2, {}) for n in range(3)]).things
-    taken = things.take(np.array([2, 0]))
-    assert isinstance(taken, Things)
-    assert taken.corners[:, 0].tolist() == [2, 0]
-    assert taken.where == ("thing 2", "thing 0")
+def test_taking_instances_keeps_the_columns_together(tmp_path):
+    instances = made(tmp_path, [(n, (n, 0, 9, 9), n % 2, {}) for n in range(3)]).instances
+    taken = instances.take(np.array([2, 0]))
+    assert isinstance(taken, Instances)
+    assert taken.boxes[:, 0].tolist() == [2, 0]
+    assert taken.where == ("object 2", "object 0")

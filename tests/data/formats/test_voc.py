@@ -11,23 +11,30 @@ from vislab.errors import DataError
 
 
 def test_a_box_counts_from_one_and_its_last_pixel_lies_inside(tmp_path):
-    root = voc(tmp_path, things=voc_object("dog", (1, 1, 40, 30)) + voc_object("cat", (3, 5, 3, 5)))
+    root = voc(
+        tmp_path, instances=voc_object("dog", (1, 1, 40, 30)) + voc_object("cat", (3, 5, 3, 5))
+    )
     annotated = read(root)
-    assert annotated.flaws == ()
-    assert annotated.things.corners.tolist() == [[0, 0, 40, 30], [2, 4, 3, 5]]
+    assert annotated.issues == ()
+    assert annotated.instances.boxes.tolist() == [[0, 0, 40, 30], [2, 4, 3, 5]]
     assert annotated.classes == ("cat", "dog")
-    assert annotated.things.kind.tolist() == [1, 0]
-    assert annotated.things.where == ("Annotations/1.xml, object 1", "Annotations/1.xml, object 2")
+    assert annotated.instances.kind.tolist() == [1, 0]
+    assert annotated.instances.where == (
+        "Annotations/1.xml, object 1",
+        "Annotations/1.xml, object 2",
+    )
 
 
-def test_difficult_is_kept_and_the_boxes_of_parts_are_not_taken_for_the_things(tmp_path):
+def test_difficult_is_kept_and_the_boxes_of_parts_are_not_taken_for_the_instances(tmp_path):
     part = "<part><name>head</name><bndbox><xmin>1</xmin><ymin>1</ymin></bndbox></part>"
-    things = voc_object(more="<difficult>1</difficult>" + part) + voc_object(box=(5, 5, 9.5, 9.25))
-    annotated = read(voc(tmp_path, things=things))
-    assert annotated.flaws == ()
-    assert annotated.things.difficult.tolist() == [True, False]
+    instances = voc_object(more="<difficult>1</difficult>" + part) + voc_object(
+        box=(5, 5, 9.5, 9.25)
+    )
+    annotated = read(voc(tmp_path, instances=instances))
+    assert annotated.issues == ()
+    assert annotated.instances.difficult.tolist() == [True, False]
     assert annotated.classes == ("cat",)
-    assert annotated.things.corners[1].tolist() == [4, 4, 9.5, 9.25]
+    assert annotated.instances.boxes[1].tolist() == [4, 4, 9.5, 9.25]
 
 
 def test_lists_of_the_development_kit_give_the_sides_and_choose_the_pictures(tmp_path):
@@ -41,7 +48,7 @@ def test_lists_of_the_development_kit_give_the_sides_and_choose_the_pictures(tmp
         (lists / f"{name}.txt").write_text("\n".join(stems.split()) + "\n\n")
     (lists / "cat_train.txt").write_text("a -1\nz 1\n")
     annotated = read(tmp_path)
-    assert annotated.flaws == ()
+    assert annotated.issues == ()
     sides = {m.rsplit("/", 1)[1]: s for m, s in zip(annotated.members, annotated.splits.tolist(),
                                                    strict=True)}  # fmt: skip
     assert sides == {"a.png": 0, "b.png": 1, "c.png": 2, "d.png": 0}
@@ -56,8 +63,8 @@ def test_a_list_that_names_nothing_or_two_sides_is_a_flaw(tmp_path):
     lists.mkdir(parents=True)
     (lists / "train.txt").write_text("a\n../../b\n")
     (lists / "test.txt").write_text("a\n")
-    flaws = read(tmp_path).flaws
-    assert [(flaw.where, flaw.what.split(":")[0]) for flaw in flaws] == [
+    issues = read(tmp_path).issues
+    assert [(issue.where, issue.what.split(":")[0]) for issue in issues] == [
         ("ImageSets/Main/train.txt, line 2", "its annotation is missing"),
         ("ImageSets/Main/test.txt, line 1", "it is on two sides of the split"),
     ]
@@ -65,15 +72,15 @@ def test_a_list_that_names_nothing_or_two_sides_is_a_flaw(tmp_path):
 
 def test_a_file_of_names_gives_the_order_and_refuses_others(tmp_path):
     (tmp_path / "voc.names").write_text("dog\n\n cat \n")
-    annotated = read(voc(tmp_path, things=voc_object("cat") + voc_object("cow", (2, 2, 5, 5))))
+    annotated = read(voc(tmp_path, instances=voc_object("cat") + voc_object("cow", (2, 2, 5, 5))))
     assert annotated.classes == ("dog", "cat")
-    assert annotated.things.kind.tolist() == [1]
+    assert annotated.instances.kind.tolist() == [1]
     assert whats(annotated) == ["its class is unknown: 'cow'"]
-    assert annotated.flaws[0].row == 0
+    assert annotated.issues[0].row == 0
 
 
 @pytest.mark.parametrize(
-    ("things", "what"),
+    ("instances", "what"),
     [
         (voc_object(box=(41, 1, 50, 10)), "its box lies outside the picture"),
         (voc_object(box=(1, 1, 42, 10)), "its box sticks out of the picture"),
@@ -87,12 +94,12 @@ def test_a_file_of_names_gives_the_order_and_refuses_others(tmp_path):
         (voc_object(more="<difficult>maybe</difficult>"), "difficult is not 0 or 1"),
     ],
 )
-def test_a_wrong_thing_is_a_flaw_and_the_others_are_read(tmp_path, things, what):
-    annotated = read(voc(tmp_path, things=things + voc_object(box=(0, 0, 41, 31))))
+def test_a_wrong_instance_is_a_flaw_and_the_others_are_read(tmp_path, instances, what):
+    annotated = read(voc(tmp_path, instances=instances + voc_object(box=(0, 0, 41, 31))))
     (text,) = whats(annotated)
     assert text.startswith(what)
     # counted from 0 by mistake, it sticks out by one pixel: cut off
-    assert annotated.things.corners.tolist() == [[0, 0, 40, 30]]
+    assert annotated.instances.boxes.tolist() == [[0, 0, 40, 30]]
 
 
 BOMB = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 12))
@@ -117,11 +124,11 @@ def test_a_document_type_or_an_entity_is_refused_unread(tmp_path, content):
     annotated = read(tmp_path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    (flaw,) = annotated.flaws
-    assert "declares a document type or an entity, which is refused" in flaw.what
-    assert flaw.where == "Annotations/bad.xml"
-    assert annotated.members[flaw.row] == "JPEGImages/bad.png"
-    assert len(annotated.things) == 1
+    (issue,) = annotated.issues
+    assert "declares a document type or an entity, which is refused" in issue.what
+    assert issue.where == "Annotations/bad.xml"
+    assert annotated.members[issue.row] == "JPEGImages/bad.png"
+    assert len(annotated.instances) == 1
     assert peak < 20e6
 
 
@@ -144,16 +151,16 @@ def test_xml_that_is_broken_is_a_flaw(tmp_path, content):
 )
 def test_a_file_name_that_leads_out_is_a_flaw_of_its_picture(tmp_path, filename, what):
     picture(tmp_path / "secret.png")
-    annotated = read(voc(tmp_path / "set", things=voc_object(), filename=filename))
-    (flaw,) = annotated.flaws
-    assert flaw.what.startswith(what)
+    annotated = read(voc(tmp_path / "set", instances=voc_object(), filename=filename))
+    (issue,) = annotated.issues
+    assert issue.what.startswith(what)
     assert annotated.members == ("JPEGImages/1.png",)
-    assert flaw.row == 0
+    assert issue.row == 0
 
 
 def test_the_picture_is_found_by_its_stem_when_the_file_name_is_wrong(tmp_path):
-    annotated = read(voc(tmp_path, things=voc_object(), filename="was_renamed.jpg"))
-    assert annotated.flaws == ()
+    annotated = read(voc(tmp_path, instances=voc_object(), filename="was_renamed.jpg"))
+    assert annotated.issues == ()
     assert annotated.members == ("JPEGImages/1.png",)
 
 
@@ -162,8 +169,8 @@ def test_a_picture_that_is_missing_or_of_another_size_is_a_flaw(tmp_path):
     voc(tmp_path, "small", voc_object(), size=(39, 30))
     voc(tmp_path, "unknown", voc_object(), size=(0, 0))
     voc(tmp_path, "wrong", voc_object(), size=("a", -3))
-    flaws = {flaw.where: flaw.what.split(":")[0] for flaw in read(tmp_path).flaws}
-    assert flaws == {
+    issues = {issue.where: issue.what.split(":")[0] for issue in read(tmp_path).issues}
+    assert issues == {
         "Annotations/gone.xml": "its picture is missing",
         "Annotations/small.xml": "the annotation is of another size",
         "Annotations/wrong.xml": "its size is none",
@@ -172,13 +179,13 @@ def test_a_picture_that_is_missing_or_of_another_size_is_a_flaw(tmp_path):
 
 def test_a_picture_turned_by_exif_counts_as_it_is_seen(tmp_path):
     picture(tmp_path / "JPEGImages" / "1.jpg", exif=turned(8))
-    voc(tmp_path, things=voc_object(box=(1, 31, 30, 40)), size=(30, 40), filename="1.jpg",
+    voc(tmp_path, instances=voc_object(box=(1, 31, 30, 40)), size=(30, 40), filename="1.jpg",
         draw=False)  # fmt: skip
     annotated = read(tmp_path)
-    assert annotated.flaws == ()
+    assert annotated.issues == ()
     assert annotated.sizes.tolist() == [[30, 40]]
     assert any("1 pictures are turned by their EXIF note" in note for note in annotated.notes)
-    voc(tmp_path, things=voc_object(), size=(40, 30), filename="1.jpg", draw=False)
+    voc(tmp_path, instances=voc_object(), size=(40, 30), filename="1.jpg", draw=False)
     assert "its EXIF note turns it" in whats(read(tmp_path))[0]
 
 
@@ -216,4 +223,4 @@ def test_whatever_stands_in_an_xml_it_is_read_or_a_flaw(tmp_path, content, insid
     (tmp_path / "Annotations" / "bad.xml").write_bytes(content)
     annotated = read(tmp_path)
     assert "JPEGImages/good.png" in annotated.members
-    assert np.isfinite(annotated.things.corners).all()
+    assert np.isfinite(annotated.instances.boxes).all()

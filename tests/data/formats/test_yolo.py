@@ -11,17 +11,17 @@ from vislab.errors import DataError
 def test_shares_of_the_picture_become_pixels(tmp_path):
     (tmp_path / "classes.txt").write_text("cat\ndog\n")
     annotated = read(yolo(tmp_path, ["1 0.5 0.5 0.25 1", "", " 0\t0.1 0.2 0.2 0.4 "]))
-    assert annotated.flaws == ()
+    assert annotated.issues == ()
     assert annotated.classes == ("cat", "dog")
-    assert annotated.things.kind.tolist() == [1, 0]
-    np.testing.assert_allclose(annotated.things.corners, [[15, 0, 25, 30], [0, 0, 8, 12]])
-    assert annotated.things.where == ("labels/1.txt, line 1", "labels/1.txt, line 3")
+    assert annotated.instances.kind.tolist() == [1, 0]
+    np.testing.assert_allclose(annotated.instances.boxes, [[15, 0, 25, 30], [0, 0, 8, 12]])
+    assert annotated.instances.where == ("labels/1.txt, line 1", "labels/1.txt, line 3")
 
 
 def test_an_outline_becomes_a_polygon_and_the_box_around_it(tmp_path):
     annotated = read(yolo(tmp_path, ["0 0.25 0.1 0.75 0.1 0.5 0.9"]))
-    np.testing.assert_allclose(annotated.things.corners, [[10, 3, 30, 27]])
-    (polygon,) = annotated.things.outlines[0]
+    np.testing.assert_allclose(annotated.instances.boxes, [[10, 3, 30, 27]])
+    (polygon,) = annotated.instances.outlines[0]
     np.testing.assert_allclose(polygon, [10, 3, 30, 3, 20, 27])
 
 
@@ -41,7 +41,7 @@ def test_sides_may_stand_above_or_below(tmp_path, above):
     assert sorted(sides.values()) == [0, 1, 2]
     assert all((("train", "val", "test")[side] in member) for member, side in sides.items())
     assert annotated.classes == ("yes", "no")  # words, not what YAML makes of them
-    assert len(annotated.things) == 3
+    assert len(annotated.instances) == 3
 
 
 def test_train_and_val_alone_make_val_the_test_side(tmp_path):
@@ -66,7 +66,7 @@ def test_labels_beside_the_pictures_need_class_names_to_be_recognised(tmp_path):
     assert not recognises(tmp_path)
     (tmp_path / "obj.names").write_text("cat\n")
     assert recognises(tmp_path)
-    assert len(read(tmp_path).things) == 1
+    assert len(read(tmp_path).instances) == 1
     (tmp_path / "data" / "1.txt").write_text("a cat on a mat\n")
     assert not recognises(tmp_path)
 
@@ -78,7 +78,7 @@ def test_a_picture_without_a_text_shows_nothing_and_a_text_without_picture_is_a_
     yolo(tmp_path, ["0 .5 .5 .5 .5"], "gone", draw=False)
     (tmp_path / "labels" / "classes.txt").write_text("cat\n")
     annotated = read(tmp_path)
-    assert [(flaw.where, flaw.what) for flaw in annotated.flaws] == [
+    assert [(issue.where, issue.what) for issue in annotated.issues] == [
         ("labels/gone.txt", "its picture is missing")
     ]
     assert annotated.members == ("images/a.png", "images/b.png", "images/empty.png")
@@ -108,10 +108,10 @@ def test_a_picture_without_a_text_shows_nothing_and_a_text_without_picture_is_a_
 def test_a_wrong_line_is_a_flaw_and_the_others_are_read(tmp_path, line, what):
     (tmp_path / "classes.txt").write_text("cat\ndog\n")
     annotated = read(yolo(tmp_path, [line, "0 0.5 0.5 0.5 0.5"]))
-    (flaw,) = annotated.flaws
-    assert flaw.what.startswith(what)
-    assert (flaw.where, flaw.row) == ("labels/1.txt, line 1", 0)
-    assert len(annotated.things) == 1
+    (issue,) = annotated.issues
+    assert issue.what.startswith(what)
+    assert (issue.where, issue.row) == ("labels/1.txt, line 1", 0)
+    assert len(annotated.instances) == 1
 
 
 def test_without_names_classes_are_called_by_their_numbers_and_none_is_endless(tmp_path):
@@ -140,7 +140,7 @@ def test_class_names_that_make_no_sense_are_refused_with_the_file(tmp_path, text
 def test_shares_are_of_the_picture_as_it_is_seen(tmp_path):
     picture(tmp_path / "images" / "1.jpg", exif=turned())
     yolo(tmp_path, ["0 0.5 0.5 1 1"], draw=False)
-    assert read(tmp_path).things.corners.tolist() == [[0, 0, 30, 40]]
+    assert read(tmp_path).instances.boxes.tolist() == [[0, 0, 30, 40]]
 
 
 def test_a_broken_picture_is_a_flaw_and_its_labels_are_not_read(tmp_path):
@@ -148,8 +148,8 @@ def test_a_broken_picture_is_a_flaw_and_its_labels_are_not_read(tmp_path):
     yolo(tmp_path, ["0 .5 .5 .5 .5"], "2")
     (tmp_path / "images" / "1.png").write_bytes(b"")
     annotated = read(tmp_path)
-    assert [flaw.row for flaw in annotated.flaws] == [0]
-    assert annotated.things.picture.tolist() == [1]
+    assert [issue.row for issue in annotated.issues] == [0]
+    assert annotated.instances.picture.tolist() == [1]
 
 
 @settings(
@@ -171,7 +171,7 @@ def test_whatever_stands_in_a_text_it_is_read_or_a_flaw(tmp_path, content):
     (tmp_path / "labels" / "bad.txt").write_bytes(content)
     annotated = read(tmp_path)
     assert len(annotated) == 2
-    corners = annotated.things.corners
+    corners = annotated.instances.boxes
     assert (corners >= 0).all()
     assert (corners <= [40, 30, 40, 30]).all()
     assert len(annotated.classes) <= 10_000

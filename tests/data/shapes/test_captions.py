@@ -111,7 +111,7 @@ def seen(level: str) -> tuple[np.ndarray, np.ndarray]:
     scenes, _ = world(level)
     found = boxes(scenes, SIZE)
     corners = np.full((*scenes.kind.shape, 4), -1)
-    corners[found.scene, found.slot] = found.corners
+    corners[found.scene, found.slot] = found.xyxy
     return masks(scenes, SIZE), corners
 
 

@@ -79,14 +79,14 @@ def test_boxes_are_tight_around_the_visible_pixels(level):
                 corners = [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
                 by_hand.append([*corners, scenes.kind[scene, slot], scene, slot])
     assert len(by_hand) >= 50
-    columns = [found.corners, found.kind[:, None], found.scene[:, None], found.slot[:, None]]
+    columns = [found.xyxy, found.kind[:, None], found.scene[:, None], found.slot[:, None]]
     assert np.concatenate(columns, axis=1).tolist() == by_hand
 
 
 def test_the_box_of_a_disc_is_its_diameter():
     scenes = only(draw_scenes(range(30), seed=3, difficulty="easy"), 0)
     scenes = replace(scenes, kind=np.zeros_like(scenes.kind))
-    corners = boxes(scenes, 200).corners / 200
+    corners = boxes(scenes, 200).xyxy / 200
     radius = 0.86 * scenes.radius[:, 0]
     x, y = scenes.centre[:, 0].T
     expected = np.stack([x - radius, y - radius, x + radius, y + radius], axis=1)
@@ -209,5 +209,5 @@ def test_no_scenes_have_no_truths():
     nothing = draw_scenes([])
     assert labels(nothing).shape == (0,)
     assert causal_mask(nothing, 9).shape == (0, 9, 9)
-    assert boxes(nothing, 9).corners.shape == (0, 4)
+    assert boxes(nothing, 9).xyxy.shape == (0, 4)
     assert attributes(nothing).kind.shape == (0,)

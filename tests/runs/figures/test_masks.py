@@ -37,7 +37,7 @@ def test_a_class_keeps_its_colour_when_there_are_more():
     np.testing.assert_array_equal(class_colours(7), class_colours(30)[:7])
 
 
-def test_void_and_the_background_stay_grey_and_things_are_coloured(rng):
+def test_void_and_the_background_stay_grey_and_instances_are_coloured(rng):
     pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 5, 3), dtype=np.uint8)
     masks = np.zeros((2, 3, 5), dtype=np.uint8)
     masks[0, 1], masks[1, :, 2] = VOID, 9
@@ -50,10 +50,10 @@ def test_void_and_the_background_stay_grey_and_things_are_coloured(rng):
 
 
 def test_what_is_wrong_has_the_colour_of_its_kind_and_void_has_none():
-    truth = np.array([[[0, 0, 1, 1, 1, VOID, VOID]]], dtype=np.uint8)
-    said = np.array([[[0, 2, 1, 0, 2, 0, 1]]], dtype=np.uint8)
+    targets = np.array([[[0, 0, 1, 1, 1, VOID, VOID]]], dtype=np.uint8)
+    predictions = np.array([[[0, 2, 1, 0, 2, 0, 1]]], dtype=np.uint8)
     pixels = np.full((1, 1, 7, 3), 100, dtype=np.uint8)
-    shown = [tuple(pixel) for pixel in where_wrong(pixels, truth, said)[0, 0].tolist()]
+    shown = [tuple(pixel) for pixel in where_wrong(pixels, targets, predictions)[0, 0].tolist()]
     plain = shown[0]
     assert len(set(plain)) == 1
     assert shown == [plain, rgb(TOO_MANY), plain, rgb(MISSED), rgb(CONFUSED), plain, plain]
@@ -61,11 +61,14 @@ def test_what_is_wrong_has_the_colour_of_its_kind_and_void_has_none():
 
 def test_pictures_and_masks_are_left_as_they_were():
     pixels = np.full((1, 2, 3, 3), 100, dtype=np.uint8)
-    truth, said = np.full((1, 2, 3), VOID, dtype=np.uint8), np.ones((1, 2, 3), dtype=np.uint8)
-    before = pixels.copy(), truth.copy(), said.copy()
-    figure = mask_cases(pixels, truth, said, classes=2, titles=["one"])
+    targets, predictions = (
+        np.full((1, 2, 3), VOID, dtype=np.uint8),
+        np.ones((1, 2, 3), dtype=np.uint8),
+    )
+    before = pixels.copy(), targets.copy(), predictions.copy()
+    figure = mask_cases(pixels, targets, predictions, classes=2, titles=["one"])
     assert figures.to_png(figure)
-    for now, then in zip((pixels, truth, said), before, strict=True):
+    for now, then in zip((pixels, targets, predictions), before, strict=True):
         np.testing.assert_array_equal(now, then)
 
 

@@ -18,15 +18,17 @@ def _heading(name: str, facts: dict[str, Any]) -> list[str]:
     split = "came with the pictures" if facts["official_split"] else "was drawn by vislab"
     k = len(facts["classes"])
     classes = f"{k} class" if k == 1 else f"{k} classes"
-    things = f", {facts['things']} things" if "things" in facts else ""
+    instances = f", {facts['instances']} objects" if "instances" in facts else ""
     form = facts["form"].upper() if facts["form"] != "masks" else "masks"
-    return [f"{name} ({form}): {facts['pictures']} pictures, {classes}{things}; the split {split}"]
+    return [
+        f"{name} ({form}): {facts['pictures']} pictures, {classes}{instances}; the split {split}"
+    ]
 
 
 def _table(facts: dict[str, Any]) -> list[str]:
-    """Count by class and side: things and the pictures that show some, or pictures and pixels."""
-    boxes = "things" in facts
-    over = "things/pictures" if boxes else "pictures/share"
+    """Count by class and side: objects and the pictures that show some, or pictures and pixels."""
+    boxes = "instances" in facts
+    over = "objects/pictures" if boxes else "pictures/share"
     rows: list[tuple[str, list[str], int]] = []
     for name, sides in facts["classes"].items():
         cells: list[str] = []
@@ -34,8 +36,8 @@ def _table(facts: dict[str, Any]) -> list[str]:
         for side in SPLITS:
             pictures = sides[side]["pictures"]
             if boxes:
-                cells.append(f"{sides[side]['things']}/{pictures}")
-                total += sides[side]["things"]
+                cells.append(f"{sides[side]['instances']}/{pictures}")
+                total += sides[side]["instances"]
             else:
                 cells.append(f"{pictures}/{100 * sides[side]['share']:.1f} %")
                 total += pictures
@@ -67,12 +69,12 @@ def _measures(facts: dict[str, Any]) -> list[str]:
                 f"{sizes['large']} large (96×96 or more)",
             )
         )
-        low, middle, high = (f"{value:.4g}" for value in facts["things_per_picture"].values())
-        rows.append(("things a picture", f"{low} to {high}, median {middle}"))
+        low, middle, high = (f"{value:.4g}" for value in facts["instances_per_picture"].values())
+        rows.append(("objects a picture", f"{low} to {high}, median {middle}"))
         marks = [
             f"{facts[key]} {text}"
             for key, text in (
-                ("without_things", "pictures without a thing"),
+                ("without_instances", "pictures without an object"),
                 ("crowds", "crowds"),
                 ("difficult", "difficult"),
                 ("outlined", "with an outline"),

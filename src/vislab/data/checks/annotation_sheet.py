@@ -28,7 +28,7 @@ Place = tuple[float, float, float, float]
 def annotation_sheet(annotated: Annotated, *, most: int = 20) -> Image.Image:
     """Draw up to `most` pictures, chosen so that as many classes as possible are shown.
 
-    A crowd or a difficult thing has a dashed box. A picture or mask that cannot be read is a
+    A crowd or a difficult object has a dashed box. A picture or mask that cannot be read is a
     crossed box. A box of a flawed annotation is not drawn: it was not read.
     """
     rows = _chosen(annotated, most)
@@ -62,17 +62,17 @@ def annotation_sheet(annotated: Annotated, *, most: int = 20) -> Image.Image:
 
 def _chosen(annotated: Annotated, most: int) -> list[int]:
     """Return rows, ascending: each next one shows the most classes not shown yet."""
-    things = annotated.things
-    if not len(things):
+    instances = annotated.instances
+    if not len(instances):
         spaced = np.linspace(0, len(annotated) - 1, min(most, len(annotated)))
         return [round(place) for place in spaced.tolist()]
     kinds: dict[int, set[int]] = {}
-    for row, kind in zip(things.picture.tolist(), things.kind.tolist(), strict=True):
+    for row, kind in zip(instances.picture.tolist(), instances.kind.tolist(), strict=True):
         kinds.setdefault(row, set()).add(kind)
     chosen: list[int] = []
     unseen: set[int] = set()
     while kinds and len(chosen) < most:
-        unseen = unseen or set(things.kind.tolist())
+        unseen = unseen or set(instances.kind.tolist())
         best = max(kinds, key=lambda row: (len(kinds[row] & unseen), -row))
         unseen -= kinds.pop(best)
         chosen.append(best)
@@ -155,22 +155,22 @@ def _colour(annotated: Annotated, value: int) -> tuple[int, ...]:
 
 
 def _draw_boxes(annotated: Annotated, row: int, picture: Image.Image) -> None:
-    things = annotated.things
+    instances = annotated.instances
     draw = ImageDraw.Draw(picture)
     font = ImageFont.load_default(12)
     scale = np.array([picture.width, picture.height] * 2) / np.tile(annotated.sizes[row], 2)
-    first, last = np.searchsorted(things.picture, [row, row + 1]).tolist()
-    boxes = things.corners[first:last] * scale
+    first, last = np.searchsorted(instances.picture, [row, row + 1]).tolist()
+    boxes = instances.boxes[first:last] * scale
     area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
     order = np.argsort(-area, kind="stable")
     for place in order.tolist():
-        thing = first + place
-        colour = _colour(annotated, int(things.kind[thing]))
-        dashed = bool(things.crowd[thing] or things.difficult[thing])
+        instance = first + place
+        colour = _colour(annotated, int(instances.kind[instance]))
+        dashed = bool(instances.crowd[instance] or instances.difficult[instance])
         _box(draw, boxes[place].round().astype(int).tolist(), colour, dashed)
     taken: list[Place] = []
     for place in order.tolist():
-        kind = int(things.kind[first + place])
+        kind = int(instances.kind[first + place])
         name = _printable(annotated.classes[kind])[:18]
         wide = font.getlength(name) + 6
         found = _room(boxes[place].tolist(), wide, picture.size, taken)

@@ -1,6 +1,6 @@
 """What is wrong with annotated pictures, found before anything is learned from them.
 
-The flaws that reading found are told by kind and file. Beyond them every picture is decoded once,
+The issues that reading found are told by kind and file. Beyond them every picture is decoded once,
 and what is merely odd is named for a person to look at.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from vislab.data.annotations import VOID, Annotated
-from vislab.data.checks.findings import Findings, Problem, printable
+from vislab.data.checks.issues import Issue, Issues, printable
 from vislab.data.decode import decode
 from vislab.data.listing import SPLITS
 from vislab.data.mask_rendering import mask_of
@@ -25,15 +25,15 @@ from vislab.progress import track
 
 SMALL, MEDIUM = 32**2, 96**2  # pixels of a box, as COCO draws the lines
 WHOLE = 0.95  # of the picture under one box
-ALIKE = 0.9  # intersection over union of two boxes that may be one thing
+ALIKE = 0.9  # intersection over union of two boxes that may be one object
 
 
-def check_annotated(annotated: Annotated, *, progress: bool = True) -> Findings:
+def check_annotated(annotated: Annotated, *, progress: bool = True) -> Issues:
     """Return what is wrong with the set; every picture is decoded, every mask read."""
-    spoiling: list[Problem] = []
-    doubtful: list[Problem] = [Problem(printable(note)) for note in annotated.notes]
-    _add_flaws(annotated, spoiling)
-    flawed = {flaw.row for flaw in annotated.flaws}
+    spoiling: list[Issue] = []
+    doubtful: list[Issue] = [Issue(printable(note)) for note in annotated.notes]
+    _add_issues(annotated, spoiling)
+    flawed = {issue.row for issue in annotated.issues}
     unreadable, digests = _decoded(annotated, flawed, progress)
     _add(
         spoiling,
@@ -44,20 +44,22 @@ def check_annotated(annotated: Annotated, *, progress: bool = True) -> Findings:
     _judge_copies(annotated, digests, spoiling)
     facts = _facts(annotated)
     if annotated.masks is None:
-        facts |= _thing_facts(annotated)
+        facts |= _instance_facts(annotated)
         _judge_boxes(annotated, doubtful)
     else:
         facts |= _mask_facts(annotated, flawed, progress)
     _judge_classes(facts, spoiling, doubtful)
-    return Findings(printable(annotated.name), facts, tuple(spoiling), tuple(doubtful))
+    return Issues(printable(annotated.name), facts, tuple(spoiling), tuple(doubtful))
 
 
-def _add_flaws(annotated: Annotated, spoiling: list[Problem]) -> None:
-    """Add a problem for each kind of flaw: what its text says before the colon."""
+def _add_issues(annotated: Annotated, spoiling: list[Issue]) -> None:
+    """Add one for each kind of issue: what its text says before the colon."""
     by_kind: dict[str, list[str]] = defaultdict(list)
-    for flaw in annotated.flaws:
-        kind, _, rest = flaw.what.partition(": ")
-        by_kind[printable(kind)].append(printable(f"{flaw.where}: {rest}" if rest else flaw.where))
+    for issue in annotated.issues:
+        kind, _, rest = issue.what.partition(": ")
+        by_kind[printable(kind)].append(
+            printable(f"{issue.where}: {rest}" if rest else issue.where)
+        )
     for kind, places in sorted(by_kind.items(), key=lambda one: -len(one[1])):
         _add(
             spoiling,
@@ -101,7 +103,7 @@ def _decoded(
     return unreadable, digests
 
 
-def _judge_copies(annotated: Annotated, digests: dict[int, bytes], spoiling: list[Problem]) -> None:
+def _judge_copies(annotated: Annotated, digests: dict[int, bytes], spoiling: list[Issue]) -> None:
     """Judge test pictures that are equal, pixel for pixel, to others."""
     elsewhere = {digest: row for row, digest in digests.items() if annotated.splits[row] != TEST}
     leaked = [
@@ -118,38 +120,41 @@ def _judge_copies(annotated: Annotated, digests: dict[int, bytes], spoiling: lis
     )
 
 
-def _judge_boxes(annotated: Annotated, doubtful: list[Problem]) -> None:
-    things = annotated.things
-    corners = things.corners
+def _judge_boxes(annotated: Annotated, doubtful: list[Issue]) -> None:
+    instances = annotated.instances
+    corners = instances.boxes
     area = (corners[:, 2:] - corners[:, :2]).prod(axis=1)
-    pictures = annotated.sizes[things.picture].prod(axis=1)
+    pictures = annotated.sizes[instances.picture].prod(axis=1)
     _add(
         doubtful,
-        [_thing(annotated, row) for row in np.flatnonzero(area > WHOLE * np.maximum(pictures, 1))],
+        [
+            _instance(annotated, row)
+            for row in np.flatnonzero(area > WHOLE * np.maximum(pictures, 1))
+        ],
         ("box covers", "boxes cover"),
-        f"over {100 * WHOLE:.0f} % of the picture: look whether each is a thing",
+        f"over {100 * WHOLE:.0f} % of the picture: look whether each is an object",
     )
     pairs = []
     for rows in _groups(annotated):
         overlap = _overlaps(corners[rows])
         for first, second in np.argwhere(np.triu(overlap > ALIKE, k=1)):
             pairs.append(
-                f"{_thing(annotated, rows[first])} ≈ {printable(things.where[rows[second]])}"
+                f"{_instance(annotated, rows[first])} ≈ {printable(instances.where[rows[second]])}"
             )
     _add(
         doubtful,
         pairs,
         ("pair of boxes is", "pairs of boxes are"),
-        f"of one class and nearly equal (IoU over {ALIKE}): look whether they are one thing",
+        f"of one class and nearly equal (IoU over {ALIKE}): look whether they are one object",
     )
 
 
 def _groups(annotated: Annotated) -> list[Int[np.ndarray, " m"]]:
-    """Return the rows of things of one class in one picture, where there are several."""
-    things = annotated.things
-    order = np.lexsort([things.kind, things.picture])
+    """Return the rows of objects of one class in one picture, where there are several."""
+    instances = annotated.instances
+    order = np.lexsort([instances.kind, instances.picture])
     changes = np.flatnonzero(
-        (np.diff(things.picture[order]) != 0) | (np.diff(things.kind[order]) != 0)
+        (np.diff(instances.picture[order]) != 0) | (np.diff(instances.kind[order]) != 0)
     )
     return [rows for rows in np.split(order, changes + 1) if len(rows) > 1]
 
@@ -164,14 +169,14 @@ def _overlaps(corners: Float[np.ndarray, "m 4"]) -> Float[np.ndarray, "m m"]:
     return overlaps
 
 
-def _judge_classes(facts: dict[str, Any], spoiling: list[Problem], doubtful: list[Problem]) -> None:
+def _judge_classes(facts: dict[str, Any], spoiling: list[Issue], doubtful: list[Issue]) -> None:
     """Judge which classes there is something of to learn from and to test on."""
     on = {name: [sides[side]["pictures"] for side in SPLITS] for name, sides in
           facts["classes"].items()}  # fmt: skip
     for place, side, purpose in ((TRAIN, "train", "train on"), (TEST, "test", "test on")):
         if not facts["sides"][side]:
             (spoiling if place == TRAIN else doubtful).append(
-                Problem(f"no picture is there to {purpose}; add a {side} side to the split")
+                Issue(f"no picture is there to {purpose}; add a {side} side to the split")
             )
             continue
         _add(
@@ -183,7 +188,7 @@ def _judge_classes(facts: dict[str, Any], spoiling: list[Problem], doubtful: lis
     nowhere = [name for name, counts in on.items() if not any(counts)]
     _add(doubtful, nowhere, ("class is", "classes are"), "named and in no picture at all")
     if nowhere and len(nowhere) == len(on):
-        spoiling.append(Problem("no picture shows anything: there is nothing to learn"))
+        spoiling.append(Issue("no picture shows anything: there is nothing to learn"))
 
 
 def _facts(annotated: Annotated) -> dict[str, Any]:
@@ -192,7 +197,7 @@ def _facts(annotated: Annotated) -> dict[str, Any]:
         "pictures": len(annotated),
         "official_split": annotated.official,
         "sides": {side: len(annotated.rows(side)) for side in SPLITS},
-        "flaws": len(annotated.flaws),
+        "issues": len(annotated.issues),
     }
     known = annotated.sizes[annotated.sizes.min(axis=1) > 0]
     if len(known):
@@ -201,33 +206,33 @@ def _facts(annotated: Annotated) -> dict[str, Any]:
     return facts
 
 
-def _thing_facts(annotated: Annotated) -> dict[str, Any]:
-    things = annotated.things
-    area = (things.corners[:, 2:] - things.corners[:, :2]).prod(axis=1)
-    sides = annotated.splits[things.picture]
-    per_picture = np.bincount(things.picture, minlength=len(annotated))
+def _instance_facts(annotated: Annotated) -> dict[str, Any]:
+    instances = annotated.instances
+    area = (instances.boxes[:, 2:] - instances.boxes[:, :2]).prod(axis=1)
+    sides = annotated.splits[instances.picture]
+    per_picture = np.bincount(instances.picture, minlength=len(annotated))
     classes = {}
     for kind, name in enumerate(annotated.classes):
         classes[printable(name)] = {
             side: {
-                "things": int((chosen := (things.kind == kind) & (sides == number)).sum()),
-                "pictures": len(np.unique(things.picture[chosen])),
+                "instances": int((chosen := (instances.kind == kind) & (sides == number)).sum()),
+                "pictures": len(np.unique(instances.picture[chosen])),
             }
             for number, side in enumerate(SPLITS)
         }
     return {
-        "things": len(things),
+        "instances": len(instances),
         "classes": classes,
         "box_sizes": {
             "small": int((area < SMALL).sum()),
             "medium": int(((area >= SMALL) & (area < MEDIUM)).sum()),
             "large": int((area >= MEDIUM).sum()),
         },
-        "things_per_picture": _spread(per_picture),
-        "without_things": int((per_picture == 0).sum()),
-        "crowds": int(things.crowd.sum()),
-        "difficult": int(things.difficult.sum()),
-        "outlined": sum(outline is not None for outline in things.outlines),
+        "instances_per_picture": _spread(per_picture),
+        "without_instances": int((per_picture == 0).sum()),
+        "crowds": int(instances.crowd.sum()),
+        "difficult": int(instances.difficult.sum()),
+        "outlined": sum(outline is not None for outline in instances.outlines),
     }
 
 
@@ -274,16 +279,16 @@ def _spread(values: Int[np.ndarray, " n"]) -> dict[str, Any]:
     }
 
 
-def _thing(annotated: Annotated, row: SupportsIndex) -> str:
-    things = annotated.things
-    name = annotated.classes[things.kind[row]]
-    return printable(f"{annotated.members[things.picture[row]]}: {things.where[row]} ({name})")
+def _instance(annotated: Annotated, row: SupportsIndex) -> str:
+    instances = annotated.instances
+    name = annotated.classes[instances.kind[row]]
+    return printable(
+        f"{annotated.members[instances.picture[row]]}: {instances.where[row]} ({name})"
+    )
 
 
-def _add(
-    problems: list[Problem], places: Sequence[str], subject: tuple[str, str], rest: str
-) -> None:
-    """Add a problem with as many places, if any; `subject` is for one place and for more."""
+def _add(issues: list[Issue], places: Sequence[str], subject: tuple[str, str], rest: str) -> None:
+    """Add an issue with as many places, if any; `subject` is for one place and for more."""
     if places:
         some = f"{len(places)} {subject[len(places) > 1]}"
-        problems.append(Problem(f"{some} {rest}", tuple(places)))
+        issues.append(Issue(f"{some} {rest}", tuple(places)))

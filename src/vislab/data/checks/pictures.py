@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float32, Int, UInt8, UInt64
 from PIL import Image
 
 from vislab.data.arrays import Arrays
-from vislab.data.checks.findings import Findings, Problem, printable
+from vislab.data.checks.issues import Issue, Issues, printable
 from vislab.data.checks.near_duplicates import near_pairs, perceptual_hashes
 from vislab.data.decode import decode, hushed
 from vislab.data.listing import SPLITS, Listing, Reader
@@ -38,16 +38,16 @@ LONG = 2  # one side to the other: the middle square keeps less than half of the
 KINDS = ("grey", "CMYK", "16-bit", "animated", "turned by EXIF")
 
 
-def check(pictures: Listing | Arrays, *, progress: bool = True) -> Findings:
+def check(pictures: Listing | Arrays, *, progress: bool = True) -> Issues:
     """Read every picture and return what is wrong with the set.
 
-    Raises no DataError for a picture that cannot be read: that is one of the findings.
+    Raises no DataError for a picture that cannot be read: that is one of the issues.
     """
     if isinstance(pictures, Arrays) and not pictures.official:
         pictures = replace(pictures, splits=draw_split(pictures.labels))
     seen = _look_at_all(pictures, progress)
-    spoiling: list[Problem] = []
-    doubtful: list[Problem] = []
+    spoiling: list[Issue] = []
+    doubtful: list[Issue] = []
     _add(
         spoiling,
         tuple(map(printable, seen.unreadable.values())),
@@ -59,7 +59,7 @@ def check(pictures: Listing | Arrays, *, progress: bool = True) -> Findings:
     _judge_copies(pictures, seen, spoiling, doubtful)
     _judge_near(pictures, seen, doubtful)
     _judge_shapes(pictures, seen, doubtful)
-    return Findings(
+    return Issues(
         printable(pictures.name), _facts(pictures, seen), tuple(spoiling), tuple(doubtful)
     )
 
@@ -186,7 +186,7 @@ def _moves(header: Image.Image) -> bool:
 
 
 def _judge_listing(
-    pictures: Listing | Arrays, spoiling: list[Problem], doubtful: list[Problem]
+    pictures: Listing | Arrays, spoiling: list[Issue], doubtful: list[Issue]
 ) -> None:
     """Judge what the listing knows without opening a picture."""
     if isinstance(pictures, Arrays):
@@ -218,7 +218,7 @@ def _judge_listing(
         "no label and would be left out; put each into its class folder or name it in the label "
         "file",
     )
-    doubtful.extend(Problem(printable(note)) for note in pictures.notes)
+    doubtful.extend(Issue(printable(note)) for note in pictures.notes)
 
 
 def _groups_astray(listing: Listing) -> list[str]:
@@ -234,7 +234,7 @@ def _groups_astray(listing: Listing) -> list[str]:
 
 
 def _judge_classes(
-    pictures: Listing | Arrays, spoiling: list[Problem], doubtful: list[Problem]
+    pictures: Listing | Arrays, spoiling: list[Issue], doubtful: list[Issue]
 ) -> None:
     counts = _counts(pictures)  # (K, 3)
     total = counts.sum(axis=1)
@@ -261,7 +261,7 @@ def _judge_classes(
             "to test",
         )
     else:
-        doubtful.append(Problem("no picture is there to test on; add a test side to the split"))
+        doubtful.append(Issue("no picture is there to test on; add a test side to the split"))
     _add(
         doubtful,
         [
@@ -274,7 +274,7 @@ def _judge_classes(
     largest, smallest = int(total.argmax()), int(total.argmin())
     if total[largest] >= UNEVEN * max(total[smallest], 1):
         doubtful.append(
-            Problem(
+            Issue(
                 f"the classes are uneven: {total[largest]} pictures of {names[largest]!r}, "
                 f"{total[smallest]} of {names[smallest]!r}; read the accuracy of each class, not "
                 "only the mean"
@@ -283,7 +283,7 @@ def _judge_classes(
 
 
 def _judge_copies(
-    pictures: Listing | Arrays, seen: _Seen, spoiling: list[Problem], doubtful: list[Problem]
+    pictures: Listing | Arrays, seen: _Seen, spoiling: list[Issue], doubtful: list[Issue]
 ) -> None:
     """Judge pictures that are equal pixel for pixel."""
     splits, labels = pictures.splits, pictures.labels
@@ -344,7 +344,7 @@ def _copies(seen: _Seen) -> Iterator[Int[np.ndarray, " k"]]:
             yield group
 
 
-def _judge_near(pictures: Listing | Arrays, seen: _Seen, doubtful: list[Problem]) -> None:
+def _judge_near(pictures: Listing | Arrays, seen: _Seen, doubtful: list[Issue]) -> None:
     """Judge pictures that look alike without being equal."""
     first = np.zeros(len(pictures), dtype=bool)
     first[np.unique(seen.pixels, return_index=True)[1]] = True  # copies were judged already
@@ -367,7 +367,7 @@ def _judge_near(pictures: Listing | Arrays, seen: _Seen, doubtful: list[Problem]
         )
 
 
-def _judge_shapes(pictures: Listing | Arrays, seen: _Seen, doubtful: list[Problem]) -> None:
+def _judge_shapes(pictures: Listing | Arrays, seen: _Seen, doubtful: list[Issue]) -> None:
     short, long = seen.sizes.min(axis=1), seen.sizes.max(axis=1)
     _add(
         doubtful,
@@ -381,13 +381,11 @@ def _judge_shapes(pictures: Listing | Arrays, seen: _Seen, doubtful: list[Proble
     )
 
 
-def _add(
-    problems: list[Problem], places: Sequence[str], subject: tuple[str, str], rest: str
-) -> None:
-    """Add a problem with as many places, if any; `subject` is for one place and for more."""
+def _add(issues: list[Issue], places: Sequence[str], subject: tuple[str, str], rest: str) -> None:
+    """Add an issue with as many places, if any; `subject` is for one place and for more."""
     if places:
         some = f"{len(places)} {subject[len(places) > 1]}"
-        problems.append(Problem(f"{some} {rest}", tuple(places)))
+        issues.append(Issue(f"{some} {rest}", tuple(places)))
 
 
 def _apart(pictures: Listing | Arrays) -> str:

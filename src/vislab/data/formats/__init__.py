@@ -38,7 +38,7 @@ def read_annotated(path: Path, *, validation: float = 0.0, seed: int = 0) -> Ann
 
     Where no split came with them 20 % are drawn from `seed` to test on; `validation` is the share
     of the training pictures to tune on, where no such side came. What is wrong with single
-    annotations is in `flaws`. Raises DataError with the forms that would be understood.
+    annotations is in `issues`. Raises DataError with the forms that would be understood.
     """
     if not 0 <= validation < 1:
         raise OptionError(f"validation={validation} is no share of the training pictures: 0 to 1")
@@ -56,17 +56,17 @@ def write_annotated(annotated: Annotated, into: Path, form: str) -> tuple[str, .
     """Write the pictures and their annotations into a new folder.
 
     Returns sentences on what the form has no place for. The folder appears when all is written.
-    Raises DataError when it is there already. A set with flaws goes through
+    Raises DataError when it is there already. A set with issues goes through
     `annotations.require_sound` first.
     """
-    from vislab.data.mask_regions import with_things
+    from vislab.data.mask_regions import with_instances
 
     module = _module(form)
     if into.exists() and (not into.is_dir() or any(into.iterdir())):
         raise DataError(f"{into} is there already; name a folder that is new")
-    assert not annotated.flaws
+    assert not annotated.issues
     if annotated.masks is not None and form != "masks":
-        annotated = with_things(annotated)
+        annotated = with_instances(annotated)
     work = into.with_name(f".{into.name}.writing")
     shutil.rmtree(work, ignore_errors=True)  # left by a run that was killed
     try:
@@ -112,16 +112,16 @@ def _with_validation(annotated: Annotated, share: float, seed: int) -> Annotated
 def _given_up(annotated: Annotated, form: str) -> tuple[str, ...]:
     from vislab.data.mask_rendering import rendering_notes
 
-    things = annotated.things
-    crowds, difficult = int(things.crowd.sum()), int(things.difficult.sum())
-    outlines = sum(outline is not None for outline in things.outlines)
+    instances = annotated.instances
+    crowds, difficult = int(instances.crowd.sum()), int(instances.difficult.sum())
+    outlines = sum(outline is not None for outline in instances.outlines)
     told: list[tuple[bool, str]] = []
     if form == "voc":
         told = [
             (outlines > 0, f"{outlines} outlines are left out: VOC has boxes only"),
             (crowds > 0, f"{crowds} crowds are marked as difficult: VOC has no mark for crowds"),
             (
-                bool((things.corners % 1).any()),
+                bool((instances.boxes % 1).any()),
                 "boxes are rounded to whole pixels",
             ),
         ]
@@ -130,12 +130,12 @@ def _given_up(annotated: Annotated, form: str) -> tuple[str, ...]:
         told = [
             (
                 outlines > 0 and not kept,
-                f"{outlines} outlines are left out: not every thing is one polygon",
+                f"{outlines} outlines are left out: not every object is one polygon",
             ),
             (crowds > 0, f"{crowds} crowds are left out: YOLO has no mark for them"),
-            (difficult > 0, f"{difficult} difficult things are now like others"),
+            (difficult > 0, f"{difficult} difficult objects are now like others"),
         ]
     elif form == "masks" and annotated.masks is None:
-        told = [(len(things) > 0, "things of one class that touch are one in a mask")]
+        told = [(len(instances) > 0, "objects of one class that touch are one in a mask")]
         return (*(text for lost, text in told if lost), *rendering_notes(annotated))
     return tuple(text for lost, text in told if lost)

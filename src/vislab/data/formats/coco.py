@@ -53,7 +53,7 @@ def read(root: Path, *, seed: int = 0) -> Annotated:
     with track(f"reading {reading.name}", total=total, unit="annotations") as advance:
         for file in files:
             for place, entry in enumerate(told[file]["annotations"]):
-                _thing(reading, file, place, entry, rows[file], kinds[file])
+                _instance(reading, file, place, entry, rows[file], kinds[file])
                 advance(1)
     _note_unused(reading)
     return reading.finished("coco", tuple(classes), seed=seed)
@@ -125,15 +125,15 @@ def _kinds(
     for place, entry in enumerate(categories):
         where = f"{file}, category {place + 1} of the list"
         if not isinstance(entry, dict):
-            reading.flaw(where, f"it is no object: {shown(entry)}", None)
+            reading.issue(where, f"it is no object: {shown(entry)}", None)
             continue
         number, name = whole(entry.get("id")), entry.get("name")
         if number is None:
-            reading.flaw(where, f"its id is no whole number: {shown(entry.get('id'))}", None)
+            reading.issue(where, f"its id is no whole number: {shown(entry.get('id'))}", None)
         elif number in kinds:
-            reading.flaw(where, f"its id stands there twice: {number}", None)
+            reading.issue(where, f"its id stands there twice: {number}", None)
         elif not isinstance(name, str) or not class_name(name):
-            reading.flaw(where, f"its name is no text: {shown(name)}", None)
+            reading.issue(where, f"its name is no text: {shown(name)}", None)
         else:
             name = class_name(name)
             if name in here:
@@ -149,16 +149,16 @@ def _pictures(reading: Reading, file: str, images: list[Any]) -> dict[int, int |
     for place, entry in enumerate(images):
         where = f"{file}, picture {place + 1} of the list"
         if not isinstance(entry, dict):
-            reading.flaw(where, f"it is no object: {shown(entry)}", None)
+            reading.issue(where, f"it is no object: {shown(entry)}", None)
             continue
         name, number = entry.get("file_name"), whole(entry.get("id"))
         row = _picture(reading, file, where, name, entry)
         if number is None:
             what = f"its id is no whole number: {shown(entry.get('id'))}"
-            reading.flaw(where, what, row)
+            reading.issue(where, what, row)
         elif number in rows:
-            reading.flaw(where, f"its id stands there twice: {number}", row)
-            reading.flaw(where, f"its id stands there twice: {number}", rows[number])
+            reading.issue(where, f"its id stands there twice: {number}", row)
+            reading.issue(where, f"its id stands there twice: {number}", rows[number])
         else:
             rows[number] = row
     return rows
@@ -168,11 +168,11 @@ def _picture(
     reading: Reading, file: str, where: str, name: object, entry: dict[str, Any]
 ) -> int | None:
     if not isinstance(name, str) or not name.strip():
-        reading.flaw(where, f"its file_name is no text: {shown(name)}", None)
+        reading.issue(where, f"its file_name is no text: {shown(name)}", None)
         return None
     path = inside(name)
     if path is None:
-        reading.flaw(where, f"its path leads out of the folder: {shown(name)}", None)
+        reading.issue(where, f"its path leads out of the folder: {shown(name)}", None)
         return None
     side = _side(file)
     row = reading.picture(
@@ -180,7 +180,7 @@ def _picture(
     )
     if stated is None and (entry.get("width") or entry.get("height")):
         told = f"{shown(entry.get('width'))}×{shown(entry.get('height'))}"
-        reading.flaw(where, f"its size is none: {told}", row)
+        reading.issue(where, f"its size is none: {told}", row)
     return row
 
 
@@ -204,7 +204,7 @@ def _found(tree: Tree, file: str, name: str, side: int | None) -> str:
     return min(ours or tails, key=lambda tail: (tail.count("/"), tail))
 
 
-def _thing(
+def _instance(
     reading: Reading,
     file: str,
     place: int,
@@ -214,7 +214,7 @@ def _thing(
 ) -> None:
     if not isinstance(entry, dict):
         what = f"it is no object: {shown(entry)}"
-        reading.flaw(f"{file}, annotation {place + 1} of the list", what, None)
+        reading.issue(f"{file}, annotation {place + 1} of the list", what, None)
         return
     number = whole(entry.get("id"))
     where = f"{file}, annotation {place + 1} of the list"
@@ -222,30 +222,32 @@ def _thing(
         where = f"{file}, annotation {number}"
     picture = whole(entry.get("image_id"))
     if picture is None or picture not in rows:
-        reading.flaw(where, f"its picture is not in the list: {shown(entry.get('image_id'))}", None)
+        reading.issue(
+            where, f"its picture is not in the list: {shown(entry.get('image_id'))}", None
+        )
         return
     row = rows[picture]
     if row is None:
-        return  # the picture itself is a flaw
+        return  # the picture itself is an issue
     category = whole(entry.get("category_id"))
     if category is None or category not in kinds:
-        reading.flaw(where, f"its class is unknown: {shown(entry.get('category_id'))}", row)
+        reading.issue(where, f"its class is unknown: {shown(entry.get('category_id'))}", row)
         return
     box = finite(entry.get("bbox"), 4)
     if box is None:
-        reading.flaw(where, f"its box is not four numbers: {shown(entry.get('bbox'))}", row)
+        reading.issue(where, f"its box is not four numbers: {shown(entry.get('bbox'))}", row)
         return
     marks = [entry.get(key, 0) for key in ("iscrowd", "ignore")]
     if not all(mark in (0, 1) for mark in marks):
-        reading.flaw(where, f"iscrowd or ignore is not 0 or 1: {shown(marks)}", row)
+        reading.issue(where, f"iscrowd or ignore is not 0 or 1: {shown(marks)}", row)
         return
     try:
         outline = _outline(entry.get("segmentation"), reading.sizes[row])
     except DataError as error:
-        reading.flaw(where, f"its outline cannot be read: {error}", row)
+        reading.issue(where, f"its outline cannot be read: {error}", row)
         return
     x, y, width, height = box
-    reading.thing(
+    reading.instance(
         row,
         (x, y, x + width, y + height),
         kinds[category],
@@ -295,7 +297,7 @@ def _note_unused(reading: Reading) -> None:
 def write(annotated: Annotated, into: Path) -> None:
     """Write `annotations/instances_SIDE.json` and the pictures under `SIDE/`."""
     copies = Copies(annotated)
-    things = annotated.things
+    instances = annotated.instances
     categories = [{"id": n, "name": name} for n, name in enumerate(annotated.classes, start=1)]
     for number, side in enumerate(SPLITS):
         rows = annotated.rows(side).tolist()
@@ -312,9 +314,9 @@ def write(annotated: Annotated, into: Path) -> None:
             "info": {"description": f"{annotated.name}, written by vislab"},
             "images": images,
             "annotations": [
-                _entry(annotated, thing)
-                for thing in range(len(things))
-                if annotated.splits[things.picture[thing]] == number
+                _entry(annotated, instance)
+                for instance in range(len(instances))
+                if annotated.splits[instances.picture[instance]] == number
             ],
             "categories": categories,
         }
@@ -323,24 +325,24 @@ def write(annotated: Annotated, into: Path) -> None:
         write_text(folder / f"instances_{side}.json", json.dumps(told, ensure_ascii=False) + "\n")
 
 
-def _entry(annotated: Annotated, thing: int) -> dict[str, Any]:
-    things = annotated.things
-    left, top, right, bottom = things.corners[thing].tolist()
-    outline = things.outlines[thing]
+def _entry(annotated: Annotated, instance: int) -> dict[str, Any]:
+    instances = annotated.instances
+    left, top, right, bottom = instances.boxes[instance].tolist()
+    outline = instances.outlines[instance]
     area = (right - left) * (bottom - top)
     if isinstance(outline, tuple):
         area = polygon_area(outline)
     elif outline is not None:
         area = float(sum(counts_of(outline)[1::2]))
     entry = {
-        "id": thing + 1,
-        "image_id": int(things.picture[thing]) + 1,
-        "category_id": int(things.kind[thing]) + 1,
+        "id": instance + 1,
+        "image_id": int(instances.picture[instance]) + 1,
+        "category_id": int(instances.kind[instance]) + 1,
         "bbox": [left, top, right - left, bottom - top],
         "area": area,
-        "iscrowd": int(things.crowd[thing]),
+        "iscrowd": int(instances.crowd[instance]),
         "segmentation": [list(p) for p in outline] if isinstance(outline, tuple) else outline or [],
     }
-    if things.difficult[thing]:
+    if instances.difficult[instance]:
         entry["ignore"] = 1
     return entry

@@ -42,7 +42,7 @@ def is_binary(masks: list[Path]) -> bool:
         try:
             counts += np.bincount(_values(masks[place]).reshape(-1), minlength=256)
         except DataError:
-            continue  # told as a flaw of that file
+            continue  # told as an issue of that file
     between = counts[1:VOID]
     if not counts[VOID]:
         return False  # 0 and 1 are indexes

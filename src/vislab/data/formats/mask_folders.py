@@ -61,7 +61,7 @@ def read(root: Path, *, seed: int = 0) -> Annotated:
     if not pairs:
         raise DataError(f"{root} has no picture with a mask of the same name")
     for mask in lone:
-        reading.flaw(mask, "its picture is missing", None)
+        reading.issue(mask, "its picture is missing", None)
     all_masks = {*pairs.values(), *lone}
     folders = {PurePosixPath(picture).parent for picture in pairs}
     others = _companions(pairs, [p for p in tree.pictures if p not in all_masks])
@@ -78,7 +78,7 @@ def read(root: Path, *, seed: int = 0) -> Annotated:
         row = reading.picture(picture, side_of(picture), picture)
         masks.append(pairs.get(picture))
         if masks[-1] is None:
-            reading.flaw(picture, "its mask is missing", row)
+            reading.issue(picture, "its mask is missing", row)
     reading.measure()
     names = names_listed(tree)
     if names and names[0].lower() not in NOTHING:
@@ -118,17 +118,17 @@ def _look_through(reading: Reading, masks: list[str | None], known: int, binary:
             advance(1)
             where = str(masks[row])
             if isinstance(seen, str):
-                reading.flaw(where, seen, row)
+                reading.issue(where, seen, row)
                 continue
             size, values = seen
             if row in reading.seen and (what := disagreement(reading.seen[row], size, "the mask")):
-                reading.flaw(where, what, row)
+                reading.issue(where, what, row)
             beyond = values[(values >= known) & (values != VOID)]
             if len(beyond):
                 some = ", ".join(str(value) for value in beyond[:5])
                 more = ", ..." if len(beyond) > 5 else ""
                 what = f"the mask holds a class beyond the {known} that are known: {some}{more}"
-                reading.flaw(where, what, row)
+                reading.issue(where, what, row)
             highest = max(highest, *values[values != VOID].tolist(), 0)
     return highest
 

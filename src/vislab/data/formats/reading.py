@@ -1,4 +1,4 @@
-"""One annotated set while it is read: first its pictures, then their sizes, then the things.
+"""One annotated set while it is read: first its pictures, then their sizes, then the objects.
 
 What is wrong is gathered here; nothing of it is raised.
 """
@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from jaxtyping import UInt8
 
-from vislab.data.annotations import Annotated, Flaw, Outline, Things, ThingsTable
+from vislab.data.annotations import Annotated, AnnotationIssue, Instances, InstancesTable, Outline
 from vislab.data.formats.numbers import shown, sound_box
 from vislab.data.formats.sizes import Size, disagreement, size_of
 from vislab.data.formats.tree import Tree
@@ -19,7 +19,7 @@ from vislab.progress import track
 
 
 class Reading:
-    """Rows of pictures, the things in them, and what is wrong."""
+    """Rows of pictures, the objects in them, and what is wrong."""
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
@@ -27,15 +27,15 @@ class Reading:
         self.sides: list[int | None] = []
         self.sizes: list[tuple[int, int]] = []
         self.seen: dict[int, Size] = {}
-        self.table = ThingsTable()
-        self.flaws: list[Flaw] = []
+        self.table = InstancesTable()
+        self.issues: list[AnnotationIssue] = []
         self.notes: list[str] = []
         self._row_of: dict[str, int] = {}
         self._stated: dict[int, tuple[str, tuple[int, int]]] = {}
 
-    def flaw(self, where: str, what: str, row: int | None) -> None:
+    def issue(self, where: str, what: str, row: int | None) -> None:
         """Take note of something wrong."""
-        self.flaws.append(Flaw(where, what, row))
+        self.issues.append(AnnotationIssue(where, what, row))
 
     def row_of(self, member: str) -> int | None:
         """Return the row of a picture that was added, or None."""
@@ -46,7 +46,7 @@ class Reading:
     ) -> int:
         """Add a picture and return its row; `stated` is the size that the annotation gives.
 
-        One that is not there, and one that was added before, get a row and a flaw.
+        One that is not there, and one that was added before, get a row and an issue.
         """
         row = len(self.members)
         self.members.append(member)
@@ -55,10 +55,10 @@ class Reading:
         if stated is not None:
             self._stated[row] = (where, stated)
         if member not in self.tree:
-            self.flaw(where, f"its picture is missing: {shown(member)}", row)
+            self.issue(where, f"its picture is missing: {shown(member)}", row)
         elif member in self._row_of:
-            self.flaw(where, f"its picture is named twice: {shown(member)}", row)
-            self.flaw(where, f"its picture is named twice: {shown(member)}", self._row_of[member])
+            self.issue(where, f"its picture is named twice: {shown(member)}", row)
+            self.issue(where, f"its picture is named twice: {shown(member)}", self._row_of[member])
         else:
             self._row_of[member] = row
         return row
@@ -80,7 +80,7 @@ class Reading:
             for row, size in zip(rows, pool.map(look, rows, chunksize=32), strict=True):
                 advance(1)
                 if isinstance(size, str):
-                    self.flaw(self.members[row], f"the picture cannot be read: {size}", row)
+                    self.issue(self.members[row], f"the picture cannot be read: {size}", row)
                     continue
                 self.seen[row] = size
                 if row not in self._stated:
@@ -88,7 +88,7 @@ class Reading:
                     continue
                 where, stated = self._stated[row]
                 if what := disagreement(size, stated):
-                    self.flaw(where, what, row)
+                    self.issue(where, what, row)
         turned = sum(size.turned for size in self.seen.values())
         if turned:
             self.notes.append(
@@ -101,7 +101,7 @@ class Reading:
         """The name of the set: its folder's."""
         return self.tree.root.resolve().name
 
-    def thing(
+    def instance(
         self,
         row: int,
         corners: tuple[float, float, float, float],
@@ -112,10 +112,10 @@ class Reading:
         difficult: bool = False,
         outline: Outline = None,
     ) -> None:
-        """Add a thing, its box in xyxy and pixels, or take note of what is wrong with the box."""
+        """Add an object, its box in xyxy and pixels, or take note of what is wrong with the box."""
         box, what = sound_box(corners, self.sizes[row])
         if box is None:
-            self.flaw(where, what, row)
+            self.issue(where, what, row)
             return
         self.table.add(
             row, box, kind, where=where, crowd=crowd, difficult=difficult, outline=outline
@@ -133,7 +133,7 @@ class Reading:
         """Return what was read, with the split that came or one that is drawn."""
         if not self.members:
             raise DataError(f"{self.tree.root} has no picture with annotations in the form {form}")
-        things = self._once(self.table.finished())
+        instances = self._once(self.table.finished())
         splits, official = self._split(seed)
         return Annotated(
             name=self.name,
@@ -143,31 +143,31 @@ class Reading:
             members=tuple(self.members),
             sizes=np.array(self.sizes, dtype=np.int64),
             splits=splits,
-            things=things,
+            instances=instances,
             masks=masks,
             binary_masks=binary_masks,
             official=official,
-            flaws=tuple(self.flaws),
+            issues=tuple(self.issues),
             notes=tuple(self.notes),
         )
 
-    def _once(self, things: Things) -> Things:
-        """Return the things less those that stand there twice, each of which is a flaw."""
-        if not len(things):
-            return things
-        keys = np.column_stack([things.picture, things.kind, things.corners])
+    def _once(self, instances: Instances) -> Instances:
+        """Return the objects less those that stand there twice, each of which is an issue."""
+        if not len(instances):
+            return instances
+        keys = np.column_stack([instances.picture, instances.kind, instances.boxes])
         _, first, which = np.unique(keys, axis=0, return_index=True, return_inverse=True)
         which = which.reshape(-1)  # numpy 2.0 alone gives it a second axis
-        again = np.flatnonzero(first[which] != np.arange(len(things)))
+        again = np.flatnonzero(first[which] != np.arange(len(instances)))
         for row in again:
-            self.flaw(
-                things.where[row],
-                f"it stands there twice: {things.where[first[which[row]]]}",
-                int(things.picture[row]),
+            self.issue(
+                instances.where[row],
+                f"it stands there twice: {instances.where[first[which[row]]]}",
+                int(instances.picture[row]),
             )
-        kept = np.ones(len(things), dtype=bool)
+        kept = np.ones(len(instances), dtype=bool)
         kept[again] = False
-        return things.take(kept) if len(again) else things
+        return instances.take(kept) if len(again) else instances
 
     def _split(self, seed: int) -> tuple[UInt8[np.ndarray, " n"], bool]:
         known = {side for side in self.sides if side is not None}

@@ -59,7 +59,7 @@ def read(root: Path, *, seed: int = 0) -> Annotated:
             except DataError as error:
                 found = _picture_of(tree, file, None)
                 row = None if found is None else reading.picture(found, side, file)
-                reading.flaw(file, f"it cannot be read: {error}", row)
+                reading.issue(file, f"it cannot be read: {error}", row)
                 continue
             row = _add_picture(reading, file, side, element)
             if row is not None:
@@ -72,8 +72,8 @@ def read(root: Path, *, seed: int = 0) -> Annotated:
     classes = names_listed(tree) or _names_found(roots)
     kinds = {name: kind for kind, name in enumerate(classes)}
     for row, (file, element) in roots.items():
-        for place, thing in enumerate(element.findall("object"), start=1):
-            _thing(reading, row, f"{file}, object {place}", thing, kinds)
+        for place, instance in enumerate(element.findall("object"), start=1):
+            _instance(reading, row, f"{file}, object {place}", instance, kinds)
     return reading.finished("voc", classes, seed=seed)
 
 
@@ -113,12 +113,12 @@ def _listed_sides(reading: Reading, files: list[str]) -> dict[str, dict[str, int
                     continue
                 where, stem = f"{member}, line {line}", words[0]
                 if (base, stem) not in stems:
-                    reading.flaw(where, f"its annotation is missing: {shown(stem)}", None)
+                    reading.issue(where, f"its annotation is missing: {shown(stem)}", None)
                 elif name == "trainval":
                     listed.setdefault(stem, side)
                 elif listed.setdefault(stem, side) != side:
                     other = SPLITS[listed[stem]]
-                    reading.flaw(where, f"it is on two sides of the split: {stem}, {other}", None)
+                    reading.issue(where, f"it is on two sides of the split: {stem}, {other}", None)
     return sides
 
 
@@ -155,12 +155,12 @@ def _add_picture(reading: Reading, file: str, side: int | None, element: Element
     stated, wrong = _stated(element)
     if told and named is None:
         row = None if found is None else reading.picture(found, side, file, stated)
-        reading.flaw(file, f"its path leads out of the folder: {shown(told)}", row)
+        reading.issue(file, f"its path leads out of the folder: {shown(told)}", row)
     else:
         missing = named or PurePosixPath(file).with_suffix(".jpg").name
         row = reading.picture(found or missing, side, file, stated)
     if wrong:
-        reading.flaw(file, wrong, row)
+        reading.issue(file, wrong, row)
     return row
 
 
@@ -177,29 +177,31 @@ def _stated(element: Element) -> tuple[tuple[int, int] | None, str]:
 
 def _names_found(roots: dict[int, tuple[str, Element]]) -> tuple[str, ...]:
     found = {
-        class_name(thing.findtext("name") or "")
+        class_name(instance.findtext("name") or "")
         for _, element in roots.values()
-        for thing in element.findall("object")
+        for instance in element.findall("object")
     }
     return tuple(sorted(found - {""}))
 
 
-def _thing(reading: Reading, row: int, where: str, thing: Element, kinds: dict[str, int]) -> None:
-    name = class_name(thing.findtext("name") or "")
+def _instance(
+    reading: Reading, row: int, where: str, instance: Element, kinds: dict[str, int]
+) -> None:
+    name = class_name(instance.findtext("name") or "")
     if name not in kinds:
-        reading.flaw(where, f"its class is unknown: {shown(name)}", row)
+        reading.issue(where, f"its class is unknown: {shown(name)}", row)
         return
-    texts = [(thing.findtext(f"bndbox/{edge}") or "").strip() for edge in EDGES]
+    texts = [(instance.findtext(f"bndbox/{edge}") or "").strip() for edge in EDGES]
     values = [number(text) for text in texts]
     if any(value is None for value in values):
-        reading.flaw(where, f"its box is not four numbers: {shown(', '.join(texts))}", row)
+        reading.issue(where, f"its box is not four numbers: {shown(', '.join(texts))}", row)
         return
     left, top, right, bottom = (float(value or 0) for value in values)
-    mark = (thing.findtext("difficult") or "0").strip().lower()
+    mark = (instance.findtext("difficult") or "0").strip().lower()
     if mark not in ("0", "1", "false", "true"):
-        reading.flaw(where, f"difficult is not 0 or 1: {shown(mark)}", row)
+        reading.issue(where, f"difficult is not 0 or 1: {shown(mark)}", row)
         return
-    reading.thing(
+    reading.instance(
         row,
         (left - 1, top - 1, right, bottom),
         kinds[name],
@@ -214,15 +216,15 @@ def write(annotated: Annotated, into: Path) -> None:
     A crowd becomes difficult, which is scored alike. Outlines have no place here.
     """
     copies = Copies(annotated)
-    things = annotated.things
+    instances = annotated.instances
     for folder in ("Annotations", "ImageSets/Main"):
         (into / folder).mkdir(parents=True, exist_ok=True)
-    starts = things.picture.searchsorted(range(len(annotated) + 1)).tolist()
+    starts = instances.picture.searchsorted(range(len(annotated) + 1)).tolist()
     for row in range(len(annotated)):
         copies.copy(row, into / "JPEGImages")
         element = _described(annotated, row, copies.name(row))
-        for thing in range(starts[row], starts[row + 1]):
-            _append_thing(element, annotated, thing)
+        for instance in range(starts[row], starts[row + 1]):
+            _append_instance(element, annotated, instance)
         indent(element, "\t")
         file = into / "Annotations" / f"{copies.stem(row)}.xml"
         write_bytes(file, tostring(element, encoding="utf-8") + b"\n")
@@ -245,15 +247,17 @@ def _described(annotated: Annotated, row: int, name: str) -> Element:
     return element
 
 
-def _append_thing(element: Element, annotated: Annotated, thing: int) -> None:
-    things = annotated.things
-    width, height = annotated.sizes[things.picture[thing]].tolist()
-    left, top, right, bottom = things.corners[thing].tolist()
+def _append_instance(element: Element, annotated: Annotated, instance: int) -> None:
+    instances = annotated.instances
+    width, height = annotated.sizes[instances.picture[instance]].tolist()
+    left, top, right, bottom = instances.boxes[instance].tolist()
     across, down = covered(left, right, width), covered(top, bottom, height)
     edges = (across[0] + 1, down[0] + 1, across[1], down[1])
     entry = SubElement(element, "object")
-    SubElement(entry, "name").text = annotated.classes[things.kind[thing]]
-    SubElement(entry, "difficult").text = str(int(things.difficult[thing] or things.crowd[thing]))
+    SubElement(entry, "name").text = annotated.classes[instances.kind[instance]]
+    SubElement(entry, "difficult").text = str(
+        int(instances.difficult[instance] or instances.crowd[instance])
+    )
     box = SubElement(entry, "bndbox")
     for edge, value in zip(EDGES, edges, strict=True):
         SubElement(box, edge).text = str(value)

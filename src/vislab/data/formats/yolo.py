@@ -1,4 +1,4 @@
-"""YOLO: a text file a picture, a line a thing.
+"""YOLO: a text file a picture, a line an object.
 
     images/train/1.jpg, labels/train/1.txt    sides below, above or not at all
     train/images/1.jpg, train/labels/1.txt
@@ -49,7 +49,7 @@ def recognises(root: Path) -> bool:
 
 
 def read(root: Path, *, seed: int = 0) -> Annotated:
-    """Read all labels of a folder; a picture without a text file shows no thing.
+    """Read all labels of a folder; a picture without a text file shows no object.
 
     Raises DataError when there is no text file for any picture, or the class names are unreadable.
     """
@@ -65,11 +65,13 @@ def read(root: Path, *, seed: int = 0) -> Annotated:
         reading.picture(picture, side_of(picture), labels.get(picture, picture))
     without = len(pictures) - len(labels)
     if without:
-        reading.notes.append(f"{without} pictures have no text file and are taken to show no thing")
+        reading.notes.append(
+            f"{without} pictures have no text file and are taken to show no object"
+        )
     used = set(labels.values())
     for file in tree.ending(".txt"):
         if _label_place(file) is not None and file not in used and not _is_class_list(file):
-            reading.flaw(file, "its picture is missing", None)
+            reading.issue(file, "its picture is missing", None)
     reading.measure()
     most = len(names) if names else MOST_CLASSES
     highest = -1
@@ -78,8 +80,8 @@ def read(root: Path, *, seed: int = 0) -> Annotated:
             advance(1)
             row = reading.row_of(picture)
             if row is None or row not in reading.seen:
-                continue  # the picture itself is a flaw
-            highest = max(highest, _read_things(reading, row, file, most))
+                continue  # the picture itself is an issue
+            highest = max(highest, _read_instances(reading, row, file, most))
     if not names:
         names = tuple(f"class {kind}" for kind in range(highest + 1))
         reading.notes.append("no file names the classes; they are called by their numbers")
@@ -148,8 +150,8 @@ def _parsed(line: str) -> Line | str | None:
     return int(kind), tuple(numbers)
 
 
-def _read_things(reading: Reading, row: int, file: str, most: int) -> int:
-    """Add the things of a picture and return the highest class, -1 without any."""
+def _read_instances(reading: Reading, row: int, file: str, most: int) -> int:
+    """Add the objects of a picture and return the highest class, -1 without any."""
     width, height = reading.sizes[row]
     highest = -1
     for place, line in enumerate(_lines(reading.tree, file), start=1):
@@ -157,11 +159,11 @@ def _read_things(reading: Reading, row: int, file: str, most: int) -> int:
         if told is None:
             continue
         if isinstance(told, str):
-            reading.flaw(where, told, row)
+            reading.issue(where, told, row)
             continue
         kind, numbers = told
         if kind >= most:
-            reading.flaw(where, f"its class is unknown: {kind}, of {most} classes", row)
+            reading.issue(where, f"its class is unknown: {kind}, of {most} classes", row)
             continue
         highest = max(highest, kind)
         if len(numbers) == 4:
@@ -170,33 +172,33 @@ def _read_things(reading: Reading, row: int, file: str, most: int) -> int:
                 (x - wide / 2) * width, (y - high / 2) * height,
                 (x + wide / 2) * width, (y + high / 2) * height,
             )  # fmt: skip
-            reading.thing(row, corners, kind, where)
+            reading.instance(row, corners, kind, where)
             continue
         sides = [width, height] * (len(numbers) // 2)
         points = [share * side for share, side in zip(numbers, sides, strict=True)]
         xs, ys = points[::2], points[1::2]
         cut = tuple(min(max(v, 0.0), float(s)) for v, s in zip(points, sides, strict=True))
-        reading.thing(row, (min(xs), min(ys), max(xs), max(ys)), kind, where, outline=(cut,))
+        reading.instance(row, (min(xs), min(ys), max(xs), max(ys)), kind, where, outline=(cut,))
     return highest
 
 
 def write(annotated: Annotated, into: Path) -> None:
     """Write `images/SIDE`, `labels/SIDE` and `data.yaml`.
 
-    Crowds are left out, since here they would be things like others. Outlines are written where
-    every thing is one polygon that fills its box; otherwise all are boxes.
+    Crowds are left out, since here they would be objects like others. Outlines are written where
+    every object is one polygon that fills its box; otherwise all are boxes.
     """
     copies = Copies(annotated)
-    things = annotated.things
+    instances = annotated.instances
     outlined = has_outlines(annotated)
-    starts = things.picture.searchsorted(range(len(annotated) + 1)).tolist()
+    starts = instances.picture.searchsorted(range(len(annotated) + 1)).tolist()
     for row in range(len(annotated)):
         side = SPLITS[annotated.splits[row]]
         copies.copy(row, into / "images" / side)
         lines = [
-            _line(annotated, thing, outlined)
-            for thing in range(starts[row], starts[row + 1])
-            if not things.crowd[thing]
+            _line(annotated, instance, outlined)
+            for instance in range(starts[row], starts[row + 1])
+            if not instances.crowd[instance]
         ]
         folder = into / "labels" / side
         folder.mkdir(parents=True, exist_ok=True)
@@ -209,32 +211,34 @@ def write(annotated: Annotated, into: Path) -> None:
 
 
 def has_outlines(annotated: Annotated) -> bool:
-    """Say whether every thing is one polygon that fills its box, as YOLO's outlines do."""
-    things = annotated.things
-    return bool(len(things)) and all(_fills_its_box(annotated, row) for row in range(len(things)))
+    """Say whether every object is one polygon that fills its box, as YOLO's outlines do."""
+    instances = annotated.instances
+    return bool(len(instances)) and all(
+        _fills_its_box(annotated, row) for row in range(len(instances))
+    )
 
 
-def _fills_its_box(annotated: Annotated, thing: int) -> bool:
-    outline = annotated.things.outlines[thing]
+def _fills_its_box(annotated: Annotated, instance: int) -> bool:
+    outline = annotated.instances.outlines[instance]
     if not isinstance(outline, tuple) or len(outline) != 1:
         return False
     xs, ys = outline[0][::2], outline[0][1::2]
-    box = annotated.things.corners[thing]
+    box = annotated.instances.boxes[instance]
     return bool(np.allclose([min(xs), min(ys), max(xs), max(ys)], box, atol=0.01))
 
 
-def _line(annotated: Annotated, thing: int, outlined: bool) -> str:
-    things = annotated.things
-    width, height = annotated.sizes[things.picture[thing]].tolist()
-    outline = things.outlines[thing]
+def _line(annotated: Annotated, instance: int, outlined: bool) -> str:
+    instances = annotated.instances
+    width, height = annotated.sizes[instances.picture[instance]].tolist()
+    outline = instances.outlines[instance]
     if outlined and isinstance(outline, tuple):
         shares = [
             value / (height if place % 2 else width) for place, value in enumerate(outline[0])
         ]
     else:
-        left, top, right, bottom = things.corners[thing].tolist()
+        left, top, right, bottom = instances.boxes[instance].tolist()
         shares = [
             (left + right) / 2 / width, (top + bottom) / 2 / height,
             (right - left) / width, (bottom - top) / height,
         ]  # fmt: skip
-    return " ".join([str(things.kind[thing]), *(repr(share) for share in shares)])
+    return " ".join([str(instances.kind[instance]), *(repr(share) for share in shares)])

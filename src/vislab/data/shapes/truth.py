@@ -41,7 +41,7 @@ class Attributes(NamedTuple):
 class Boxes(NamedTuple):
     """Tight boxes around what can be seen of R objects."""
 
-    corners: NDArray[np.int64]  # (R, 4) xyxy, pixels; the right and lower edges lie outside
+    xyxy: NDArray[np.int64]  # (R, 4), pixels; the right and lower edges lie outside
     kind: NDArray[np.int64]  # (R,) places in `CLASSES`
     scene: NDArray[np.int64]  # (R,) row of the scene in the batch
     slot: NDArray[np.int64]  # (R,) which object of the scene; 0 is the main object

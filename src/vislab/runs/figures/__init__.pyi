@@ -18,7 +18,7 @@ from .masks import class_colours as class_colours
 from .masks import coloured as coloured
 from .masks import mask_cases as mask_cases
 from .multiples import small_multiples as small_multiples
-from .overlays import evidence_over_pictures as evidence_over_pictures
+from .overlays import heatmaps_over_images as heatmaps_over_images
 from .overlays import overlaid as overlaid
 from .overlays import overlaid_all as overlaid_all
 from .scatter import named_points as named_points

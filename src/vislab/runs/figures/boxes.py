@@ -23,7 +23,7 @@ TALL = 4.0  # of a picture, in widths of its place; taller ones are drawn narrow
 class Drawn:
     """One box: xyxy in pixels of its picture, its words and how it is drawn."""
 
-    corners: tuple[float, float, float, float]
+    box: tuple[float, float, float, float]
     text: str = ""
     colour: str = INK
     dashed: bool = False
@@ -62,20 +62,20 @@ def boxes_over_pictures(
                     ha="center", va="bottom", fontsize=SMALL,
                 )  # fmt: skip
             scale = side / wide
-            for box in mine:
-                x1, y1, x2, y2 = (value * scale for value in box.corners)
+            for drawn in mine:
+                x1, y1, x2, y2 = (value * scale for value in drawn.box)
                 axes.add_patch(
                     Rectangle(
                         (left + x1, top + y1), x2 - x1, y2 - y1, fill=False,
-                        edgecolor=box.colour, linewidth=0.6 if box.thin else 1.3,
-                        linestyle=(0, (2, 1.5)) if box.dashed else "-",
+                        edgecolor=drawn.colour, linewidth=0.6 if drawn.thin else 1.3,
+                        linestyle=(0, (2, 1.5)) if drawn.dashed else "-",
                     )
                 )  # fmt: skip
-                if box.text:
+                if drawn.text:
                     axes.text(
-                        min(left + x1, left + side - 0.038 * len(box.text)),
-                        max(top + y1, top + 0.09), box.text, fontsize=TINY, color="white",
+                        min(left + x1, left + side - 0.038 * len(drawn.text)),
+                        max(top + y1, top + 0.09), drawn.text, fontsize=TINY, color="white",
                         ha="left", va="bottom", clip_on=True,
-                        bbox={"facecolor": box.colour, "edgecolor": "none", "pad": 0.6},
+                        bbox={"facecolor": drawn.colour, "edgecolor": "none", "pad": 0.6},
                     )  # fmt: skip
     return figure

@@ -47,21 +47,21 @@ def coloured(
 
 def where_wrong(
     pixels: UInt8[np.ndarray, "n h w 3"],
-    truth: Integer[np.ndarray, "n h w"],
-    said: Integer[np.ndarray, "n h w"],
+    targets: Integer[np.ndarray, "n h w"],
+    predictions: Integer[np.ndarray, "n h w"],
 ) -> UInt8[np.ndarray, "n h w 3"]:
     """Return grey pictures with what was said too much in orange, what was missed in blue.
 
-    Purple where one thing was taken for another.
+    Purple where one object was taken for another.
     """
     import matplotlib
 
     shown = np.repeat(pixels.mean(axis=3, keepdims=True) / 255 * 0.7 + 0.15, 3, axis=3)
-    known = truth != VOID
+    known = targets != VOID
     for colour, wrong in (
-        (TOO_MANY, known & (truth == 0) & (said > 0)),
-        (MISSED, known & (truth > 0) & (said == 0)),
-        (CONFUSED, known & (truth > 0) & (said > 0) & (truth != said)),
+        (TOO_MANY, known & (targets == 0) & (predictions > 0)),
+        (MISSED, known & (targets > 0) & (predictions == 0)),
+        (CONFUSED, known & (targets > 0) & (predictions > 0) & (targets != predictions)),
     ):
         shown[wrong] = matplotlib.colors.to_rgb(colour)
     out: UInt8[np.ndarray, "n h w 3"] = (255 * shown.clip(0, 1)).round().astype(np.uint8)
@@ -70,8 +70,8 @@ def where_wrong(
 
 def mask_cases(
     pixels: UInt8[np.ndarray, "n h w 3"],
-    truth: Integer[np.ndarray, "n h w"],
-    said: Integer[np.ndarray, "n h w"],
+    targets: Integer[np.ndarray, "n h w"],
+    predictions: Integer[np.ndarray, "n h w"],
     *,
     classes: int,
     titles: Sequence[str],
@@ -79,12 +79,12 @@ def mask_cases(
     """Draw a row for each picture: itself, its mask, what was said, and where that is wrong."""
     columns = (
         pixels,
-        coloured(pixels, truth, classes),
-        coloured(pixels, said, classes),
-        where_wrong(pixels, truth, said),
+        coloured(pixels, targets, classes),
+        coloured(pixels, predictions, classes),
+        where_wrong(pixels, targets, predictions),
     )
     shown = np.stack(columns, axis=1).reshape(-1, *pixels.shape[1:])
     names: list[str] = []
     for title in titles:
-        names += [title, "the truth", "the network", "where wrong"]
+        names += [title, "the target", "the network", "where wrong"]
     return picture_grid(shown, titles=names, columns=4)

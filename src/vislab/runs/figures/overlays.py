@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 LETTERS = 15  # that fit above a picture when four stand side by side
 
 
-def evidence_over_pictures(
+def heatmaps_over_images(
     pictures: UInt8[np.ndarray, "n h w 3"],
     maps: Float[np.ndarray, "n i j"],
     *,

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from vislab.data.checks.annotation_page import annotated_page
 from vislab.data.listing import SPLITS
 
-SHOWN = 5  # examples under a problem, on the terminal
+SHOWN = 5  # examples under an issue, on the terminal
 
 
 def printable(text: str) -> str:
@@ -19,7 +19,7 @@ def printable(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Problem:
+class Issue:
     """What is wrong and what to do about it, in a sentence, and each place where it is so."""
 
     sentence: str
@@ -27,29 +27,29 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Findings:
+class Issues:
     """What a check found. With anything in `spoils`, a score on these pictures means little."""
 
     name: str
     facts: dict[str, Any]
-    spoiling: tuple[Problem, ...]
-    doubtful: tuple[Problem, ...]
+    spoiling: tuple[Issue, ...]
+    doubtful: tuple[Issue, ...]
 
     @property
     def spoils(self) -> tuple[str, ...]:
         """What would spoil a result: one sentence each."""
-        return tuple(problem.sentence for problem in self.spoiling)
+        return tuple(issue.sentence for issue in self.spoiling)
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a person should look at: one sentence each."""
-        return tuple(problem.sentence for problem in self.doubtful)
+        return tuple(issue.sentence for issue in self.doubtful)
 
     def as_json(self) -> dict[str, Any]:
         """Return everything that was found, every place included."""
 
-        def plain(problems: tuple[Problem, ...]) -> list[dict[str, Any]]:
-            return [{"sentence": p.sentence, "places": list(p.places)} for p in problems]
+        def plain(issues: tuple[Issue, ...]) -> list[dict[str, Any]]:
+            return [{"sentence": p.sentence, "places": list(p.places)} for p in issues]
 
         return {
             "name": self.name,
@@ -59,7 +59,7 @@ class Findings:
         }
 
     def lines(self) -> list[str]:
-        """Return a page for the terminal: the counts, the facts, then the problems."""
+        """Return a page for the terminal: the counts, the facts, then the issues."""
         if "form" in self.facts:
             out = annotated_page(self.name, self.facts)
         else:
@@ -70,12 +70,12 @@ class Findings:
                 "",
                 *_measures(self.facts),
             ]
-        for title, problems in (("spoils", self.spoiling), ("warning", self.doubtful)):
-            for problem in problems:
-                out += ["", f"{title}: {problem.sentence}"]
-                out += [f"    {place}" for place in problem.places[:SHOWN]]
-                if len(problem.places) > SHOWN:
-                    out.append(f"    … and {len(problem.places) - SHOWN} more")
+        for title, issues in (("spoils", self.spoiling), ("warning", self.doubtful)):
+            for issue in issues:
+                out += ["", f"{title}: {issue.sentence}"]
+                out += [f"    {place}" for place in issue.places[:SHOWN]]
+                if len(issue.places) > SHOWN:
+                    out.append(f"    … and {len(issue.places) - SHOWN} more")
         if not self.spoiling:
             out += ["", "nothing found that would spoil a result"]
         return out

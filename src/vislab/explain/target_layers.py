@@ -17,7 +17,7 @@ from vislab.explain.hooks import hooked
 
 
 @dataclass(frozen=True)
-class Places:
+class TargetLayer:
     """A layer whose output is a map of I×J cells."""
 
     layer: str
@@ -35,7 +35,7 @@ class Places:
         return patches.mT.reshape(len(output), -1, self.rows, self.columns)
 
 
-def last_places(model: nn.Module, image: Float[Tensor, "3 h w"]) -> Places:
+def last_target_layer(model: nn.Module, image: Float[Tensor, "3 h w"]) -> TargetLayer:
     """Return the deepest layer with places that the best class's score depends on.
 
     Raises ShapeError when no layer has any.
@@ -47,39 +47,39 @@ def last_places(model: nn.Module, image: Float[Tensor, "3 h w"]) -> Places:
         answer = getattr(answer, "logits", answer)  # as Hugging Face has them
         score = answer.flatten(1).max(dim=1).values.sum()
         candidates = [
-            places
+            layer
             for name, output in reversed(seen.items())
             if isinstance(output, Tensor)
             and output.requires_grad
             and not (output.ndim == 3 and isinstance(modules[name], nn.Linear))
-            for places in _possible(name, output, image.shape[1] / image.shape[2])
+            for layer in _possible(name, output, image.shape[1] / image.shape[2])
         ]
         if not candidates:
             raise ShapeError("no layer of the network has places, cells of rows and columns")
-        outputs = [seen[places.layer] for places in candidates]
+        outputs = [seen[layer.layer] for layer in candidates]
         gradients = torch.autograd.grad(score, outputs, allow_unused=True)
-    for places, gradient in zip(candidates, gradients, strict=True):
-        if gradient is not None and bool(places.read(gradient).abs().sum() > 0):
-            return places
+    for layer, gradient in zip(candidates, gradients, strict=True):
+        if gradient is not None and bool(layer.read(gradient).abs().sum() > 0):
+            return layer
     raise ShapeError("the network's answer depends on no layer with places")
 
 
-def _possible(name: str, output: Tensor, ratio: float) -> Iterator[Places]:
+def _possible(name: str, output: Tensor, ratio: float) -> Iterator[TargetLayer]:
     """Yield the one way in which an output can be a map of a picture of this height to width."""
     if output.ndim == 4 and len(output) == 1:
         axes = output.shape[1:]
         first, last = _fits(axes[1], axes[2], ratio), _fits(axes[0], axes[1], ratio)
         if first and not (last and axes[2] > axes[0]):
-            yield Places(name, axes[1], axes[2], "nchw")
+            yield TargetLayer(name, axes[1], axes[2], "nchw")
         elif last:
-            yield Places(name, axes[0], axes[1], "nhwc")
+            yield TargetLayer(name, axes[0], axes[1], "nhwc")
     elif output.ndim == 3 and len(output) == 1:
         # Of a transformer's layers, those that give the stream of tokens, not queries and keys.
         for extra in range(9):  # class, distillation and register tokens
             rows = math.sqrt(max(output.shape[1] - extra, 0) * ratio)
             grid = round(rows), round(rows / ratio)
             if min(grid) > 1 and grid[0] * grid[1] == output.shape[1] - extra:
-                yield Places(name, *grid, "tokens")
+                yield TargetLayer(name, *grid, "tokens")
                 return
 
 

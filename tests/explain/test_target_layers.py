@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from vislab.errors import ShapeError
-from vislab.explain.places import Places, last_places
+from vislab.explain.target_layers import TargetLayer, last_target_layer
 from vislab.models import ConvNet, resnet18
 
 
@@ -65,7 +65,7 @@ FOUND = {
 @pytest.mark.parametrize(("build", "size", "wanted"), FOUND.values(), ids=FOUND)
 def test_the_deepest_layer_with_places_is_found(build, size, wanted, rng):
     torch.manual_seed(0)
-    assert last_places(build(), torch.randn(3, *size, generator=rng)) == Places(*wanted)
+    assert last_target_layer(build(), torch.randn(3, *size, generator=rng)) == TargetLayer(*wanted)
 
 
 @pytest.mark.parametrize(
@@ -74,25 +74,25 @@ def test_the_deepest_layer_with_places_is_found(build, size, wanted, rng):
 def test_queries_and_keys_are_no_places(side, numbers, rng):
     torch.manual_seed(0)
     model = vit(side, numbers=numbers)
-    found = last_places(model, torch.randn(3, side, side, generator=rng))
-    assert found == Places("blocks.1.norm1", side // 8, side // 8, "tokens")
+    found = last_target_layer(model, torch.randn(3, side, side, generator=rng))
+    assert found == TargetLayer("blocks.1.norm1", side // 8, side // 8, "tokens")
 
 
 def test_as_many_channels_as_rows_less_one_are_still_channels(rng):
     """Score maps of 12 classes at 13×13 places: SqueezeNet's, of pictures of 224 pixels."""
     model = nn.Sequential(nn.Conv2d(3, 12, 4, stride=4), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    found = last_places(model, torch.randn(3, 52, 52, generator=rng))
-    assert found == Places("0", 13, 13, "nchw")
+    found = last_target_layer(model, torch.randn(3, 52, 52, generator=rng))
+    assert found == TargetLayer("0", 13, 13, "nchw")
 
 
 def test_maps_are_read_as_they_are():
     output = torch.arange(2 * 3 * 4 * 5.0).reshape(2, 3, 4, 5)
-    assert torch.equal(Places("x", 4, 5, "nchw").read(output), output)
+    assert torch.equal(TargetLayer("x", 4, 5, "nchw").read(output), output)
 
 
 def test_maps_with_channels_last_are_read_channels_first():
     output = torch.arange(2 * 4 * 5 * 3.0).reshape(2, 4, 5, 3)
-    found = Places("x", 4, 5, "nhwc").read(output)
+    found = TargetLayer("x", 4, 5, "nhwc").read(output)
     assert found.shape == (2, 3, 4, 5)
     for n, c, i, j in [(0, 0, 0, 0), (1, 2, 3, 4), (0, 1, 3, 0), (1, 0, 0, 4)]:
         assert found[n, c, i, j] == output[n, i, j, c]
@@ -102,7 +102,7 @@ def test_maps_with_channels_last_are_read_channels_first():
 def test_tokens_are_read_row_by_row_after_those_of_no_place(extra):
     output = torch.full((2, extra + 12, 3), -1.0)
     output[:, extra:] = torch.arange(2 * 12 * 3.0).reshape(2, 12, 3)
-    found = Places("x", 4, 3, "tokens").read(output)
+    found = TargetLayer("x", 4, 3, "tokens").read(output)
     assert found.shape == (2, 3, 4, 3)
     for n in range(2):
         for c in range(3):
@@ -129,15 +129,17 @@ class Sideways(nn.Module):
 
 def test_a_layer_that_the_answer_does_not_depend_on_is_passed_by(rng):
     picture = torch.randn(3, 9, 7, generator=rng)
-    assert last_places(Sideways(share=0.0), picture).layer == "first"
-    assert last_places(Sideways(share=0.1), picture).layer == "third"
+    assert last_target_layer(Sideways(share=0.0), picture).layer == "first"
+    assert last_target_layer(Sideways(share=0.1), picture).layer == "third"
 
 
 def test_a_map_of_one_place_is_none(rng):
     model = nn.Sequential(
         nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Conv2d(4, 5, 1), nn.Flatten()
     )
-    assert last_places(model, torch.randn(3, 9, 7, generator=rng)) == Places("0", 7, 5, "nchw")
+    assert last_target_layer(model, torch.randn(3, 9, 7, generator=rng)) == TargetLayer(
+        "0", 7, 5, "nchw"
+    )
 
 
 class InPlace(nn.Module):
@@ -155,21 +157,21 @@ class InPlace(nn.Module):
 
 def test_a_relu_in_place_that_is_used_twice_hides_nothing(rng):
     torch.manual_seed(0)
-    found = last_places(InPlace(), torch.randn(3, 11, 14, generator=rng))
+    found = last_target_layer(InPlace(), torch.randn(3, 11, 14, generator=rng))
     assert (found.rows, found.columns) == (7, 10)
 
 
 def test_a_network_of_linear_layers_has_no_places():
     model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64, 9), nn.ReLU(), nn.Linear(9, 4))
     with pytest.raises(ShapeError, match="no layer of the network has places, cells of rows and"):
-        last_places(model, torch.zeros(3, 8, 8))
+        last_target_layer(model, torch.zeros(3, 8, 8))
 
 
 def test_a_network_that_always_answers_the_same_depends_on_no_place():
     model = ConvNet(classes=3, widths=(4, 6))
     nn.init.zeros_(model.head.weight)
     with pytest.raises(ShapeError, match="answer depends on no layer with places"):
-        last_places(model, torch.randn(3, 16, 16))
+        last_target_layer(model, torch.randn(3, 16, 16))
 
 
 def state(model):
@@ -196,9 +198,9 @@ def test_nothing_is_left_behind(size):
     assert len(set(before["modes"])) == 2
     if size == (1, 1):  # too small to be halved
         with pytest.raises(RuntimeError):
-            last_places(model, picture)
+            last_target_layer(model, picture)
     else:
-        last_places(model, picture)
+        last_target_layer(model, picture)
     assert state(model) == before
     assert not picture.requires_grad
 
@@ -207,5 +209,5 @@ def test_a_frozen_network_has_its_places_too_also_where_no_gradients_are_wanted(
     model, picture = ConvNet(classes=3, widths=(4, 6)), torch.randn(3, 16, 12, generator=rng)
     model.requires_grad_(False)
     with torch.no_grad():
-        assert last_places(model, picture) == Places("features", 4, 3, "nchw")
+        assert last_target_layer(model, picture) == TargetLayer("features", 4, 3, "nchw")
     assert not any(p.requires_grad for p in model.parameters())
