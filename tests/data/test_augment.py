@@ -307,7 +307,7 @@ STEPS = {
     "shift": Augment(shift=0.2),
     "resized_crop": Augment(resized_crop=0.2),
     "flip": Augment(flip=True),
-    "turn": Augment(rotation=True),
+    "rotation": Augment(rotation=True),
     "colour": Augment(colour=0.5),
     "randaugment": Augment(randaugment=3, magnitude=17),
     "cutout": Augment(cutout=0.5),

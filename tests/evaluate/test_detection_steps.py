@@ -43,7 +43,7 @@ def test_the_steps_are_those_of_the_picture_that_was_named(shapes, shown, name, 
     assert (pixels == shapes.pixels[row]).all()
     mine = shapes.boxes.instances(row)
     clear = ~shapes.boxes.difficult[mine]
-    np.testing.assert_array_equal([one.boxes for one in boxes[0]], shapes.boxes.xyxy[mine][clear])
+    np.testing.assert_array_equal([one.box for one in boxes[0]], shapes.boxes.xyxy[mine][clear])
     assert [one.text for one in boxes[0]] == [
         shapes.classes[k] for k in shapes.boxes.kinds[mine][clear]
     ]

@@ -256,7 +256,7 @@ def test_features_are_not_kept_for_a_head_that_is_not_one_linear_layer():
     assert not can_be_kept(task, Augment())
 
 
-CHANGED = {"randaugment": 2, "turn": True} | dict.fromkeys(
+CHANGED = {"randaugment": 2, "rotation": True} | dict.fromkeys(
     ("crop", "shift", "resized_crop", "colour", "cutout", "mixup", "cutmix"), 0.2
 )
 

@@ -118,7 +118,9 @@ class Batches:
         # Mixing needs the partners too, each looking as it does where it stands itself.
         needed = mine if mix is None else torch.unique(torch.cat([mine, mix.partner[mine]]))
         places = self.split.rows[rows]
-        views = draw_views(self.augment, whole, self.table.size, draws, self.tile).take(needed)
+        views = draw_views(self.augment, whole, self.table.size, draws, self.tile)
+        if len(needed) < whole:  # otherwise it is all of them, in order
+            views = views.take(needed)
         pixels = see_pixels(self.split.pixels, places[needed.numpy()], views)
         pixels = pixels.to(self.device, non_blocking=True)
         pixels = colours(self.augment, pixels, needed, whole, draws)

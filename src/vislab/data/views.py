@@ -39,9 +39,7 @@ class Views:
     moves: tuple[Move, ...] = ()  # at last
 
     def take(self, rows: Int[Tensor, " m"]) -> "Views":
-        """Return how these of the batch are looked at; `rows` rise, and none stands there twice."""
-        if len(rows) == len(self.windows):
-            return self
+        """Return how these of the batch are looked at."""
         moves = tuple(Move(one.pad, one.mode, one.offsets[rows]) for one in self.moves)
         return Views(
             self.side, self.windows[rows], self.mirrored[rows], self.rotations[rows], moves

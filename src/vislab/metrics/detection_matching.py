@@ -196,12 +196,12 @@ def ranks(detections: Detections) -> Int[np.ndarray, " d"]:
 
 def require_kinds(detections: Detections, targets: Targets, classes: int) -> None:
     """Raise DataError where a kind is not a place in the classes."""
-    for what, columns in (("detection", detections), ("instance", targets)):
+    for what, columns in (("a detection", detections), ("an object", targets)):
         kind = columns.kind
         if len(kind) and not 0 <= kind.min() <= kind.max() < classes:
             wrong = kind.min() if kind.min() < 0 else kind.max()
             raise DataError(
-                f"a {what} is of kind {wrong}, but there are {classes} classes, counted from 0"
+                f"{what} is of kind {wrong}, but there are {classes} classes, counted from 0"
             )
 
 
