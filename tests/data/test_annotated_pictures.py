@@ -362,7 +362,7 @@ def test_of_what_is_mostly_hidden_nothing_is_learned():
 def test_merged_instances_are_one_class_and_void_stays_void(tmp_path):
     pictures = annotated(coco(tmp_path), wanted="masks", size=50)
     merged = pictures.merged()
-    assert merged.classes == ("background", "instances")
+    assert merged.classes == ("background", "objects")
     assert np.array_equal(merged.masks.pixels == VOID, pictures.masks.pixels == VOID)
     instance = (pictures.masks.pixels > 0) & (pictures.masks.pixels != VOID)
     assert np.array_equal(merged.masks.pixels == 1, instance)

@@ -8,7 +8,9 @@ import torch
 from torch import nn
 
 from tests.tasks.annotated import fit, ready, same_state, scenes, state_of
-from vislab.data.batches import Batch
+from vislab.data.batches import Batch, in_order
+from vislab.data.columns import Masks
+from vislab.data.table import Table
 from vislab.errors import UnknownName
 from vislab.metrics.segmentation import dice
 from vislab.models.unet import UNet
@@ -118,3 +120,46 @@ def test_it_learns_four_pictures_by_heart(loss):
     before, after = fit(task, batch, 70)
     assert after < before / 5
     assert task.scores([batch])["dice"] > 0.95
+
+
+def masked(masks, splits, classes=("background", "a", "b")):
+    masks = np.array(masks, dtype=np.uint8)
+    n, side = masks.shape[:2]
+    return Table(
+        name="four", classes=classes, size=side, pixels=np.zeros((n, side, side, 3), np.uint8),
+        splits=np.array(splits, np.uint8), names=tuple(map(str, range(n))), origin="made",
+        official=True, columns={"masks": Masks(masks[..., None])},
+    )  # fmt: skip
+
+
+def test_the_trivial_answer_by_hand():
+    """Most pixels of the training mask are a's. Of the test images, in the first, half a, half
+    background, naming all a is right about half: Dice 2·2/(4 + 2), all of a is found, IoU 2/4. In
+    the second, of one pixel of b and void, neither a nor b is right; but nothing is taken for b,
+    whose specificity is 1.
+    """
+    table = masked([[[1, 1], [1, 2]], [[1, 1], [0, 0]], [[2, 0], [0, 255]]], [0, 2, 2])
+    found = Segment(Told(LOGITS)).chance(table)
+    expected = {"dice": 1 / 3, "jaccard": 1 / 4, "sensitivity": 1 / 2, "specificity": 1 / 4}
+    assert found == pytest.approx(expected)
+
+
+def test_the_trivial_answer_is_what_a_network_that_gives_it_scores(rng):
+    """Over more images than are counted at once."""
+    masks = torch.randint(0, 3, (600, 4, 4), generator=rng).numpy().astype(np.uint8)
+    masks[torch.rand(600, 4, 4, generator=rng).numpy() < 0.1] = 255
+    masks[:300][masks[:300] == 1] = 2  # so that class 2 is the largest of the training masks
+    table = masked(masks, [0] * 300 + [2] * 300)
+    logits = nn.functional.one_hot(torch.full((300, 4, 4), 2), 3).movedim(-1, 1).float()
+    task = ready(Segment(Told(logits)))
+    scores = task.test(in_order(table, "test", 300)).values
+    found = task.chance(table)
+    assert found.keys() == {"dice", "jaccard", "sensitivity", "specificity"}
+    for name, value in found.items():
+        assert value == pytest.approx(scores[name].mean()), name
+
+
+def test_where_there_is_nothing_to_test_or_to_name_there_is_no_trivial_answer():
+    task = Segment(Told(LOGITS))
+    assert task.chance(masked([[[1, 1], [1, 2]]], [0])) == {}
+    assert task.chance(masked([[[0, 0], [0, 0]]], [2], classes=("background",))) == {}

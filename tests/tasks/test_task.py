@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from tests.tasks.annotated import fit, plain, ready, scenes
-from vislab.errors import NonFiniteLoss
+from vislab.errors import NonFiniteLoss, VislabError
 from vislab.models.autoencoder import ConvAutoencoder
 from vislab.models.colorizer import Colorizer
 from vislab.models.convnet import ConvNet
@@ -105,3 +105,11 @@ def test_what_a_network_answers_with_is_known():
     boxes = dict.fromkeys(("yolo", "faster-rcnn", "torchvision"), "boxes")
     others = {"reconstruct": "pictures", "colorize": "colours"}
     assert answers == {"classify": "classes", "segment": "masks", **others, **boxes}
+
+
+def test_a_task_of_ones_own_without_a_measure_is_told_what_it_needs():
+    class Mine(Task):
+        pass
+
+    with pytest.raises(VislabError, match=r"Mine needs `measure\(self, batch\)`"):
+        Mine(nn.Linear(1, 1)).measure(None)

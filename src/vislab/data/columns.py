@@ -57,7 +57,9 @@ class Column(ABC):
 
     def mixed(self, rows: Rows, partners: Rows, share: float) -> dict[str, Tensor]:
         """Return the entries of images of which `share` is their own, the rest their partners'."""
-        raise NotImplementedError(f"{type(self).__name__} cannot be mixed: see require")
+        raise OptionError(
+            f"{type(self).__name__} has no `mixed`, which mixup and cutmix need; leave them out"
+        )
 
     def about(self, sides: Mapping[str, Rows]) -> dict[str, Any]:
         """Return what a report says of it, as JSON; `sides` are the rows of each split."""

@@ -131,7 +131,7 @@ class Table:
         """Return the same images with all objects of the masks as one class."""
         return replace(
             self,
-            classes=("background", "instances"),
+            classes=("background", "objects"),
             columns={**self.columns, "masks": self.masks.merged()},
         )
 

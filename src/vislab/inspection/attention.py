@@ -1,7 +1,8 @@
 """What transformers attend to: every layer beside the rollout, measured, and beside other networks.
 
 A layer's attention is a map for any class. Whether it shows what the network needs is measured as
-for any map (see `worth`); where the pictures' causes are known, by whether it finds them.
+for any map (see `metrics.faithfulness`); where the pictures' causes are known, by whether it finds
+them.
 """
 
 from collections.abc import Callable, Mapping, Sequence

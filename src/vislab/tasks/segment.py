@@ -10,6 +10,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import nn
 
 from vislab.data.batches import Batch
+from vislab.data.table import Split, Table
 from vislab.errors import pick
 from vislab.losses.segmentation import SEGMENTATION, VOID
 from vislab.metrics.segmentation import (
@@ -97,6 +98,19 @@ class Segment(Task):
             "table": table,
         }
 
+    def chance(self, data: Table) -> dict[str, float]:
+        """Return what it scores on the test images to name every pixel the largest class.
+
+        That is the class, the background aside, that has most pixels in the training masks.
+        """
+        if len(data.classes) < 2 or not len(data.split("test")):
+            return {}
+        largest = 1 + int(pixels_of(data.split("train"))[:, 1:].sum(axis=0).argmax())
+        true = pixels_of(data.split("test"))
+        table = np.zeros((*true.shape, true.shape[1]), dtype=np.int64)
+        table[:, :, largest] = true
+        return {name: float(over_instances(table, of(table)).mean()) for name, of in SCORES.items()}
+
     def test(self, batches: Iterable[Batch]) -> "Segmented":
         """Return the scores, and how far borders are from where they should be."""
         found = super().test(batches)
@@ -109,6 +123,16 @@ class Segment(Task):
             for one, other, void in zip(*instances, strict=True)
         ]
         return found.with_values(hausdorff95=np.array(far))
+
+
+def pixels_of(split: Split) -> Int[np.ndarray, "n k"]:
+    """Return how many pixels of each class the masks of each image have, VOID aside."""
+    masks, found = split.table.masks.pixels, []
+    for rows in np.array_split(split.rows, range(256, len(split), 256)):
+        codes = masks[rows].reshape(len(rows), -1) + 256 * np.arange(len(rows))[:, None]
+        counts = np.bincount(codes.ravel(), minlength=256 * len(rows)).reshape(len(rows), 256)
+        found.append(counts[:, : len(split.table.classes)])
+    return np.concatenate(found)
 
 
 def over_instances(

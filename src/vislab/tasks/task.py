@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vislab.data.table import Table
-from vislab.errors import NonFiniteLoss
+from vislab.errors import NonFiniteLoss, VislabError
 from vislab.explain.hooks import hooked
 from vislab.runs.model_card import AN_IMAGE
 from vislab.tasks.narrow_convolutions import guard_narrow_convolutions
@@ -38,7 +38,7 @@ class Measured:
     @property
     def network(self) -> nn.Module:
         """The network to test and to keep."""
-        raise NotImplementedError
+        raise VislabError(f"{type(self).__name__} needs a property `network`, the module to test")
 
     def measure(self, batch: Any) -> Mapping[str, Tensor | np.ndarray]:
         """Return what is measured of the tested network's answers to a batch of N images.
@@ -47,7 +47,9 @@ class Measured:
         such as a loss. All else of N rows, and what is named "... (trivial)" for what the trivial
         answer scores, is kept for figures. Called in eval mode, without gradients.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no measure(self, batch)")
+        raise VislabError(
+            f"{type(self).__name__} needs `measure(self, batch)`, which says how it is scored"
+        )
 
     def chance(self, data: Table) -> dict[str, float]:
         """Return what the trivial answer scores on this data set, by the score's name."""
