@@ -5,6 +5,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
+# The tests start some hundred processes: where the environment forbids .pyc files, each of them
+# would compile torch and all of vislab anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
 .PHONY: help setup demo test slow check lint bench docs clean
