@@ -42,10 +42,10 @@ def about(result):
 
 
 def pipeline_table():
-    yield "| case | vislab, pictures/s | torchvision, pictures/s | ratio |"
+    yield "| case | vislab, images/s | torchvision, images/s | ratio |"
     yield "|---|---:|---:|---:|"
     for row in measured("data_pipeline")["rows"]:
-        ours, theirs = (row[f"{who}_pictures_per_second"] for who in ("vislab", "torchvision"))
+        ours, theirs = (row[f"{who}_images_per_second"] for who in ("vislab", "torchvision"))
         yield f"| {row['case']} | {ours:,} | {theirs:,} | {row['ratio']:.1f}× |"
 
 
@@ -55,7 +55,7 @@ def shapes_table():
     yield "| level | " + " | ".join(f"{size}×{size}" for size in sizes) + " |"
     yield "|---|" + "---:|" * len(sizes)
     for level in dict.fromkeys(row["difficulty"] for row in rows):
-        speeds = {r["size"]: r["pictures_per_second"] for r in rows if r["difficulty"] == level}
+        speeds = {r["size"]: r["images_per_second"] for r in rows if r["difficulty"] == level}
         yield f"| {level} | " + " | ".join(f"{speeds[size]:,.0f}" for size in sizes) + " |"
 
 
@@ -86,7 +86,7 @@ def loops_table():
     yield "| case | vislab | timm | torchvision | faster than timm | than torchvision | accuracy |"
     yield "|---|---:|---:|---:|---:|---:|---:|"
     for row in measured("training_loops")["rows"]:
-        speeds = (f"{row['pictures_per_second'][way]:,.0f}" for way in CONTENDERS)
+        speeds = (f"{row['images_per_second'][way]:,.0f}" for way in CONTENDERS)
         right = " / ".join(
             f"{row['accuracy'][way]:.1%} ± {statistics.stdev(row['all_accuracies'][way]):.1%}"
             for way in CONTENDERS
@@ -160,10 +160,9 @@ def detection_table():
     yield "|---|---:|---:|---:|---:|"
     for row in measured("detection")["rows"]:
         times = {name: one["median_ms"] for name, one in row["times"].items()}
-        if "pictures" in row:
+        if "images" in row:
             ours, theirs = (
-                f"{row[f'{who}_pictures_per_second']:,} pictures/s"
-                for who in ("vislab", "torchvision")
+                f"{row[f'{who}_images_per_second']:,} images/s" for who in ("vislab", "torchvision")
             )
             alone = min(ms for name, ms in times.items() if name.startswith("0 workers"))
             yield (
@@ -192,14 +191,14 @@ def page():
     for title, sentence, table in (
         (
             "Data pipeline",
-            "Batches by index from the memory-mapped cache, against torchvision's per-picture "
+            "Batches by index from the memory-mapped cache, against torchvision's per-image "
             "transforms under a DataLoader with 2 workers. The first epoch over a folder of JPEGs "
             "includes decoding all of them into the cache.",
             pipeline_table,
         ),
         (
             "The offline world",
-            "Pictures of `shapes` drawn and rendered per second, without any cache.",
+            "Images of `shapes` drawn and rendered per second, without any cache.",
             shapes_table,
         ),
         ("Start-up", "From the shell to the last line, in a new process.", start_up_table),
@@ -219,11 +218,11 @@ def page():
         ),
         (
             "Whole trainings",
-            "Training pictures a second from JPEG files on disk to the end of training, validation "
+            "Training images a second from JPEG files on disk to the end of training, validation "
             "after each epoch included, each contender reading as its own script does; vislab's "
-            "time holds the decoding into its cache. Accuracies on the same 1,000 pictures, mean "
+            "time holds the decoding into its cache. Accuracies on the same 1,000 images, mean "
             "and std of three trainings, in the order of the columns: of vislab's best "
-            "epoch on the validation pictures, which it keeps, and of the others' last.",
+            "epoch on the validation images, which it keeps, and of the others' last.",
             loops_table,
         ),
         (
@@ -233,7 +232,7 @@ def page():
         ),
         (
             "Explanations",
-            "The same maps for the same picture: occlusion beside captum at captum's best batch, "
+            "The same maps for the same image: occlusion beside captum at captum's best batch, "
             "Grad-CAM beside pytorch-grad-cam with the layer given. Memory: tensors alive at once.",
             explanations_table,
         ),
@@ -250,7 +249,7 @@ def page():
         ),
         (
             "Which network gives which map",
-            "With no argument but the network and two pictures; sizes of the maps, – where the "
+            "With no argument but the network and two images; sizes of the maps, – where the "
             "method has no meaning, which it then says in a sentence. Saliency, SmoothGrad, "
             "integrated gradients and occlusion need nothing of a network but gradients or scores.",
             networks_table,
@@ -260,7 +259,7 @@ def page():
             "Training steps and detecting over the same backbone: torchvision's Faster R-CNN with "
             "its layers, proposals and drawn boxes made like ours, and in the last column with its "
             "own numbers. Below 1 ours is faster. Batches augmented with boxes and masks beside "
-            "torchvision's transforms v2 a picture at a time, the faster of one process and two "
+            "torchvision's transforms v2 an image at a time, the faster of one process and two "
             "workers.",
             detection_table,
         ),

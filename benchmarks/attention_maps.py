@@ -1,6 +1,6 @@
 """Attention of all layers and its rollout against a plain forward pass.
 
-`python benchmarks/attention_maps.py OUT.json`. Pictures of 224 pixels, eight at a time: timm's
+`python benchmarks/attention_maps.py OUT.json`. Images of 224 pixels, eight at a time: timm's
 ViT-S, which calls a fused kernel, and torchvision's ViT-B, which calls nn.MultiheadAttention. The
 class token's attention to the patches is checked against one computed by hand before timing.
 """
@@ -57,7 +57,7 @@ def main():
         plain = times["forward"]["median_ms"]
         rows.append(
             {
-                "case": f"{name}, {len(layers)} layers, {BATCH} pictures of {SIZE} pixels",
+                "case": f"{name}, {len(layers)} layers, {BATCH} images of {SIZE} pixels",
                 "times": times,
                 "ratios": {way: taken["median_ms"] / plain for way, taken in times.items()},
             }

@@ -15,7 +15,7 @@ from vislab.scratch import LSTM, Conv, DeepConvNet, KnnClassifier, adam, rel_err
 BATCH = 128
 CONVOLUTIONS = ((3, 32, 32), (32, 64, 32), (64, 128, 16))  # channels, kernels, side
 FILTERS = (32, 64, 128)
-KNN = (20_000, 2_000, 3_072, 10)  # remembered, asked, numbers a picture, neighbours
+KNN = (20_000, 2_000, 3_072, 10)  # remembered, asked, numbers an image, neighbours
 REPEATS = 15
 
 

@@ -1,6 +1,6 @@
-"""Batches by index against torchvision's usual per-picture pipeline under a DataLoader.
+"""Batches by index against torchvision's usual per-image pipeline under a DataLoader.
 
-`python benchmarks/data_pipeline.py OUT.json`. Small pictures: 32×32, crop, flip, normalise. Large
+`python benchmarks/data_pipeline.py OUT.json`. Small images: 32×32, crop, flip, normalise. Large
 ones: a folder of 224-pixel JPEGs with random-resized crop, first epoch (nothing decoded yet) and
 second.
 """
@@ -23,11 +23,11 @@ from vislab.data.augment import Augment
 from vislab.data.batches import Batches
 
 WORKERS = 2
-SMALL, LARGE = 10_000, 1_200  # pictures
+SMALL, LARGE = 10_000, 1_200  # images
 
 
 class InMemory(Dataset):
-    """Pictures as torchvision's CIFAR10 holds them: an array, made a PIL picture one by one."""
+    """Images as torchvision's CIFAR10 holds them: an array, made a PIL image one by one."""
 
     def __init__(self, split, transform):
         self.pixels, self.labels = split.take(slice(None)), split.labels
@@ -40,35 +40,35 @@ class InMemory(Dataset):
         return self.transform(Image.fromarray(self.pixels[place])), int(self.labels[place])
 
 
-def small_pictures():
-    pictures = data.pictures("shapes", size=32)
-    mean, std = pictures.normalisation
+def small_images():
+    images = data.images("shapes", size=32)
+    mean, std = images.normalisation
     plain = T.Compose([T.ToTensor(), T.Normalize(mean, std)])
-    ours = next(iter(data.in_order(pictures, "train", batch=8))).images
-    theirs = torch.stack([InMemory(pictures.split("train"), plain)[i][0] for i in range(8)])
+    ours = next(iter(data.in_order(images, "train", batch=8))).images
+    theirs = torch.stack([InMemory(images.split("train"), plain)[i][0] for i in range(8)])
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
 
     usual = T.Compose([T.RandomCrop(32, padding=4), T.RandomHorizontalFlip(), *plain.transforms])
     loader = DataLoader(
-        InMemory(pictures.split("train"), usual),
+        InMemory(images.split("train"), usual),
         batch_size=128,
         shuffle=True,
         num_workers=WORKERS,
         persistent_workers=True,
     )
-    batches = Batches(pictures, 128, seed=0, augment=Augment(crop=0.125, flip=True))
+    batches = Batches(images, 128, seed=0, augment=Augment(crop=0.125, flip=True))
     times = quartiles_ms({"vislab": lambda: drain(batches), "torchvision": lambda: drain(loader)})
     return row("32×32, crop, flip, normalise", SMALL, times)
 
 
 def row(name, count, times):
-    """Return pictures per second of both and their ratio."""
+    """Return images per second of both and their ratio."""
     ours, theirs = times["vislab"]["median_ms"], times["torchvision"]["median_ms"]
     return {
         "case": name,
-        "pictures": count,
-        "vislab_pictures_per_second": round(1e3 * count / ours),
-        "torchvision_pictures_per_second": round(1e3 * count / theirs),
+        "images": count,
+        "vislab_images_per_second": round(1e3 * count / ours),
+        "torchvision_images_per_second": round(1e3 * count / theirs),
         "ratio": round(theirs / ours, 2),
         "times": times,
     }
@@ -84,11 +84,11 @@ def jpeg_folder(folder):
             Image.fromarray(pixels).save(path, quality=90)
 
 
-def large_pictures():
+def large_images():
     rows = []
     augment = Augment(resized_crop=0.25, flip=True)
     with tempfile.TemporaryDirectory() as place:
-        folder = Path(place) / "pictures"
+        folder = Path(place) / "images"
         jpeg_folder(folder)
         usual = T.Compose(
             [
@@ -106,13 +106,13 @@ def large_pictures():
 
         def first_epoch():
             os.environ["VISLAB_HOME"] = f"{place}/home{next(homes)}"  # nothing is decoded there
-            drain(Batches(data.pictures(str(folder), size=224), 64, seed=0, augment=augment))
+            drain(Batches(data.images(str(folder), size=224), 64, seed=0, augment=augment))
 
         times = quartiles_ms(
             {"vislab": first_epoch, "torchvision": lambda: drain(loader())}, repeats=5
         )
         rows.append(row("224-pixel JPEGs, resized crop, first epoch", LARGE, times))
-        batches = Batches(data.pictures(str(folder), size=224), 64, seed=0, augment=augment)
+        batches = Batches(data.images(str(folder), size=224), 64, seed=0, augment=augment)
         times = quartiles_ms(
             {"vislab": lambda: drain(batches), "torchvision": lambda: drain(loader())}, repeats=5
         )
@@ -122,4 +122,4 @@ def large_pictures():
 
 if __name__ == "__main__":
     os.environ["VISLAB_HOME"] = tempfile.mkdtemp()
-    write("data pipeline", [small_pictures(), *large_pictures()])
+    write("data pipeline", [small_images(), *large_images()])

@@ -1,9 +1,9 @@
-"""Our detectors beside torchvision's, and pictures augmented with their boxes and masks.
+"""Our detectors beside torchvision's, and images augmented with their boxes and masks.
 
 `python benchmarks/detection.py OUT.json`. Two threads, contenders in turns.
 
 A training step (forward, losses, backward, clipping, AdamW) of our Faster R-CNN beside that of
-torchvision over the same backbone with the same weights, pictures, boxes and anchors' sides and
+torchvision over the same backbone with the same weights, images, boxes and anchors' sides and
 shapes, twice: `matched`, where torchvision's proposals, drawn boxes, pooling and layers are made
 like ours; and with torchvision's own numbers. In `matched` ours still does one 1×1 convolution
 more, before pooling, and torchvision keeps proposals that are thinner than a pixel.
@@ -12,7 +12,7 @@ YOLO's `detect` beside those of these three, all trained for as many steps, so t
 suppress the boxes of a network that knows nothing; `ratio` is to torchvision's own numbers.
 
 Augmented batches as they are made for training (window, mirror, brightness, contrast, saturation,
-normalisation; boxes and masks with the pictures) beside torchvision.transforms.v2 a picture at a
+normalisation; boxes and masks with the images) beside torchvision.transforms.v2 an image at a
 time from the same array in memory: in this process, and in a DataLoader with a worker a thread. The
 faster of theirs counts.
 """
@@ -41,12 +41,12 @@ from vislab.tasks.detect_faster_rcnn import ANCHORS_DRAWN, BOXES_DRAWN
 THREADS = 2
 BACKBONE, STRIDE, SCALES = "efficientnet-lite0", 16, (1.25, 2.5, 5.0)
 HIDDEN, POOLED, BEFORE, AFTER = 256, 5, 600, 150  # of our Faster R-CNN, as it comes
-CASES = ((112, 16), (224, 8))  # pixels, pictures in a batch
-PICTURES = 256  # drawn for the detectors
+CASES = ((112, 16), (224, 8))  # pixels, images in a batch
+IMAGES = 256  # drawn for the detectors
 LEARNED = 40  # steps before detecting is timed
 REPEATS = 9
-AUGMENTED, BATCH = 512, 32  # pictures of an epoch
-SMALLEST, COLOUR = 0.5, 0.2  # of the window's share of the picture; of colours
+AUGMENTED, BATCH = 512, 32  # images of an epoch
+SMALLEST, COLOUR = 0.5, 0.2  # of the window's share of the image; of colours
 OPTIM = tasks.Optim("adamw", lr=1e-3, weight_decay=1e-2, clip=10.0)
 
 
@@ -76,9 +76,9 @@ class Stepper:
 
 
 def batch_of(size, count, shown):
-    pictures = data.annotated("shapes", wanted="boxes", size=size, limit=PICTURES)
-    pictures = pictures.normalised_by(shown.mean, shown.std)
-    return Batches(pictures, count, seed=0, augment=Augment()).make(np.arange(count), 0)
+    images = data.annotated("shapes", wanted="boxes", size=size, limit=IMAGES)
+    images = images.normalised_by(shown.mean, shown.std)
+    return Batches(images, count, seed=0, augment=Augment()).make(np.arange(count), 0)
 
 
 def common(classes):
@@ -126,7 +126,7 @@ def match(detector, classes):
 
 
 def same_maps(one, other, images):
-    """Raise AssertionError unless both backbones give the same maps of the same pictures."""
+    """Raise AssertionError unless both backbones give the same maps of the same images."""
     for network in (one, other):
         network.backbone.eval()
     with torch.no_grad():
@@ -134,7 +134,7 @@ def same_maps(one, other, images):
 
 
 def drawn_boxes(stepper):
-    """Return how many boxes of a picture the second stage of a Faster R-CNN learns from."""
+    """Return how many boxes of an image the second stage of a Faster R-CNN learns from."""
     seen, model = [], stepper.task.model
     layer = model.kinds if hasattr(model, "kinds") else model.detector.roi_heads.box_predictor
     hook = layer.register_forward_hook(lambda _m, inputs, _o: seen.append(len(inputs[0])))
@@ -166,7 +166,7 @@ def step_rows():
             stepper.learn(LEARNED)
         middle = {name: one["median_ms"] for name, one in times.items()}
         yield {
-            "case": f"Faster R-CNN, a training step, {count} pictures of {size} pixels",
+            "case": f"Faster R-CNN, a training step, {count} images of {size} pixels",
             "times": times,
             "boxes_learned_from": drawn,
             "weights": {
@@ -202,9 +202,9 @@ def detect_row(size, count, classes, batch, two_stages):
     times = quartiles_ms(ways, warmup=2, repeats=REPEATS)
     middle = {name: one["median_ms"] for name, one in times.items()}
     return {
-        "case": f"YOLO and Faster R-CNN, detecting, {count} pictures of {size} pixels",
+        "case": f"YOLO and Faster R-CNN, detecting, {count} images of {size} pixels",
         "times": times,
-        "boxes_a_picture": {name: len(one.scores) / count for name, one in found.items()},
+        "boxes_per_image": {name: len(one.scores) / count for name, one in found.items()},
         "ratio": middle["YOLO"] / middle["torchvision"],
         "ratio_to_matched": middle["YOLO"] / middle["torchvision, matched"],
         "ratio_of_two_stages": middle["vislab"] / middle["torchvision, matched"],
@@ -212,26 +212,26 @@ def detect_row(size, count, classes, batch, two_stages):
 
 
 class OneByOne(Dataset):
-    """Pictures with boxes, classes and masks, as torchvision's transforms take them."""
+    """Images with boxes, classes and masks, as torchvision's transforms take them."""
 
-    def __init__(self, pictures, transform):
-        self.pictures, self.transform = pictures, transform
-        self.rows = pictures.split("train").rows
+    def __init__(self, images, transform):
+        self.images, self.transform = images, transform
+        self.rows = images.split("train").rows
 
     def __len__(self):
         return len(self.rows)
 
     def __getitem__(self, place):
-        row, pictures = self.rows[place], self.pictures
-        instances, size = pictures.boxes.instances(row), pictures.size
-        pixels = torch.from_numpy(np.array(pictures.pixels[row])).permute(2, 0, 1)
-        mask = torch.from_numpy(np.array(pictures.masks.pixels[row])).permute(2, 0, 1)
-        boxes = torch.from_numpy(pictures.boxes.xyxy[instances])
+        row, images = self.rows[place], self.images
+        instances, size = images.boxes.instances(row), images.size
+        pixels = torch.from_numpy(np.array(images.pixels[row])).permute(2, 0, 1)
+        mask = torch.from_numpy(np.array(images.masks.pixels[row])).permute(2, 0, 1)
+        boxes = torch.from_numpy(images.boxes.xyxy[instances])
         return self.transform(
             tv_tensors.Image(pixels),
             {
                 "boxes": tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=(size, size)),
-                "labels": torch.from_numpy(pictures.boxes.kinds[instances]),
+                "labels": torch.from_numpy(images.boxes.kinds[instances]),
                 "masks": tv_tensors.Mask(mask),
             },
         )
@@ -242,28 +242,28 @@ def stacked(samples):
     return torch.stack(images), list(targets)
 
 
-def usual(pictures, antialias):
+def usual(images, antialias):
     return v2.Compose(
         [
-            v2.RandomResizedCrop(pictures.size, scale=(SMALLEST, 1.0), antialias=antialias),
+            v2.RandomResizedCrop(images.size, scale=(SMALLEST, 1.0), antialias=antialias),
             v2.RandomHorizontalFlip(),
             v2.ColorJitter(COLOUR, COLOUR, COLOUR),
             v2.ToDtype({tv_tensors.Image: torch.float32, "others": None}, scale=True),
-            v2.Normalize(*pictures.normalisation),
+            v2.Normalize(*images.normalisation),
         ]
     )
 
 
-def agree(pictures):
+def agree(images):
     """Raise AssertionError unless the same windows give what torchvision's functions give."""
-    places = pictures.split("train").rows[:16]
-    size = pictures.size
+    places = images.split("train").rows[:16]
+    size = images.size
     views = draw_views(Augment(resized_crop=SMALLEST, flip=True), 16, size, generator("benchmark"))
-    pixels = see_pixels(pictures.pixels, places, views)
-    masks = pictures.masks.batch(places, views)["masks"]
-    found = pictures.boxes.batch(places, views)
+    pixels = see_pixels(images.pixels, places, views)
+    masks = images.masks.batch(places, views)["masks"]
+    found = images.boxes.batch(places, views)
     boxes, kinds = found["boxes"], found["kinds"]
-    rows = OneByOne(pictures, lambda *given: given)
+    rows = OneByOne(images, lambda *given: given)
     for n in range(16):
         window = [*views.windows[n].tolist(), [size, size]]
         moved = [
@@ -290,14 +290,14 @@ def agree(pictures):
 
 def augmentation_rows():
     for size, _ in CASES:
-        pictures = data.annotated("shapes", wanted="masks", size=size, limit=AUGMENTED)
-        agree(pictures)
+        images = data.annotated("shapes", wanted="masks", size=size, limit=AUGMENTED)
+        agree(images)
         augment = Augment(resized_crop=SMALLEST, flip=True, colour=COLOUR)
-        batches = Batches(pictures, BATCH, seed=0, augment=augment)
+        batches = Batches(images, BATCH, seed=0, augment=augment)
 
         ways = {"vislab": lambda batches=batches: drain(batches)}
         for antialias in (True, False):
-            rows = OneByOne(pictures, usual(pictures, antialias))
+            rows = OneByOne(images, usual(images, antialias))
             for workers in (0, THREADS):
                 loader = DataLoader(
                     rows, BATCH, shuffle=True, num_workers=workers, collate_fn=stacked,
@@ -305,18 +305,18 @@ def augmentation_rows():
                 )  # fmt: skip
                 name = f"{workers} workers, {'antialias' if antialias else 'plain'}"
                 ways[name] = lambda loader=loader: drain(loader)
-        count = len(pictures.split("train"))
+        count = len(images.split("train"))
         assert {way() for way in ways.values()} == {count}
         times = quartiles_ms(ways, warmup=1, repeats=REPEATS)
         middle = {name: one["median_ms"] for name, one in times.items()}
         best = min(list(middle)[1:], key=lambda name: middle[name])
         yield {
             "case": f"boxes and masks augmented, {size} pixels",
-            "pictures": count,
+            "images": count,
             "times": times,
             "torchvisions_best": best,
-            "vislab_pictures_per_second": round(1e3 * count / middle["vislab"]),
-            "torchvision_pictures_per_second": round(1e3 * count / middle[best]),
+            "vislab_images_per_second": round(1e3 * count / middle["vislab"]),
+            "torchvision_images_per_second": round(1e3 * count / middle[best]),
             "ratio": middle[best] / middle["vislab"],
         }
 

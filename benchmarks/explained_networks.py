@@ -1,4 +1,4 @@
-"""What each method gives for each network, with no argument but the network and pictures.
+"""What each method gives for each network, with no argument but the network and images.
 
 `python benchmarks/explained_networks.py OUT.json`. Random weights: whether a map can be had does
 not depend on them. It is checked that answers, modes and hooks are as they were.
@@ -57,7 +57,7 @@ def of_timm(name, **options):
     return lambda: timm.create_model(name, num_classes=10, **options)
 
 
-NETWORKS = {  # name: how it is made, side of its pictures
+NETWORKS = {  # name: how it is made, side of its images
     "torchvision resnet18": (of_torchvision("resnet18"), 64),
     "torchvision densenet121": (of_torchvision("densenet121"), 64),
     "torchvision mobilenet_v3_small": (of_torchvision("mobilenet_v3_small"), 64),
@@ -107,7 +107,7 @@ def main():
         for method in (*ALWAYS, *METHODS):
             try:
                 found = explain.METHODS[method](model, images)
-                assert len(found) == 2, "a map for each picture"
+                assert len(found) == 2, "a map for each image"
                 assert bool(found.isfinite().all()), "a map of numbers"
                 given[method] = "×".join(map(str, found.shape[1:]))
             except ShapeError as error:

@@ -1,7 +1,7 @@
 """Occlusion against captum's and Grad-CAM against pytorch-grad-cam's, time and memory.
 
 `python benchmarks/explanations.py OUT.json`. Needs captum and grad-cam. Both contenders explain the
-same picture for the same class; before anything is timed their maps are compared. captum is timed
+same image for the same class; before anything is timed their maps are compared. captum is timed
 at several batches and counts at its best. Memory is the largest sum of tensors alive in a process
 of its own, above what is there before the first map, as the profiler of torch counts it.
 """

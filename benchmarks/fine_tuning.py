@@ -1,7 +1,7 @@
 """An epoch of training the head alone: features computed once against computed in every epoch.
 
 `python benchmarks/fine_tuning.py OUT.json`. EfficientNet-Lite with its ImageNet weights, 200
-training pictures at 128 pixels, the same batches. The features' own cost is reported beside.
+training images at 128 pixels, the same batches. The features' own cost is reported beside.
 """
 
 import statistics
@@ -36,18 +36,18 @@ def epoch(work, number):
 
 
 def main():
-    pictures = data.pictures("shapes:easy", size=SIZE, per_class=PER_CLASS)
+    images = data.images("shapes:easy", size=SIZE, per_class=PER_CLASS)
     model = models.create("efficientnet-lite0", classes=10, pretrained=True)
     shown = model.preprocessing
-    pictures = pictures.normalised_by(shown.mean, shown.std)
+    images = images.normalised_by(shown.mean, shown.std)
     groups = models.parameter_groups(model, torch.zeros(1, 3, SIZE, SIZE))
     common = {"seed": 0, "augment": Augment(), "device": torch.device("cpu")}
 
     def task():
         return tasks.Classify(model, tasks.Optim(), strategy=Strategy.parse("head"), groups=groups)
 
-    whole = WholeTraining(task(), pictures, BATCH, **common)
-    head = HeadTraining(task(), pictures, BATCH, quiet=True, **common)
+    whole = WholeTraining(task(), images, BATCH, **common)
+    head = HeadTraining(task(), images, BATCH, quiet=True, **common)
     begun = time.perf_counter()
     head.prepare()
     once = time.perf_counter() - begun
@@ -60,7 +60,7 @@ def main():
         "fine_tuning",
         [
             {
-                "case": f"efficientnet-lite0, {10 * PER_CLASS} pictures of {SIZE} pixels",
+                "case": f"efficientnet-lite0, {10 * PER_CLASS} images of {SIZE} pixels",
                 "seconds_an_epoch": seconds,
                 "seconds_for_features": once,
                 "ratio": seconds["every epoch"] / seconds["once"],

@@ -30,11 +30,11 @@ def network():
     return models.create("resnet18", classes=10).to(memory_format=torch.channels_last)
 
 
-def bare(pictures, epochs=EPOCHS):
+def bare(images, epochs=EPOCHS):
     """Train as a page of a tutorial does."""
     model = network().train()
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
-    batches = Batches(pictures, BATCH, seed=seed_of(0, "", "batches"), augment=AUGMENT)
+    batches = Batches(images, BATCH, seed=seed_of(0, "", "batches"), augment=AUGMENT)
     for epoch in range(epochs):
         batches.epoch = epoch
         for batch in batches:
@@ -45,33 +45,33 @@ def bare(pictures, epochs=EPOCHS):
     return model
 
 
-def with_lab(pictures, folder, epochs=EPOCHS):
+def with_lab(images, folder, epochs=EPOCHS):
     lab = Lab(RunFolder.create(folder, "benchmark", {}), quiet=True)
     task = tasks.Classify(network(), Optim("adam", lr=1e-3))
-    lab.fit(task, pictures, epochs=epochs, batch=BATCH, augment=AUGMENT)
+    lab.fit(task, images, epochs=epochs, batch=BATCH, augment=AUGMENT)
     return task.network
 
 
-def train_only(pictures):
-    """Return the pictures without a validation side, which the bare loop would not look at."""
+def train_only(images):
+    """Return the images without a validation side, which the bare loop would not look at."""
     import dataclasses
 
-    splits = pictures.splits.copy()
+    splits = images.splits.copy()
     splits[splits == 1] = 2
-    return dataclasses.replace(pictures, splits=splits)
+    return dataclasses.replace(images, splits=splits)
 
 
 def main():
     os.environ["VISLAB_HOME"] = tempfile.mkdtemp()
-    pictures = train_only(data.pictures("shapes:easy", size=SIZE, per_class=PER_CLASS))
+    images = train_only(data.images("shapes:easy", size=SIZE, per_class=PER_CLASS))
     folders = (Path(tempfile.mkdtemp()) / "run" for _ in itertools.count())
-    ours, theirs = with_lab(pictures, next(folders), epochs=1), bare(pictures, epochs=1)
+    ours, theirs = with_lab(images, next(folders), epochs=1), bare(images, epochs=1)
     for a, b in zip(ours.state_dict().values(), theirs.state_dict().values(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
     times = quartiles_ms(
         {
-            "lab.fit": lambda: with_lab(pictures, next(folders)),
-            "bare loop": lambda: bare(pictures),
+            "lab.fit": lambda: with_lab(images, next(folders)),
+            "bare loop": lambda: bare(images),
         },
         warmup=0,  # both have run once above
         repeats=3,

@@ -2,10 +2,10 @@
 
 `python benchmarks/training_loops.py OUT.json`. The same JPEG files, network, augmentation (resized
 crop of at least half the area, mirror), optimiser, batch and epochs, and as in the scripts of both
-the validation pictures after each epoch. Each contender reads pictures as its own training script
+the validation images after each epoch. Each contender reads images as its own training script
 does: timm through `create_dataset` and `create_loader`, torchvision through `ImageFolder`, `v2`
 transforms and a DataLoader, both with as many workers as there are cores; vislab decodes once, the
-test pictures too, which is part of its time. timm's and torchvision's scripts are not in their
+test images too, which is part of its time. timm's and torchvision's scripts are not in their
 packages: the loops around their loaders are written here, step for step as theirs, without logging.
 Every contender starts anew, vislab with an empty cache, and each repeat has weights of its own.
 As each does by itself, vislab is tested with the weights of its best epoch, the others with those
@@ -44,7 +44,7 @@ CASES = [  # network, its options, its pixels, those of the files, epochs, what 
 ]
 
 
-def write_pictures(folder, size):
+def write_images(folder, size):
     """Write generated scenes as JPEG files in class folders."""
     sides = np.repeat(list(SIDES), list(SIDES.values()))
     scenes = shapes.draw_scenes(np.arange(len(sides)), difficulty="easy")
@@ -52,11 +52,11 @@ def write_pictures(folder, size):
     for start in range(0, len(sides), 400):
         part = shapes.draw_scenes(np.arange(start, start + 400), difficulty="easy")
         pixels = shapes.render(part, size=size)
-        for number, picture in enumerate(pixels, start):
+        for number, image in enumerate(pixels, start):
             side = sides[number]
             place = folder / side / shapes.CLASSES[labels[number]]
             place.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(picture).save(place / f"{number:05d}.jpg", quality=92)
+            Image.fromarray(image).save(place / f"{number:05d}.jpg", quality=92)
 
 
 def network(name, options, seed):
@@ -67,16 +67,14 @@ def network(name, options, seed):
 def with_vislab(folder, name, options, size, epochs, seed):
     os.environ["VISLAB_HOME"] = tempfile.mkdtemp()
     begun = time.perf_counter()
-    pictures = data.pictures(str(folder), size=size)
+    images = data.images(str(folder), size=size)
     task = tasks.Classify(network(name, options, seed), Optim("adam", lr=LR))
     lab = Lab(
         RunFolder.create(Path(tempfile.mkdtemp()) / "run", "benchmark", {}), seed=seed, quiet=True
     )
-    lab.fit(
-        task, pictures, epochs=epochs, batch=BATCH, augment=Augment(resized_crop=0.5, flip=True)
-    )
+    lab.fit(task, images, epochs=epochs, batch=BATCH, augment=Augment(resized_crop=0.5, flip=True))
     seconds = time.perf_counter() - begun
-    return seconds, lab.test(task, pictures, examine=False).accuracy
+    return seconds, lab.test(task, images, examine=False).accuracy
 
 
 def accuracy(model, loader):
@@ -166,7 +164,7 @@ def main():
     rows = []
     for name, options, size, side, epochs, bottleneck in CASES:
         folder = Path(tempfile.mkdtemp())
-        write_pictures(folder, side)
+        write_images(folder, side)
         taken = {way: [] for way in CONTENDERS}
         right = {way: [] for way in CONTENDERS}
         for seed in range(REPEATS):
@@ -179,7 +177,7 @@ def main():
             {
                 "case": f"{name}, {size} pixels from files of {side}, {epochs} epochs of {TRAIN}",
                 "bottleneck": bottleneck,
-                "pictures_per_second": {
+                "images_per_second": {
                     way: epochs * TRAIN / statistics.median(t) for way, t in taken.items()
                 },
                 "accuracy": {way: statistics.mean(r) for way, r in right.items()},

@@ -1,4 +1,4 @@
-"""What every test relies on: a home of its own, real pictures only where they are."""
+"""What every test relies on: a home of its own, real images only where they are."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ from vislab.ops.seeding import generator
 
 @pytest.fixture(scope="session", autouse=True)
 def home(tmp_path_factory):
-    """Keep downloads and decoded pictures of the tests away from the user's."""
+    """Keep downloads and decoded images of the tests away from the user's."""
     folder = tmp_path_factory.mktemp("home")
     before = os.environ.get("VISLAB_HOME")
     os.environ["VISLAB_HOME"] = str(folder)
@@ -33,7 +33,7 @@ def rng():
 
 @pytest.fixture
 def real_data():
-    """Return the folder of real pictures."""
+    """Return the folder of real images."""
     return Path(os.environ["VISLAB_DATA"])
 
 

@@ -70,8 +70,8 @@ def test_it_is_compared_and_reported(finished):
     columns, rows = finished.table("trainings compared")
     assert {row[0] for row in rows} == {"plain", "augmented"}
     assert f"test {SCORE} low" in columns
-    names, images = finished.table("test pictures")
-    assert names == ["picture", SCORE, "degrees wrong"]
+    names, images = finished.table("test images")
+    assert names == ["image", SCORE, "degrees wrong"]
     assert len(images) == 12
     assert (finished.path / "figures/worst-examples.png").exists()
     page = (finished.path / "report.html").read_text()

@@ -1,3 +1,3 @@
-"""A laboratory for deep learning on pictures."""
+"""A laboratory for deep learning on images."""
 
 __version__ = "0.1.0"

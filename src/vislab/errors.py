@@ -4,7 +4,7 @@ VislabError            what a user can mend; one or two sentences; exit code 1
 ├── UnknownName        a name that is not in a table (recipe, data set, network, layer); exit code 2
 ├── OptionError        an option, or two together, that make no sense; exit code 2
 ├── ShapeError         an array whose axes do not fit
-├── DataError          a picture, label file, archive or download that cannot be used
+├── DataError          an image, label file, archive or download that cannot be used
 └── RunError           a run folder that is missing, unfinished, damaged or of a newer version
     └── NonFiniteLoss  the loss became NaN or infinite while training
 """
@@ -39,7 +39,7 @@ class ShapeError(VislabError):
 
 
 class DataError(VislabError):
-    """A picture, label file, archive or download that cannot be used."""
+    """An image, label file, archive or download that cannot be used."""
 
 
 class RunError(VislabError):

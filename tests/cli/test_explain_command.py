@@ -1,4 +1,4 @@
-"""`vislab explain` as a user types it, on a picture of their own and no network but the default."""
+"""`vislab explain` as a user types it, on an image of their own and no network but the default."""
 
 import json
 
@@ -27,7 +27,7 @@ def test_a_photo_is_explained_by_the_network_that_needs_no_download(photo, capsy
     assert "saliency: " in said
     assert str(out / "report.html") in said
     told = json.loads((out / "scores.json").read_text())
-    assert told["pictures"][0]["target"] == 340
+    assert told["images"][0]["target"] == 340
     assert (out / "photo" / "grad-cam.png").exists()
 
 
@@ -46,7 +46,7 @@ def test_wrong_use_gives_one_sentence(words, code, sentence, photo, capsys, tmp_
     assert not (tmp_path / "out").exists()
 
 
-def test_a_picture_that_is_not_there_is_named(capsys):
+def test_an_image_that_is_not_there_is_named(capsys):
     assert main(["explain", "/nowhere/x.png"]) == 1
     assert "/nowhere/x.png" in capsys.readouterr().err
 
@@ -55,7 +55,7 @@ def test_a_folder_that_cannot_be_made_is_told_before_the_work(photo, capsys, tmp
     def begin(*_, **__):
         raise AssertionError("the work has begun")
 
-    monkeypatch.setattr("vislab.inspection.explanations.explain_pictures", begin)
+    monkeypatch.setattr("vislab.inspection.explanations.explain_images", begin)
     (tmp_path / "file").write_text("in the way")
     assert main(["explain", str(photo), "--out", str(tmp_path / "file" / "out")]) == 1
     assert "file" in capsys.readouterr().err

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.lab.small_recipe import few_pictures
+from tests.lab.small_recipe import few_images
 from vislab.cli import run_command
 from vislab.cli.main import COMMANDS, main
 from vislab.errors import OptionError
@@ -19,7 +19,7 @@ from vislab.errors import OptionError
 
 @pytest.fixture(scope="module")
 def few(tmp_path_factory):
-    return few_pictures(tmp_path_factory.mktemp("few") / "pictures")
+    return few_images(tmp_path_factory.mktemp("few") / "images")
 
 
 QUICK = ("--size", "32", "--per-class", "4", "--epochs", "1", "--batch", "12")
@@ -115,7 +115,7 @@ def test_a_reader_that_goes_away_is_no_failure():
     assert "Traceback" not in done.stderr
 
 
-def test_list_names_recipes_their_pictures_and_whether_they_are_here(capsys):
+def test_list_names_recipes_their_images_and_whether_they_are_here(capsys):
     assert main(["list", "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
     assert {"resnet-overfit", "augmentation", "tour"} <= set(rows)
@@ -195,7 +195,7 @@ def test_predict_agrees_with_the_predictions_of_the_run(finished, few, capsys):
     import csv
 
     with (finished / "tables/test-predictions.csv").open() as file:
-        table = {row["picture"]: row for row in csv.DictReader(file)}
+        table = {row["image"]: row for row in csv.DictReader(file)}
     assert main(["predict", str(finished), str(few / "test"), "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert len(rows) == len(table) == 15
@@ -220,7 +220,7 @@ def test_predict_draws_where_the_network_looked_and_names_the_drawings(
     ]
     for row in rows:
         drawing = np.asarray(Image.open(row["files"][1]).convert("RGB")).astype(int)
-        assert drawing.shape[1] > drawing.shape[0]  # two pictures side by side
+        assert drawing.shape[1] > drawing.shape[0]  # two images side by side
         assert len(np.unique(drawing.reshape(-1, 3), axis=0)) > 50
 
 
@@ -232,7 +232,7 @@ def test_drawings_lie_in_the_run_folder_unless_told(finished, few, capsys):
     assert f"answers: {finished / 'predictions'}\n" in capsys.readouterr().out
 
 
-def test_pictures_of_one_name_get_drawings_of_their_own(finished, few, tmp_path, capsys):
+def test_images_of_one_name_get_drawings_of_their_own(finished, few, tmp_path, capsys):
     other = tmp_path / "0-2.png"
     shutil.copy(few / "test/red/1.png", other)
     asked = [few / "test/red/0.png", few / "test/green/0.png", other, few / "test/blue/0.png"]
@@ -246,27 +246,27 @@ def test_pictures_of_one_name_get_drawings_of_their_own(finished, few, tmp_path,
     assert len(list((tmp_path / "why").glob("*.json"))) == 4
 
 
-def test_a_drawing_is_of_its_own_picture_and_answer(finished, few, tmp_path, capsys, monkeypatch):
+def test_a_drawing_is_of_its_own_image_and_answer(finished, few, tmp_path, capsys, monkeypatch):
     from vislab.runs import figures
 
     drawn, draw = [], figures.heatmaps_over_images
 
-    def note(pictures, maps, **named):
-        drawn.append((pictures[0], maps[0], named["titles"]))
-        return draw(pictures, maps, **named)
+    def note(images, maps, **named):
+        drawn.append((images[0], maps[0], named["titles"]))
+        return draw(images, maps, **named)
 
     monkeypatch.setattr(figures, "heatmaps_over_images", note)
     rows = predicted([finished, few / "test", "--out", tmp_path / "why"], capsys)
     assert len(drawn) == len(rows) == 15
-    for row, (picture, found, (title,)) in zip(rows, drawn, strict=True):
+    for row, (image, found, (title,)) in zip(rows, drawn, strict=True):
         as_it_is = np.asarray(Image.open(row["input"]).convert("RGB").resize((32, 32)))
-        assert np.abs(picture.mean(axis=(0, 1)) - as_it_is.mean(axis=(0, 1))).max() < 2
+        assert np.abs(image.mean(axis=(0, 1)) - as_it_is.mean(axis=(0, 1))).max() < 2
         assert (found >= 0).all()
         assert title.split() == [row["label"], f"{row['probability']:.0%}"]
     assert len({found.tobytes() for _, found, _ in drawn}) == 15
 
 
-def test_only_the_first_pictures_of_many_are_drawn(finished, few, tmp_path, capsys, monkeypatch):
+def test_only_the_first_images_of_many_are_drawn(finished, few, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("vislab.inference.predicting.DRAWN", 2)
     words = [finished, few / "test", "--out", tmp_path / "why"]
     rows = predicted(words, capsys)
@@ -284,7 +284,7 @@ def test_a_network_without_places_predicts_without_drawings(few, tmp_path, capsy
 
     run = RunFolder.create(tmp_path / "run", "linear", {})
     model = models.create("linear-scores", classes=3, features=3 * 16 * 16)
-    Lab(run, quiet=True).keep(tasks.Classify(model), data.pictures(str(few), size=16))
+    Lab(run, quiet=True).keep(tasks.Classify(model), data.images(str(few), size=16))
     run.result.status = "finished"
     run.save()
     rows = predicted([run.path, few / "test/red", "--out", tmp_path / "why"], capsys)
@@ -321,7 +321,7 @@ def test_a_folder_for_drawings_that_cannot_be_is_told_in_a_sentence(
     assert "Traceback" not in message
 
 
-def test_a_picture_that_is_asked_about_is_never_written_over(finished, few, tmp_path, capsys):
+def test_an_image_that_is_asked_about_is_never_written_over(finished, few, tmp_path, capsys):
     photo = tmp_path / "0.png"
     shutil.copy(few / "test/red/0.png", photo)
     before = photo.read_bytes()
@@ -350,25 +350,25 @@ def test_a_damaged_run_is_told_in_a_sentence(finished, few, tmp_path, capsys, da
     assert sentence in said(capsys)
 
 
-def test_predict_names_what_is_no_picture(finished, tmp_path, capsys):
-    (tmp_path / "x.png").write_text("no picture")
+def test_predict_names_what_is_no_image(finished, tmp_path, capsys):
+    (tmp_path / "x.png").write_text("no image")
     assert main(["predict", str(finished), str(tmp_path / "x.png")]) == 1
     assert "x.png" in said(capsys)
     (tmp_path / "empty").mkdir()
     assert main(["predict", str(finished), str(tmp_path / "empty")]) == 1
-    assert "holds no pictures" in said(capsys)
+    assert "holds no images" in said(capsys)
 
 
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
-        (lambda f: (f / "test/red/0.png").write_bytes(b"\x89PNG broken"), "1 of 33 pictures"),
-        (lambda f: (f / "train/mauve").mkdir(), "holds no pictures"),
+        (lambda f: (f / "test/red/0.png").write_bytes(b"\x89PNG broken"), "1 of 33 images"),
+        (lambda f: (f / "train/mauve").mkdir(), "holds no images"),
         (lambda f: shutil.rmtree(f / "train/red"), "classes to test on that are not under train"),
-        (lambda f: shutil.rmtree(f / "test"), "has no pictures to test on"),
+        (lambda f: shutil.rmtree(f / "test"), "has no images to test on"),
         (
             lambda f: (f / "labels.csv").write_text("path,label\ntrain/red/77.png,red\n"),
-            "none of the pictures that the label file",
+            "none of the images that the label file",
         ),
         (
             lambda f: (f / "labels.csv").write_text(
@@ -378,8 +378,8 @@ def test_predict_names_what_is_no_picture(finished, tmp_path, capsys):
         ),
     ],
 )
-def test_spoiled_pictures_are_told_in_a_sentence(few, tmp_path, capsys, spoil, sentence):
-    folder = tmp_path / "pictures"
+def test_spoiled_images_are_told_in_a_sentence(few, tmp_path, capsys, spoil, sentence):
+    folder = tmp_path / "images"
     shutil.copytree(few, folder)
     spoil(folder)
     words = ["run", "resnet-overfit", "--data", str(folder), "--folder", str(tmp_path / "run")]
@@ -393,7 +393,7 @@ def test_data_check_returns_1_when_something_would_spoil_a_result(few, tmp_path,
     sheet = tmp_path / "sheet.png"
     assert main(["data", "check", str(few), "--sheet", str(sheet)]) == 0
     assert Image.open(sheet).width > 200
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     shutil.copytree(few, folder)
     shutil.copy(folder / "train/red/0.png", folder / "test/red/copy.png")
     assert main(["data", "check", str(folder), "--sheet", str(sheet), "--json"]) == 1

@@ -49,7 +49,7 @@ def test_the_list_is_aligned_and_written_for_people(few, capsys):
     page = run(capsys)
     assert few == [("", None)]
     head, *body = rows(page)
-    assert head == ["network", "parameters", "MACs", "picture"]
+    assert head == ["network", "parameters", "MACs", "image"]
     assert body == [
         ["convnet", f"72{THIN}954", f"9.88{THIN}M", "32×32"],
         ["all-cnn", f"39{THIN}066", f"8.2{THIN}M", "32×32"],
@@ -85,7 +85,7 @@ def test_a_pattern_and_a_size_are_handed_on(few, capsys):
 
 def test_a_pattern_counts_what_it_names(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("VISLAB_HOME", str(tmp_path))
-    monkeypatch.setattr(zoo, "picture_networks", lambda: ["all-cnn", "convnet", "resnet18"])
+    monkeypatch.setattr(zoo, "image_networks", lambda: ["all-cnn", "convnet", "resnet18"])
     (found,) = json.loads(run(capsys, "*vnet", "--json"))
     assert found["name"] == "convnet"
     assert found["parameters"] == parameters(models.create("convnet", classes=10))
@@ -123,7 +123,7 @@ def test_an_exact_name_gives_a_card_with_times_and_the_way_on(capsys, monkeypatc
     assert re.search(rf"parameters +72{THIN}954", page)
     assert re.search(rf"MACs +9\.88{THIN}M \(9{THIN}880{THIN}192\)", page)
     assert re.search(r"layers +22 calls, 7 of which multiply", page)
-    assert "21 ms, 95 % below 51 ms: 47.62 pictures a second" in page
+    assert "21 ms, 95 % below 51 ms: 47.62 images a second" in page
     assert "not timed, a pass would take long" not in page
     assert "`vislab models convnet --layers`" in page
     told = json.loads(run(capsys, "convnet", "--json"))
@@ -137,7 +137,7 @@ def test_what_would_take_long_is_said_not_to_be_timed(capsys, monkeypatch):
     slow = {"median": 9e3, "p95": 9.5e3}
     monkeypatch.setattr("vislab.profiling.costs.latency", lambda *_: slow)
     page = run(capsys, "convnet")
-    assert re.search(r"64 pictures +not timed, a pass would take long", page)
+    assert re.search(r"64 images +not timed, a pass would take long", page)
     assert json.loads(run(capsys, "convnet", "--json"))["latency_ms"]["64"] is None
 
 
@@ -148,8 +148,8 @@ def test_what_would_take_long_is_said_not_to_be_timed(capsys, monkeypatch):
         ("captioner", "does not take these options"),
         ("*net* --layers", "--layers opens one network; name it"),
         ("--layers", "--layers opens one network; name it"),
-        ("convnet --size 0", "--size 0 is no picture"),
-        ("convnet --layers --size 2", "convnet cannot be run on a picture of 2×2: RuntimeError"),
+        ("convnet --size 0", "--size 0 is no image"),
+        ("convnet --layers --size 2", "convnet cannot be run on an image of 2×2: RuntimeError"),
     ],
 )
 def test_wrong_use_gives_one_sentence(words, sentence, capsys):

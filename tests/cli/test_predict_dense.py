@@ -1,4 +1,4 @@
-"""`vislab predict` on runs that answer with masks, boxes, colours or pictures."""
+"""`vislab predict` on runs that answer with masks, boxes, colours or images."""
 
 import json
 import shutil
@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.lab.small_recipe import few_pictures
+from tests.lab.small_recipe import few_images
 from tests.recipes.smoke import smoked
 from vislab.cli.main import main
 
-ENDINGS = {  # what is written for each picture
+ENDINGS = {  # what is written for each image
     "segment-unet": (".json", "-mask.png", ".png"),
     "detect-yolo": (".json", ".png"),
     "colorize": (".json", ".png"),
@@ -30,8 +30,8 @@ FAST = {
 def runs(tmp_path_factory):
     """Return a run folder of each recipe."""
     root = tmp_path_factory.mktemp("runs")
-    pictures = str(few_pictures(root / "pictures"))
-    own = {"colorize": {"data": pictures}, "autoencoder": {"data": pictures}}
+    images = str(few_images(root / "images"))
+    own = {"colorize": {"data": images}, "autoencoder": {"data": images}}
     for name, changed in FAST.items():
         smoked(name, root / name, **{**changed, **own.get(name, {})})
     return root
@@ -39,7 +39,7 @@ def runs(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """Return pictures of many shapes and modes, by name."""
+    """Return images of many shapes and modes, by name."""
     root, chance = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
     made = {}
     for name, (width, height), mode in (
@@ -64,7 +64,7 @@ def asked(words, capsys):
 
 
 @pytest.mark.parametrize("name", ENDINGS)
-def test_pictures_of_any_shape_and_mode_are_answered(name, runs, photos, tmp_path, capsys):
+def test_images_of_any_shape_and_mode_are_answered(name, runs, photos, tmp_path, capsys):
     root, made = photos
     rows = asked([runs / name, root, "--out", tmp_path / "out"], capsys)
     assert [row["input"] for row in rows] == sorted(str(root / one) for one in made)
@@ -142,7 +142,7 @@ def test_a_run_that_may_not_be_written_to_says_where_answers_could_go(
 
 
 @pytest.mark.parametrize("name", ENDINGS)
-def test_a_picture_that_is_asked_about_is_never_written_over(name, runs, photos, tmp_path, capsys):
+def test_an_image_that_is_asked_about_is_never_written_over(name, runs, photos, tmp_path, capsys):
     """Also where it bears the very name of an answer."""
     kept = {}
     for stem in ("wide", "wide-mask", "wide-2"):

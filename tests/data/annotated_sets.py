@@ -1,8 +1,8 @@
-"""Annotated pictures made by hand, without files."""
+"""Annotated images made by hand, without files."""
 
 import numpy as np
 
-from vislab.data.annotated_pictures import columns_of
+from vislab.data.annotated_images import columns_of
 from vislab.data.columns import Boxes, Placement
 from vislab.data.table import Table
 
@@ -10,9 +10,9 @@ SIDE = 24
 
 
 def made(count=11, *, side=SIDE, test=2, val=1, masks=True, crowd=(), empty=(), plain=False):
-    """Return pictures of noise; picture i holds i % 3 + 1 white rectangles of kinds 0, 1, ...
+    """Return images of noise; image i holds i % 3 + 1 white rectangles of kinds 0, 1, ...
 
-    With `plain` they are black beside. Objects numbered in `crowd` are groups; pictures in `empty`
+    With `plain` they are black beside. Objects numbered in `crowd` are groups; images in `empty`
     hold nothing.
     """
     chance = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""What happens to a batch, against a picture-by-picture account of the same."""
+"""What happens to a batch, against an image-by-image account of the same."""
 
 from dataclasses import fields, replace
 from types import SimpleNamespace
@@ -32,7 +32,7 @@ def noise(count, side, seed=0):
 
 
 def flat(shades, side=7):
-    """One picture a shade, grey all over."""
+    """One image a shade, grey all over."""
     return torch.tensor(shades, dtype=torch.uint8)[:, None, None, None].repeat(1, side, side, 3)
 
 
@@ -53,12 +53,12 @@ def enlarged(pixels, boxes):
 
 @pytest.mark.parametrize("pad", [1, 2, 7], ids=lambda pad: f"pad {pad}")
 @pytest.mark.parametrize("mode", ["constant", "edge"])
-def test_every_window_is_what_numpy_cuts_from_the_padded_picture(mode, pad):
+def test_every_window_is_what_numpy_cuts_from_the_padded_image(mode, pad):
     offsets = torch.cartesian_prod(torch.arange(2 * pad + 1), torch.arange(2 * pad + 1))
     pixels = noise(len(offsets), 5)
     windows = cut_windows(pixels, offsets, pad, mode)
-    for window, picture, (top, left) in zip(windows, pixels, offsets.tolist(), strict=True):
-        padded = np.pad(picture.numpy(), ((pad, pad), (pad, pad), (0, 0)), mode=mode)
+    for window, image, (top, left) in zip(windows, pixels, offsets.tolist(), strict=True):
+        padded = np.pad(image.numpy(), ((pad, pad), (pad, pad), (0, 0)), mode=mode)
         assert np.array_equal(window.numpy(), padded[top : top + 5, left : left + 5])
 
 
@@ -85,7 +85,7 @@ def test_the_smallest_crop_still_moves_by_a_pixel():
         assert (inner == pixels[:, y : y + 5, x : x + 5]).all(dim=(1, 2, 3)).any()
 
 
-def test_the_whole_picture_as_window_is_the_picture():
+def test_the_whole_image_as_window_is_the_image():
     pixels = noise(5, 7)
     whole = torch.tensor([[0, 0, 7, 7]]).repeat(5, 1)
     assert torch.equal(enlarged(pixels, whole), pixels)
@@ -100,26 +100,26 @@ def test_a_mirrored_window_is_the_mirror_of_the_window():
     assert torch.equal(out[::2], still[::2].flip(2))
 
 
-def test_a_window_of_one_pixel_gives_a_picture_of_its_colour():
+def test_a_window_of_one_pixel_gives_an_image_of_its_colour():
     pixels = noise(3, 7)
     boxes = torch.tensor([[0, 0, 1, 1], [6, 2, 1, 1], [3, 6, 1, 1]])
     out = enlarged(pixels, boxes)
-    for picture, source, (top, left, _, _) in zip(out, pixels, boxes.tolist(), strict=True):
-        assert (picture == source[top, left]).all()
+    for image, source, (top, left, _, _) in zip(out, pixels, boxes.tolist(), strict=True):
+        assert (image == source[top, left]).all()
 
 
-def test_enlarged_windows_agree_with_torch_on_floats_picture_by_picture():
+def test_enlarged_windows_agree_with_torch_on_floats_image_by_image():
     pixels, chance = noise(50, 9), np.random.default_rng(1)
     boxes = []
     for _ in range(50):
         height, width = chance.integers(1, 10, 2)
         boxes.append([chance.integers(10 - height), chance.integers(10 - width), height, width])
     out = enlarged(pixels, torch.tensor(boxes))
-    for picture, source, (top, left, height, width) in zip(out, pixels, boxes, strict=True):
+    for image, source, (top, left, height, width) in zip(out, pixels, boxes, strict=True):
         window = source[top : top + height, left : left + width].permute(2, 0, 1)[None].float()
         expected = F.interpolate(window, (9, 9), mode="bilinear")[0].permute(1, 2, 0)
         # The kernel on bytes rounds after each of the two directions.
-        assert (picture - expected).abs().max() <= 1.01
+        assert (image - expected).abs().max() <= 1.01
 
 
 def test_resized_crops_cover_the_asked_share_and_keep_near_to_square():
@@ -142,7 +142,7 @@ def test_resized_crops_cover_the_asked_share_and_keep_near_to_square():
     assert abs((area < 0.25 + 0.75 / 4).float().mean() - 0.25) < 6 * (0.25 * 0.75 / 4000) ** 0.5
 
 
-def test_half_of_the_pictures_are_mirrored_and_the_rest_are_not_touched():
+def test_half_of_the_images_are_mirrored_and_the_rest_are_not_touched():
     pixels = noise(1500, 3)
     out = moved_by(Augment(flip=True), pixels, *everyone(pixels), generator(0))
     mirrored = (out == pixels.numpy()[:, :, ::-1].copy()).all(dim=(1, 2, 3))
@@ -170,7 +170,7 @@ def test_a_strength_next_to_zero_leaves_every_pixel():
     assert torch.equal(out, pixels)
 
 
-def test_a_grey_picture_is_only_made_brighter_or_darker():
+def test_a_grey_image_is_only_made_brighter_or_darker():
     # The same draws for all three shades: a batch of one shade at a time.
     by_shade = [
         colours(Augment(colour=0.27), flat([shade] * 200), *everyone(range(200)), generator(8))
@@ -186,7 +186,7 @@ def test_a_grey_picture_is_only_made_brighter_or_darker():
     assert (low - 7 * factor).abs().max() <= 0.52
 
 
-def test_contrast_and_saturation_keep_a_pictures_mean_luminance():
+def test_contrast_and_saturation_keep_an_images_mean_luminance():
     pixels = 110 + noise(30, 11) // 8  # 110…141: nothing is cut off at 0 or 255
     grey_of = torch.tensor(GREY)
     levels = (pixels.float() @ grey_of).mean(dim=(1, 2))
@@ -202,18 +202,18 @@ def test_contrast_and_saturation_keep_a_pictures_mean_luminance():
     assert (out.float().std(dim=(1, 2, 3)) - pixels.float().std(dim=(1, 2, 3))).abs().max() > 1
 
 
-def test_colours_agree_with_a_walk_over_pictures():
+def test_colours_agree_with_a_walk_over_images():
     pixels, strength = noise(9, 5), 0.6
     out = colours(Augment(colour=strength), pixels, *everyone(pixels), generator(1))
     draws = torch.rand(9, 3, generator=generator(1)).double().numpy()
     weights = np.array([0.299, 0.587, 0.114])
-    for picture, source, draw in zip(out.numpy(), pixels.numpy(), draws, strict=True):
+    for image, source, draw in zip(out.numpy(), pixels.numpy(), draws, strict=True):
         bright, contrast, saturation = 1 - strength + 2 * strength * draw
         values = source * bright
         grey = values @ weights
         values = grey[..., None] * (1 - saturation) + values * saturation
         values = grey.mean() * (1 - contrast) + values * contrast
-        assert np.abs(picture - values.clip(0, 255)).max() <= 0.501
+        assert np.abs(image - values.clip(0, 255)).max() <= 0.501
 
 
 @pytest.mark.parametrize(
@@ -247,7 +247,7 @@ def test_nothing_is_mixed_unless_asked_for():
 
 
 @pytest.mark.parametrize("way", [Augment(mixup=0.2), Augment(cutmix=1.0)], ids=["mixup", "cutmix"])
-def test_each_picture_is_the_partner_of_exactly_one(way):
+def test_each_image_is_the_partner_of_exactly_one(way):
     for step in range(20):
         mix = draw_mix(way, 9, 8, generator(step))
         assert sorted(mix.partner.tolist()) == list(range(9))

@@ -1,4 +1,4 @@
-"""Batches of annotated pictures, alone and shared by several processes."""
+"""Batches of annotated images, alone and shared by several processes."""
 
 import numpy as np
 import pytest
@@ -16,22 +16,22 @@ from vislab.errors import OptionError
 ALL = Augment(resized_crop=0.4, flip=True, rotation=True, colour=0.3, cutout=0.2)
 
 
-def stream(pictures, batch, *, seed=0, epoch=0, first=0, **options):
-    batches = Batches(pictures, batch, seed=seed, **{"augment": Augment(), **options})
+def stream(images, batch, *, seed=0, epoch=0, first=0, **options):
+    batches = Batches(images, batch, seed=seed, **{"augment": Augment(), **options})
     batches.epoch, batches.first = epoch, first
     return list(batches)
 
 
 def instances(batch, row):
-    """Return the objects of one picture as a list, without the padding."""
+    """Return the objects of one image as a list, without the padding."""
     real = batch.kinds[row] != NOTHING
     boxes, kinds = batch.boxes[row, real].tolist(), batch.kinds[row, real].tolist()
     return [(*box, kind) for box, kind in zip(boxes, kinds, strict=True)]
 
 
-def padded(pictures, rows):
+def padded(images, rows):
     """Return boxes and kinds of these rows."""
-    found = pictures.boxes.batch(np.array(rows))
+    found = images.boxes.batch(np.array(rows))
     return found["boxes"], found["kinds"]
 
 
@@ -52,7 +52,7 @@ def same(one, other):
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 20), st.integers(1, 25), st.integers(0, 5))
-def test_an_epoch_holds_every_picture_once_in_batches_of_nearly_equal_size(count, batch, seed):
+def test_an_epoch_holds_every_image_once_in_batches_of_nearly_equal_size(count, batch, seed):
     batches = stream(made(count, test=0, val=0), batch, seed=seed)
     sizes = [len(b.images) for b in batches]
     assert sorted(rows_of(batches)) == list(range(count))
@@ -61,28 +61,28 @@ def test_an_epoch_holds_every_picture_once_in_batches_of_nearly_equal_size(count
 
 
 def test_the_order_changes_with_epoch_and_seed_and_with_nothing_else():
-    pictures = made(20)
-    orders = [rows_of(stream(pictures, 5, seed=s, epoch=e)) for s in range(3) for e in range(3)]
+    images = made(20)
+    orders = [rows_of(stream(images, 5, seed=s, epoch=e)) for s in range(3) for e in range(3)]
     assert len({tuple(one) for one in orders}) == 9
-    assert rows_of(stream(pictures, 7, seed=2, epoch=2, augment=ALL)) == orders[-1]
+    assert rows_of(stream(images, 7, seed=2, epoch=2, augment=ALL)) == orders[-1]
 
 
 def test_a_batch_holds_what_its_rows_hold():
-    pictures = made(11, crowd=(0, 4), empty=(3,))
-    mean, std = pictures.normalisation
-    for batch in stream(pictures, 3):
+    images = made(11, crowd=(0, 4), empty=(3,))
+    mean, std = images.normalisation
+    for batch in stream(images, 3):
         assert batch.images.is_contiguous(memory_format=torch.channels_last)
         shares = batch.images.permute(0, 2, 3, 1).numpy() * np.array(std) + mean
         rows = batch.rows.numpy()
-        np.testing.assert_allclose(shares, pictures.pixels[rows] / 255, atol=1e-5)
-        assert np.array_equal(batch.masks, pictures.masks.pixels[rows][..., 0])
+        np.testing.assert_allclose(shares, images.pixels[rows] / 255, atol=1e-5)
+        assert np.array_equal(batch.masks, images.masks.pixels[rows][..., 0])
         for place, row in enumerate(rows.tolist()):
             wanted = [
                 (*corners, IGNORED - kind if crowd else kind)
                 for corners, kind, crowd in zip(
-                    pictures.boxes.xyxy[pictures.boxes.instances(row)].tolist(),
-                    pictures.boxes.kinds[pictures.boxes.instances(row)].tolist(),
-                    pictures.boxes.crowd[pictures.boxes.instances(row)],
+                    images.boxes.xyxy[images.boxes.instances(row)].tolist(),
+                    images.boxes.kinds[images.boxes.instances(row)].tolist(),
+                    images.boxes.crowd[images.boxes.instances(row)],
                     strict=True,
                 )
             ]
@@ -90,15 +90,15 @@ def test_a_batch_holds_what_its_rows_hold():
 
 
 def test_kinds_of_groups_and_of_what_is_difficult_are_ignored_each_in_its_own_number():
-    pictures = made(3, test=0, val=0, crowd=(2,))  # the second of the second picture
-    pictures.boxes.difficult[5] = True  # the third of the third
-    kinds = pictures.boxes.batch(np.array([0, 1, 2]))["kinds"]
+    images = made(3, test=0, val=0, crowd=(2,))  # the second of the second image
+    images.boxes.difficult[5] = True  # the third of the third
+    kinds = images.boxes.batch(np.array([0, 1, 2]))["kinds"]
     assert kinds.tolist() == [[0, -1, -1], [0, -3, -1], [0, 1, -4]]
 
 
-def test_pictures_without_instances_have_a_row_of_nothing():
-    pictures = made(4, test=0, val=0, empty=(0, 1, 2, 3))
-    boxes, kinds = padded(pictures, [2, 0])
+def test_images_without_instances_have_a_row_of_nothing():
+    images = made(4, test=0, val=0, empty=(0, 1, 2, 3))
+    boxes, kinds = padded(images, [2, 0])
     assert boxes.shape == (2, 1, 4)
     assert kinds.tolist() == [[NOTHING], [NOTHING]]
     mixed = made(4, test=0, val=0, empty=(0, 3))
@@ -114,10 +114,10 @@ def test_pictures_without_instances_have_a_row_of_nothing():
     ("augment", "tile"), [(Augment(), None), (ALL, None), (Augment(flip=True, rotation=True), 16)]
 )
 def test_the_parts_of_several_processes_are_the_batch_of_one(augment, tile, world):
-    pictures = made(20)
+    images = made(20)
     options = {"augment": augment, "tile": tile, "epoch": 1}
-    alone = stream(pictures, 6, **options)
-    parts = [stream(pictures, 6, rank=rank, world=world, **options) for rank in range(world)]
+    alone = stream(images, 6, **options)
+    parts = [stream(images, 6, rank=rank, world=world, **options) for rank in range(world)]
     for step, whole in enumerate(alone):
         mine = [part[step] for part in parts]
         assert {one.whole for one in mine} == {whole.whole}
@@ -131,9 +131,9 @@ def test_the_parts_of_several_processes_are_the_batch_of_one(augment, tile, worl
 
 @pytest.mark.parametrize("first", [0, 1, 3])
 def test_an_interrupted_epoch_goes_on_with_the_tail_of_the_whole(first):
-    pictures = made(20)
-    whole = stream(pictures, 5, epoch=2, augment=ALL)
-    tail = stream(pictures, 5, epoch=2, first=first, augment=ALL)
+    images = made(20)
+    whole = stream(images, 5, epoch=2, augment=ALL)
+    tail = stream(images, 5, epoch=2, first=first, augment=ALL)
     assert len(tail) == len(whole) - first
     assert all(same(a, b) for a, b in zip(tail, whole[first:], strict=True))
 
@@ -149,12 +149,12 @@ def test_the_global_generators_neither_steer_nor_are_moved():
 @pytest.mark.parametrize("tile", [None, 16])
 def test_what_is_painted_stays_in_its_box_through_a_whole_batch(tile):
     """White is where masks are of an object; of each kind the mask lies in the box of the kind."""
-    pictures = made(20, plain=True)
-    mean, std = (torch.tensor(v)[:, None, None] for v in pictures.normalisation)
+    images = made(20, plain=True)
+    mean, std = (torch.tensor(v)[:, None, None] for v in images.normalisation)
     augment = Augment(flip=True, rotation=True, resized_crop=0.0 if tile else 0.5)
     tried = 0
     for epoch in range(3):
-        for batch in stream(pictures, 5, epoch=epoch, augment=augment, tile=tile):
+        for batch in stream(images, 5, epoch=epoch, augment=augment, tile=tile):
             white = (batch.images * std + mean)[:, 0] > 0.5
             assert (white != (batch.masks > 0)).float().mean() < (1e-9 if tile else 0.1)
             for row in range(len(batch.rows)):
@@ -168,10 +168,10 @@ def test_what_is_painted_stays_in_its_box_through_a_whole_batch(tile):
     assert tried > 50
 
 
-def test_tiles_are_as_many_as_cover_a_picture_and_differ():
+def test_tiles_are_as_many_as_cover_an_image_and_differ():
     """Two by two of 16 pixels cover 24."""
-    pictures = made(6, test=0, val=0)
-    batches = stream(pictures, 4, tile=16)
+    images = made(6, test=0, val=0)
+    batches = stream(images, 4, tile=16)
     assert sorted(rows_of(batches)) == sorted([*range(6)] * 4)
     assert all(batch.images.shape[2:] == batch.masks.shape[1:] == (16, 16) for batch in batches)
     tiles = {
@@ -179,12 +179,12 @@ def test_tiles_are_as_many_as_cover_a_picture_and_differ():
         for batch in batches for place in range(len(batch.rows))
     }  # fmt: skip
     assert len(tiles) > 20
-    assert len(Batches(pictures, 4, seed=0, augment=Augment(), tile=16)) == 6
-    assert len(stream(pictures, 6, tile=SIDE)) == 1
+    assert len(Batches(images, 4, seed=0, augment=Augment(), tile=16)) == 6
+    assert len(stream(images, 6, tile=SIDE)) == 1
 
 
 @pytest.mark.parametrize("tile", [15, 25])
-def test_a_tile_that_is_no_part_of_a_picture_is_refused(tile):
+def test_a_tile_that_is_no_part_of_an_image_is_refused(tile):
     with pytest.raises(OptionError, match=rf"--tile {tile} is no part .*24 pixels; take 16 to 24"):
         Batches(made(), 4, seed=0, augment=Augment(), tile=tile)
 
@@ -194,32 +194,30 @@ def test_what_boxes_cannot_follow_is_refused_before_training():
         Batches(made(), 4, seed=0, augment=Augment(mixup=0.2))
 
 
-def test_no_picture_in_a_batch_is_refused():
-    with pytest.raises(OptionError, match=r"--batch 0 holds no picture"):
+def test_no_image_in_a_batch_is_refused():
+    with pytest.raises(OptionError, match=r"--batch 0 holds no image"):
         Batches(made(), 0, seed=0, augment=Augment())
 
 
 @pytest.mark.parametrize("masks", [True, False])
 def test_in_order_goes_from_first_to_last_without_augmentation(masks):
-    pictures = made(11, test=5, masks=masks)
-    batches = list(in_order(pictures, "test", 2))
+    table = made(11, test=5, masks=masks)
+    batches = list(in_order(table, "test", 2))
     assert rows_of(batches) == [0, 1, 2, 3, 4]
     assert [len(b.images) for b in batches] == [b.whole for b in batches] == [2, 2, 1]
-    mean, std = pictures.normalisation
+    mean, std = table.normalisation
     images = torch.cat([b.images for b in batches]).permute(0, 2, 3, 1).numpy()
-    np.testing.assert_allclose(images * np.array(std) + mean, pictures.pixels[6:] / 255,
+    np.testing.assert_allclose(images * np.array(std) + mean, table.pixels[6:] / 255,
                                atol=1e-5)  # fmt: skip
     if masks:
-        assert np.array_equal(
-            torch.cat([b.masks for b in batches]), pictures.masks.pixels[6:, ..., 0]
-        )
+        assert np.array_equal(torch.cat([b.masks for b in batches]), table.masks.pixels[6:, ..., 0])
     else:
         with pytest.raises(AttributeError, match="holds no masks, but scale, shift, boxes"):
             _ = batches[0].masks
     found = [instances(b, row) for b in batches for row in range(len(b.rows))]
     for row, mine in enumerate(found, start=6):
-        corners = pictures.boxes.xyxy[pictures.boxes.instances(row)].tolist()
-        kinds = pictures.boxes.kinds[pictures.boxes.instances(row)].tolist()
+        corners = table.boxes.xyxy[table.boxes.instances(row)].tolist()
+        kinds = table.boxes.kinds[table.boxes.instances(row)].tolist()
         assert mine == [(*box, kind) for box, kind in zip(corners, kinds, strict=True)]
 
 

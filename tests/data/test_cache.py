@@ -1,4 +1,4 @@
-"""Pictures decoded once, and what happens when files, disks and processes misbehave."""
+"""Images decoded once, and what happens when files, disks and processes misbehave."""
 
 import itertools
 import os
@@ -23,7 +23,7 @@ from vislab.errors import DataError
 
 @pytest.fixture
 def own(tmp_path, monkeypatch):
-    """A home that nothing else writes to; returns the folder of decoded pictures."""
+    """A home that nothing else writes to; returns the folder of decoded images."""
     monkeypatch.setenv("VISLAB_HOME", str(tmp_path / "home"))
     return tmp_path / "home" / "cache"
 
@@ -35,10 +35,10 @@ def noise(count, side=8, seed=0):
 
 def write(folder, pixels, kind="png"):
     """Fill two class folders in turn; the listing names those of `a` first."""
-    for number, picture in enumerate(pixels):
+    for number, image in enumerate(pixels):
         place = folder / "ab"[number % 2] / f"{number:03}.{kind}"
         place.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture).save(place)
+        Image.fromarray(image).save(place)
     return folder
 
 
@@ -52,13 +52,13 @@ def left_in(folder):
 
 @pytest.fixture
 def few_at_a_time(monkeypatch):
-    """Chunks of three pictures and two of them under way, so that a few pictures are many."""
+    """Chunks of three images and two of them under way, so that a few images are many."""
     monkeypatch.setattr(cache, "CHUNK", 3)
     monkeypatch.setattr(cache.os, "cpu_count", lambda: 1)
 
 
 @pytest.mark.parametrize("count", [1 + 1, 3, 7, 23])
-def test_pictures_of_the_right_size_come_back_byte_for_byte(tmp_path, own, few_at_a_time, count):
+def test_images_of_the_right_size_come_back_byte_for_byte(tmp_path, own, few_at_a_time, count):
     pixels = noise(count)
     out = cache.decoded(list_folder(write(tmp_path / "set", pixels)), 8)
     assert np.array_equal(out, in_listed_order(pixels))
@@ -66,15 +66,15 @@ def test_pictures_of_the_right_size_come_back_byte_for_byte(tmp_path, own, few_a
     assert not out.flags.writeable
 
 
-def test_larger_pictures_are_shrunk_to_their_middle_square(tmp_path, own):
+def test_larger_images_are_shrunk_to_their_middle_square(tmp_path, own):
     """Wide and tall ones: three fields of a colour each, of which the middle one stays."""
     wide = np.zeros((24, 72, 3), np.uint8)
     for field, shade in enumerate((10, 130, 250)):
         wide[:, 24 * field : 24 * field + 24] = shade
     folder = tmp_path / "set"
-    for name, picture in (("a", wide), ("b", wide.swapaxes(0, 1))):
+    for name, image in (("a", wide), ("b", wide.swapaxes(0, 1))):
         (folder / name).mkdir(parents=True)
-        Image.fromarray(np.ascontiguousarray(picture)).save(folder / name / "1.png")
+        Image.fromarray(np.ascontiguousarray(image)).save(folder / name / "1.png")
     out = cache.decoded(list_folder(folder), 8)
     assert out.shape == (2, 8, 8, 3)
     assert (out[:, 2:-2, 2:-2] == 130).all()  # the filter reaches over an edge by two pixels
@@ -93,7 +93,7 @@ def test_a_second_opening_does_not_read_the_files(tmp_path, own, monkeypatch):
         cache.decoded(list_folder(folder), 9)
 
 
-def test_a_changed_picture_is_decoded_anew_though_its_name_and_size_stay(tmp_path, own):
+def test_a_changed_image_is_decoded_anew_though_its_name_and_size_stay(tmp_path, own):
     pixels = noise(5)
     folder = write(tmp_path / "set", pixels, "bmp")
     cache.decoded(list_folder(folder), 8)
@@ -140,13 +140,13 @@ def test_another_description_is_another_cache(own, other):
     assert np.array_equal(out, two)
 
 
-def test_unreadable_pictures_are_counted_and_the_first_is_named(tmp_path, own, few_at_a_time):
+def test_unreadable_images_are_counted_and_the_first_is_named(tmp_path, own, few_at_a_time):
     folder = write(tmp_path / "set", noise(14))
     whole = (folder / "a" / "004.png").read_bytes()
     (folder / "a" / "004.png").write_bytes(whole[: len(whole) // 2])
-    (folder / "b" / "009.png").write_bytes(b"no picture")
+    (folder / "b" / "009.png").write_bytes(b"no image")
     with pytest.raises(
-        DataError, match=r"2 of 14 pictures cannot be used \(first: a/004\.png .*vislab data check"
+        DataError, match=r"2 of 14 images cannot be used \(first: a/004\.png .*vislab data check"
     ):
         cache.decoded(list_folder(folder), 8)
     assert left_in(own) == []
@@ -274,8 +274,8 @@ def peak_bytes(listing, size):
         tracemalloc.stop()
 
 
-def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path, own, monkeypatch):
-    """Also when pictures are decoded faster than the disk takes them."""
+def test_memory_does_not_grow_with_the_number_of_images(tmp_path, own, monkeypatch):
+    """Also when images are decoded faster than the disk takes them."""
     monkeypatch.setattr(cache, "CHUNK", 8)
 
     @contextmanager
@@ -295,7 +295,7 @@ def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path, own, monkeyp
     assert many - few < pixels_more / 4
 
 
-def test_resized_pictures_come_in_the_asked_order_and_number(few_at_a_time):
+def test_resized_images_come_in_the_asked_order_and_number(few_at_a_time):
     pixels = noise(9, 12)
     rows = np.array([8, 0, 3, 3, 7, 1, 2])
     same = np.concatenate(list(cache.resized(pixels, 12, rows)))
@@ -303,7 +303,7 @@ def test_resized_pictures_come_in_the_asked_order_and_number(few_at_a_time):
     smaller = np.concatenate(list(cache.resized(pixels, 5, rows)))
     assert smaller.shape == (7, 5, 5, 3)
     by_pillow = [Image.fromarray(pixels[row]).resize((5, 5), Image.BICUBIC) for row in rows]
-    assert np.array_equal(smaller, np.stack([np.asarray(picture) for picture in by_pillow]))
+    assert np.array_equal(smaller, np.stack([np.asarray(image) for image in by_pillow]))
 
 
 def test_a_digest_is_of_the_values_in_their_order_whatever_the_memory_looks_like():

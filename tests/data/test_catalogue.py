@@ -107,7 +107,7 @@ def test_facts_that_a_slip_would_change():
     assert sum(catalogue.card("stanford-cars").splits.values()) == 16185
     assert sum(catalogue.card("omniglot").splits.values()) == 1623 * 20
     assert sum(catalogue.card("voc2007").splits.values()) == 9963
-    assert catalogue.card("mnist").majority == 1135 / 10000  # the ones of the test pictures
+    assert catalogue.card("mnist").majority == 1135 / 10000  # the ones of the test images
     names = catalogue.card("flowers102").class_names
     assert (names[0], names[50], names[101]) == ("pink primrose", "petunia", "blackberry lily")
     assert catalogue.card("cifar10").download_bytes == 170_052_171

@@ -11,7 +11,7 @@ from PIL import Image
 from vislab.data.decode import decode, fit_square, hushed, to_eight_bits
 from vislab.errors import DataError
 
-FORWARDS = {  # what EXIF says was done to the upright picture (numpy rows, columns)
+FORWARDS = {  # what EXIF says was done to the upright image (numpy rows, columns)
     1: lambda a: a,
     2: lambda a: a[:, ::-1],
     3: lambda a: a[::-1, ::-1],
@@ -23,9 +23,9 @@ FORWARDS = {  # what EXIF says was done to the upright picture (numpy rows, colu
 }
 
 
-def encoded(picture, kind, **options):
+def encoded(image, kind, **options):
     content = io.BytesIO()
-    picture.save(content, kind, **options)
+    image.save(content, kind, **options)
     return content.getvalue()
 
 
@@ -34,7 +34,7 @@ def noise(height, width, seed=0):
 
 
 def smooth(height, width):
-    """A picture whose resized copies can be compared: slow waves of three colours."""
+    """An image whose resized copies can be compared: slow waves of three colours."""
     y, x = np.mgrid[:height, :width]
     waves = [np.sin(x / width * 7 + k) * np.cos(y / height * 5 - k) for k in range(3)]
     return np.round(np.stack(waves, axis=-1) * 110 + 128).astype(np.uint8)
@@ -42,7 +42,7 @@ def smooth(height, width):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
-def test_a_picture_is_turned_as_its_exif_note_says(orientation, kind):
+def test_an_image_is_turned_as_its_exif_note_says(orientation, kind):
     upright = noise(7, 5)
     note = Image.Exif()
     note[0x0112] = orientation
@@ -107,13 +107,13 @@ def test_transparency_is_laid_over_white():
 
 @pytest.mark.parametrize("mode", ["P", "RGB", "L"])
 def test_a_colour_declared_transparent_becomes_white(mode):
-    picture = Image.new(mode, (4, 3), 7 if mode != "RGB" else (7, 7, 7))
+    image = Image.new(mode, (4, 3), 7 if mode != "RGB" else (7, 7, 7))
     if mode == "P":
-        picture.putpalette([value for colour in range(256) for value in (colour, 0, 0)])
+        image.putpalette([value for colour in range(256) for value in (colour, 0, 0)])
     clear = (7, 7, 7) if mode == "RGB" else 7
-    pixels = np.asarray(decode(encoded(picture, "PNG", transparency=clear), "a"))
+    pixels = np.asarray(decode(encoded(image, "PNG", transparency=clear), "a"))
     assert (pixels == 255).all()
-    assert not (np.asarray(decode(encoded(picture, "PNG"), "a")) == 255).any()
+    assert not (np.asarray(decode(encoded(image, "PNG"), "a")) == 255).any()
 
 
 def test_of_an_animation_the_first_frame_is_taken():
@@ -129,8 +129,8 @@ def test_a_truncated_jpeg_is_refused_by_name():
 
 
 @pytest.mark.parametrize("content", [b"", b"a letter to a friend", b"\xff\xd8\xff\xe0"])
-def test_what_is_no_picture_is_refused_by_name(content):
-    with pytest.raises(DataError, match=r"notes\.jpg is no picture"):
+def test_what_is_no_image_is_refused_by_name(content):
+    with pytest.raises(DataError, match=r"notes\.jpg is no image"):
         decode(content, "notes.jpg")
 
 
@@ -177,7 +177,7 @@ def test_warnings_are_hushed_inside_and_heard_outside():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with hushed():
-            warnings.warn("a large picture", Image.DecompressionBombWarning, stacklevel=1)
+            warnings.warn("a large image", Image.DecompressionBombWarning, stacklevel=1)
             with hushed():
                 pass
             warnings.warn("still inside", Image.DecompressionBombWarning, stacklevel=1)

@@ -8,10 +8,10 @@ from vislab.data.folders import list_folder, require_whole
 from vislab.data.listing import SPLITS, Reader
 from vislab.errors import DataError
 
-PICTURE = b"not decoded here"
+IMAGE = b"not decoded here"
 
 
-def put(root, *members, content=PICTURE):
+def put(root, *members, content=IMAGE):
     for member in members:
         path = root / member
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -26,7 +26,7 @@ def pack(archive, *members):
 
 
 def table(listing):
-    """Every picture as (where, class, side), sorted."""
+    """Every image as (where, class, side), sorted."""
     return sorted(
         (listing.where(row), listing.classes[label], SPLITS[side])
         for row, (label, side) in enumerate(zip(listing.labels, listing.splits, strict=True))
@@ -72,7 +72,7 @@ def test_split_folders_are_the_official_split(tmp_path, words):
     )
 
 
-def test_a_picture_deep_under_its_class_folder_belongs_to_it(tmp_path):
+def test_an_image_deep_under_its_class_folder_belongs_to_it(tmp_path):
     put(tmp_path, "train/cat/2019/a/1.jpg", "train/dog/2.jpg", "test/cat/b/3.jpg")
     assert [row[1:] for row in table(list_folder(tmp_path))] == [
         ("cat", "test"),
@@ -131,7 +131,7 @@ def test_one_zip_with_split_folders_under_a_top_folder(tmp_path):
 
 
 @pytest.mark.parametrize("loose", ["cover.jpg", "pets/cover.jpg"])
-def test_a_loose_picture_does_not_change_what_the_classes_are(tmp_path, loose):
+def test_a_loose_image_does_not_change_what_the_classes_are(tmp_path, loose):
     pack(tmp_path / "z.zip", loose, "pets/cat/1.jpg", "pets/dog/2.jpg")
     listing = list_folder(tmp_path / "z.zip")
     assert listing.classes == ("cat", "dog")
@@ -173,7 +173,7 @@ def test_an_empty_class_folder_is_named_and_refused(tmp_path):
     listing = list_folder(tmp_path / "f")
     assert listing.empty_classes == ("owl",)
     assert listing.classes == ("cat", "dog")
-    with pytest.raises(DataError, match="owl holds no pictures; add some or take the folder out"):
+    with pytest.raises(DataError, match="owl holds no images; add some or take the folder out"):
         require_whole(listing, tmp_path / "f")
 
 
@@ -260,7 +260,7 @@ def test_a_label_file_from_windows(tmp_path):
 def test_a_label_file_inside_a_zip_counts_paths_from_its_own_folder(tmp_path):
     with zipfile.ZipFile(tmp_path / "z.zip", "w") as opened:
         for member in ("top/img/1.jpg", "top/img/2.jpg"):
-            opened.writestr(member, PICTURE)
+            opened.writestr(member, IMAGE)
         opened.writestr("top/labels.csv", "path,label\nimg/1.jpg,x\nimg/2.jpg,y\n")
     assert list_folder(tmp_path / "z.zip").members == ("top/img/1.jpg", "top/img/2.jpg")
 
@@ -273,13 +273,13 @@ def test_a_table_of_something_else_is_noted_and_not_used(tmp_path):
     assert listing.notes == ("prices.csv was not used: it lacks the columns path and label",)
 
 
-def test_pictures_that_only_the_label_file_knows_are_named_and_refused(tmp_path):
+def test_images_that_only_the_label_file_knows_are_named_and_refused(tmp_path):
     put(tmp_path, "1.jpg")
     (tmp_path / "labels.csv").write_text("path,label\n1.jpg,a\n2.jpg,a\n3.jpg,b\n")
     listing = list_folder(tmp_path)
     assert listing.absent == ("2.jpg", "3.jpg")
     assert listing.members == ("1.jpg",)
-    with pytest.raises(DataError, match=r"names 2 pictures that are not there \(first: 2\.jpg\)"):
+    with pytest.raises(DataError, match=r"names 2 images that are not there \(first: 2\.jpg\)"):
         require_whole(listing, tmp_path)
 
 
@@ -289,7 +289,7 @@ def test_pictures_that_only_the_label_file_knows_are_named_and_refused(tmp_path)
         ("path,label\n", "labels.csv has a header and no rows; expected class folders"),
         ("path,label\n1.jpg,a\n1.jpg,\n", "labels.csv, line 3: path or label is empty; fill it in"),
         ("path,label\n,a\n", "labels.csv, line 2: path or label is empty"),
-        ("path,label\nx/1.jpg,a\n", r"none of the pictures .* is there \(first: x/1\.jpg\)"),
+        ("path,label\nx/1.jpg,a\n", r"none of the images .* is there \(first: x/1\.jpg\)"),
         (
             "path,label,split\n1.jpg,a,train\n2.jpg,b,holdout\n",
             r"puts 2\.jpg on the side 'holdout'; write one of train, val, test",
@@ -322,15 +322,15 @@ def test_a_test_folder_without_a_train_folder_is_refused(tmp_path):
         list_folder(tmp_path)
 
 
-def test_no_pictures_at_all_says_what_would_be_understood(tmp_path):
+def test_no_images_at_all_says_what_would_be_understood(tmp_path):
     put(tmp_path, "cat/notes.txt")
-    with pytest.raises(DataError, match=r"holds no pictures; expected class folders \(cat/1\.jpg"):
+    with pytest.raises(DataError, match=r"holds no images; expected class folders \(cat/1\.jpg"):
         list_folder(tmp_path)
 
 
-def test_pictures_in_one_heap_say_what_would_be_understood(tmp_path):
+def test_images_in_one_heap_say_what_would_be_understood(tmp_path):
     put(tmp_path, "1.jpg", "2.jpg")
-    with pytest.raises(DataError, match="holds pictures but no class folders; expected class"):
+    with pytest.raises(DataError, match="holds images but no class folders; expected class"):
         list_folder(tmp_path)
 
 

@@ -30,7 +30,7 @@ def packed(members):
     return held.getvalue()
 
 
-ARCHIVE = packed({"inner/a.jpg": b"picture", "inner/b.jpg": b"another"})
+ARCHIVE = packed({"inner/a.jpg": b"image", "inner/b.jpg": b"another"})
 LABELS = b"labels"
 SOURCES = {"http://x/set.tgz": ARCHIVE, "http://x/labels.mat": LABELS}
 
@@ -77,7 +77,7 @@ def install(monkeypatch, **changed):
 def test_everything_is_fetched_checked_unpacked_and_marked(world, monkeypatch):
     folder = install(monkeypatch)
     assert get("some") == folder
-    assert (folder / "jpg/a.jpg").read_bytes() == b"picture"
+    assert (folder / "jpg/a.jpg").read_bytes() == b"image"
     assert sorted(path.name for path in folder.iterdir()) == [
         ".complete", "jpg", "labels.mat", "labels.mat.sha256", "set.tgz",
     ]  # fmt: skip

@@ -13,7 +13,7 @@ from PIL import Image
 
 from vislab.data import catalogue
 from vislab.data import get as module
-from vislab.data.annotated_pictures import annotated
+from vislab.data.annotated_images import annotated
 
 
 def jpeg(shade):
@@ -41,7 +41,7 @@ def tarred(members):
 
 
 def instances(numbers):
-    """COCO's file for pictures of these numbers: a dog in each, its outline a rectangle."""
+    """COCO's file for images of these numbers: a dog in each, its outline a rectangle."""
     images = [
         {"id": n, "file_name": f"{n:012}.jpg", "width": 40, "height": 30, "license": 1}
         for n in numbers
@@ -106,7 +106,7 @@ def png(shade, size=(40, 30), box=(10, 5, 30, 21)):
 
 
 def isic():
-    """Beside each picture lie its superpixels, which are neither a picture nor a mask of one."""
+    """Beside each image lie its superpixels, which are neither an image nor a mask of one."""
     sides = {"Training": range(6), "Validation": range(6, 8), "Test_v2": range(8, 11)}
     archives = {}
     for side, numbers in sides.items():
@@ -122,7 +122,7 @@ def isic():
     return archives
 
 
-def test_isic_is_read_as_pictures_with_a_binary_mask_each(monkeypatch, tmp_path):
+def test_isic_is_read_as_images_with_a_binary_mask_each(monkeypatch, tmp_path):
     served(monkeypatch, tmp_path, "isic2017", isic())
     opened = annotated("isic2017", wanted="masks", size=40)
     assert [len(opened.split(side)) for side in ("train", "val", "test")] == [6, 2, 3]

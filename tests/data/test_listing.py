@@ -24,20 +24,20 @@ def listing(sources, rows):
 
 def test_rows_of_a_side_ascend_and_the_sides_make_up_the_whole(tmp_path):
     sides = [2, 0, 1, 0, 0, 2, 1]
-    pictures = listing([tmp_path], [(0, f"{i}.jpg", side) for i, side in enumerate(sides)])
-    assert len(pictures) == 7
-    assert pictures.rows("train").tolist() == [1, 3, 4]
-    assert pictures.rows("val").tolist() == [2, 6]
-    assert pictures.rows("test").tolist() == [0, 5]
+    images = listing([tmp_path], [(0, f"{i}.jpg", side) for i, side in enumerate(sides)])
+    assert len(images) == 7
+    assert images.rows("train").tolist() == [1, 3, 4]
+    assert images.rows("val").tolist() == [2, 6]
+    assert images.rows("test").tolist() == [0, 5]
 
 
-def test_a_picture_is_named_with_its_archive_but_without_its_folder(tmp_path):
+def test_an_image_is_named_with_its_archive_but_without_its_folder(tmp_path):
     archive = tmp_path / "train.zip"
     with zipfile.ZipFile(archive, "w") as opened:
         opened.writestr("cat/1.jpg", b"x")
-    pictures = listing([tmp_path, archive], [(0, "dog/2.jpg", 0), (1, "cat/1.jpg", 0)])
-    assert [pictures.where(row) for row in (0, 1)] == ["dog/2.jpg", "train.zip/cat/1.jpg"]
-    assert pictures.path(0) == tmp_path / "dog" / "2.jpg"
+    images = listing([tmp_path, archive], [(0, "dog/2.jpg", 0), (1, "cat/1.jpg", 0)])
+    assert [images.where(row) for row in (0, 1)] == ["dog/2.jpg", "train.zip/cat/1.jpg"]
+    assert images.path(0) == tmp_path / "dog" / "2.jpg"
 
 
 def test_a_reader_gives_each_thread_the_right_bytes_from_folder_and_archive(tmp_path):

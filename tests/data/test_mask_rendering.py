@@ -71,7 +71,7 @@ coordinates = st.floats(-1, 31).map(lambda value: round(value, 2))
     )
 )
 def test_polygons_cover_what_cocos_own_code_covers(polygons):
-    # cut to the picture first, as here: what COCO's code does with points outside it is undefined
+    # cut to the image first, as here: what COCO's code does with points outside it is undefined
     cut = [np.clip(np.reshape(p, (-1, 2)), 0, [29, 23]).reshape(-1).tolist() for p in polygons]
     region = region_of(tuple(tuple(p) for p in polygons), 29, 23, "here")
     expected = witness.decode(witness.merge(witness.frPyObjects(cut, 23, 29)))
@@ -99,7 +99,7 @@ def test_coco_annotations_are_painted_as_by_cocos_own_code(real_data):
     instances = annotated.instances
     compared = 0
     for instance in range(0, len(instances), 11):
-        width, height = annotated.sizes[instances.picture[instance]].tolist()
+        width, height = annotated.sizes[instances.image[instance]].tolist()
         outline = instances.outlines[instance]
         told = outline if isinstance(outline, dict) else [list(p) for p in outline]
         code = witness.frPyObjects(told, height, width)

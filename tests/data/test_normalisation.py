@@ -1,4 +1,4 @@
-"""What pictures are normalised by, against numpy over all of them."""
+"""What images are normalised by, against numpy over all of them."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from vislab.data.normalisation import measured
 from vislab.errors import DataError
 
 
-def test_it_is_the_mean_and_deviation_of_the_chosen_pictures():
+def test_it_is_the_mean_and_deviation_of_the_chosen_images():
     pixels = np.random.default_rng(0).integers(0, 256, (9, 7, 7, 3), dtype=np.uint8)
     pixels[..., 1] //= 3
     rows = np.array([1, 2, 5, 8])
@@ -17,7 +17,7 @@ def test_it_is_the_mean_and_deviation_of_the_chosen_pictures():
     np.testing.assert_allclose(std, values.std(axis=0))
 
 
-def test_where_pictures_are_only_centred_the_deviation_is_one():
+def test_where_images_are_only_centred_the_deviation_is_one():
     pixels = np.random.default_rng(0).integers(0, 256, (4, 5, 5, 3), dtype=np.uint8)
     mean, std = measured(pixels, np.arange(4), scaled=False)
     assert mean == measured(pixels, np.arange(4))[0]
@@ -31,8 +31,8 @@ def test_a_flat_colour_can_be_divided_by():
     assert min(std) > 0
 
 
-def test_of_many_pictures_and_pixels_evenly_chosen_ones_are_enough():
-    """Five thousand pictures of 100×100 pixels whose shade rises evenly from first to last."""
+def test_of_many_images_and_pixels_evenly_chosen_ones_are_enough():
+    """Five thousand images of 100×100 pixels whose shade rises evenly from first to last."""
     shades = np.linspace(0, 255, 5000).astype(np.uint8)
     pixels = np.broadcast_to(shades[:, None, None, None], (5000, 100, 100, 3))
     mean, std = measured(pixels, np.arange(5000))
@@ -42,5 +42,5 @@ def test_of_many_pictures_and_pixels_evenly_chosen_ones_are_enough():
 
 def test_where_there_is_nothing_to_train_on_it_is_told():
     pixels = np.zeros((2, 4, 4, 3), dtype=np.uint8)
-    with pytest.raises(DataError, match="no pictures to train on"):
+    with pytest.raises(DataError, match="no images to train on"):
         measured(pixels, np.arange(0))

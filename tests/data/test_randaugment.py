@@ -22,7 +22,7 @@ def noise(side, count=7):  # as many as there are strengths
 
 
 def dull(side):
-    """Pictures whose channels fill a part of the range each, another for each picture."""
+    """Images whose channels fill a part of the range each, another for each image."""
     pixels = noise(side).float()
     low = torch.arange(len(pixels))[:, None, None, None] * 9.0
     wide = torch.tensor([20.0, 90.0, 150.0])[:, None, None]
@@ -46,7 +46,7 @@ def affine(values, *, angle=0.0, translate=(0, 0), shear=(0.0, 0.0)):
 
 GEOMETRY = {
     # Theirs shears about the corner at the top left, as Pillow did for the paper: the middle of
-    # the picture moves with it. Ours turns about the middle, hence affine() without a centre.
+    # the image moves with it. Ours turns about the middle, hence affine() without a centre.
     "shear_x": lambda v, by: affine(v, shear=(0.3 * by, 0.0)),
     "shear_y": lambda v, by: affine(v, shear=(0.0, 0.3 * by)),
     "rotate": lambda v, by: vision.rotate(v, 30 * by, interpolation=InterpolationMode.BILINEAR),
@@ -106,14 +106,14 @@ def test_blends_agree_with_torchvision(name, side):
 
 @pytest.mark.parametrize("name", COLOUR)
 def test_blends_on_bytes_are_torchvisions_to_what_it_cuts_off(name):
-    """On bytes they floor the grey picture and the result; ours rounds once, at the end."""
+    """On bytes they floor the grey image and the result; ours rounds once, at the end."""
     pixels = noise(9)
     expected = one_by_one(pixels, lambda v, by: COLOUR[name](v, 1 + 0.9 * by)).float()
     rounded = getattr(ours, name)(pixels.float(), STRENGTHS).round()
     assert (rounded - expected).abs().max() <= 2
 
 
-def test_a_picture_too_small_to_smooth_is_not_sharpened():
+def test_an_image_too_small_to_smooth_is_not_sharpened():
     values = noise(2).float()
     assert torch.equal(ours.sharpness(values, STRENGTHS), values)
 
@@ -141,8 +141,8 @@ def test_solarize_turns_the_pixels_that_torchvision_turns_at_every_magnitude(mag
 
 
 def as_pillow(pixels, operation):
-    pictures = [Image.fromarray(p.permute(1, 2, 0).numpy()) for p in pixels]
-    done = np.stack([np.asarray(operation(picture)) for picture in pictures])
+    images = [Image.fromarray(p.permute(1, 2, 0).numpy()) for p in pixels]
+    done = np.stack([np.asarray(operation(image)) for image in images])
     return torch.from_numpy(done).permute(0, 3, 1, 2).float()
 
 
@@ -167,7 +167,7 @@ def test_equalize_agrees_with_pillow(side):
     ["identity", "shear_x", "shear_y", "translate_x", "translate_y", "rotate", "brightness",
      "colour", "contrast", "sharpness", "posterize"],
 )  # fmt: skip
-def test_at_strength_zero_a_picture_stays(name):
+def test_at_strength_zero_an_image_stays(name):
     pixels = noise(9)
     out = getattr(ours, name)(pixels.float(), torch.zeros(len(pixels)))
     assert torch.equal(out.round().to(torch.uint8), pixels)
@@ -192,7 +192,7 @@ def test_the_operations_are_the_fourteen_of_the_paper():
 
 
 @pytest.mark.parametrize("operation", ours.OPERATIONS, ids=lambda o: o.__name__)
-def test_what_happens_to_a_picture_does_not_depend_on_its_neighbours(operation):
+def test_what_happens_to_an_image_does_not_depend_on_its_neighbours(operation):
     values = dull(11).float()
     whole = operation(values, STRENGTHS)
     for place in range(len(values)):
@@ -208,11 +208,11 @@ def apply(pixels, key, *, operations=1, magnitude=30):
 
 
 def test_every_operation_comes_equally_often_with_both_signs():
-    picture = dull(9)[3].permute(1, 2, 0)
+    image = dull(9)[3].permute(1, 2, 0)
     count = 2800
-    pixels = picture.repeat(count, 1, 1, 1)
-    values = picture.permute(2, 0, 1)[None].float()
-    expected = {}  # what the picture becomes: how likely that is
+    pixels = image.repeat(count, 1, 1, 1)
+    values = image.permute(2, 0, 1)[None].float()
+    expected = {}  # what the image becomes: how likely that is
     for operation in ours.OPERATIONS:
         for sign in (1.0, -1.0):
             out = operation(values, torch.tensor([sign])).round().clamp(0, 255).to(torch.uint8)
@@ -220,7 +220,7 @@ def test_every_operation_comes_equally_often_with_both_signs():
             expected[key] = expected.get(key, 0) + 1 / 28
     found = dict.fromkeys(expected, 0)
     for out in apply(pixels, 0).numpy():
-        found[out.tobytes()] += 1  # a KeyError: a picture that no operation gives
+        found[out.tobytes()] += 1  # a KeyError: an image that no operation gives
     assert len(found) >= 22  # eight kinds have two signs, the rest one
     for key, share in expected.items():
         assert abs(found[key] - count * share) < 5 * (count * share * (1 - share)) ** 0.5

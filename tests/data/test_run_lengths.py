@@ -43,7 +43,7 @@ def test_any_text_is_a_mask_of_its_size_or_refused(text):
 
 
 @pytest.mark.parametrize("counts", [[], [34], [36], [-1, 36], [10**30], [35, 1, -1]])
-def test_runs_that_do_not_fill_the_picture_are_refused(counts):
+def test_runs_that_do_not_fill_the_image_are_refused(counts):
     with pytest.raises(DataError, match="do not fill 7×5 pixels"):
         decoded({"size": [5, 7], "counts": counts})
 

@@ -125,7 +125,7 @@ def test_validation_by_group_keeps_groups_whole():
     assert np.array_equal(after.rows("test"), before.rows("test"))
 
 
-def test_a_validation_side_that_came_with_the_pictures_is_kept():
+def test_a_validation_side_that_came_with_the_images_is_kept():
     before = listing([0] * 10, [0] * 7 + [1] + [2] * 2)
     assert hold_out_validation(before, 0.5) is before
     moved = hold_out_validation(replace(before, splits=np.zeros(10, dtype=np.uint8)), 0.5)

@@ -113,8 +113,8 @@ def new_classes(tmp_path):
 
 def test_classes_of_one_side_only_are_allowed_where_they_are_asked_for(new_classes):
     with pytest.raises(DataError, match=r"not under train: x, y"):
-        data.pictures(new_classes, size=8)
-    table = data.pictures(new_classes, size=8, disjoint=True, per_class=2)
+        data.images(new_classes, size=8)
+    table = data.images(new_classes, size=8, disjoint=True, per_class=2)
     assert table.classes == ("a", "b", "c", "x", "y")
     assert np.bincount(table.split("train").labels).tolist() == [2, 2, 2]
     assert np.bincount(table.split("test").labels).tolist() == [0, 0, 0, 3, 3]
@@ -125,4 +125,4 @@ def test_disjoint_classes_still_need_two_to_train_on(tmp_path):
         (tmp_path / side / name).mkdir(parents=True)
         Image.new("RGB", (8, 8)).save(tmp_path / side / name / "0.png")
     with pytest.raises(DataError, match=r"fewer than two classes to train on"):
-        data.pictures(str(tmp_path), size=8, disjoint=True)
+        data.images(str(tmp_path), size=8, disjoint=True)

@@ -1,4 +1,4 @@
-"""Pictures without labels, wherever they lie."""
+"""Images without labels, wherever they lie."""
 
 import io
 import zipfile
@@ -6,7 +6,7 @@ import zipfile
 import pytest
 from PIL import Image
 
-from vislab.data.pictures import pictures
+from vislab.data.images import images
 from vislab.data.unlabelled import list_unlabelled
 from vislab.errors import DataError
 
@@ -28,13 +28,13 @@ def sides(listing):
     ]  # fmt: skip
 
 
-def test_all_pictures_are_found_however_deep_they_lie(tmp_path):
+def test_all_images_are_found_however_deep_they_lie(tmp_path):
     draw(tmp_path, "1.png", "a/2.jpg", "a/b/3.bmp", "c/4.png")
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("no image")
     draw(tmp_path, ".hidden/5.png")
     listing = list_unlabelled(tmp_path)
     assert sorted(listing.members) == ["1.png", "a/2.jpg", "a/b/3.bmp", "c/4.png"]
-    assert listing.classes == ("picture",)
+    assert listing.classes == ("image",)
     assert listing.labels.tolist() == [0] * 4
     assert not listing.official
 
@@ -52,7 +52,7 @@ def test_folders_split_them_and_what_lies_beside_is_left_out_and_said(tmp_path):
     listing = list_unlabelled(tmp_path)
     assert sides(listing) == [["1.png", "2.png"], ["4.png"], ["3.png"]]
     assert listing.official
-    assert listing.notes == ("2 pictures lie outside train, val and test",)
+    assert listing.notes == ("2 images lie outside train, val and test",)
 
 
 def test_without_a_side_to_test_on_one_is_drawn_and_nothing_is_left_out(tmp_path):
@@ -64,11 +64,11 @@ def test_without_a_side_to_test_on_one_is_drawn_and_nothing_is_left_out(tmp_path
 
 
 def zipped(path, *names):
-    picture = io.BytesIO()
-    Image.new("RGB", (4, 3)).save(picture, "PNG")
+    image = io.BytesIO()
+    Image.new("RGB", (4, 3)).save(image, "PNG")
     with zipfile.ZipFile(path, "w") as archive:
         for name in names:
-            archive.writestr(name, picture.getvalue())
+            archive.writestr(name, image.getvalue())
     return path
 
 
@@ -88,14 +88,14 @@ def test_zips_are_read_where_they_lie_alone_and_by_side(tmp_path):
 def test_where_there_is_nothing_it_is_told(tmp_path):
     with pytest.raises(DataError, match=r"there is no folder or zip at .*missing"):
         list_unlabelled(tmp_path / "missing")
-    (tmp_path / "notes.txt").write_text("no picture")
-    with pytest.raises(DataError, match=r"holds no pictures"):
+    (tmp_path / "notes.txt").write_text("no image")
+    with pytest.raises(DataError, match=r"holds no images"):
         list_unlabelled(tmp_path)
 
 
 @pytest.mark.parametrize(("limit", "said"), [(5, "5 drawn"), (99, "16 drawn"), (None, "all")])
-def test_a_limit_counts_pictures_and_more_than_there_are_needs_no_remark(tmp_path, limit, said):
+def test_a_limit_counts_images_and_more_than_there_are_needs_no_remark(tmp_path, limit, said):
     draw(tmp_path, *(f"{number:02}.png" for number in range(20)))
-    opened = pictures(str(tmp_path), size=8, per_class=limit, labelled=False)
+    opened = images(str(tmp_path), size=8, per_class=limit, labelled=False)
     assert opened.about()["subset"] == said
     assert not opened.notes

@@ -1,4 +1,4 @@
-"""Pictures, masks and boxes that move together: what is painted stays in its box."""
+"""Images, masks and boxes that move together: what is painted stays in its box."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ SIDE = 24
 
 
 def painted(boxes, side=SIDE):
-    """Return black pictures with a white rectangle each, the same as masks, and the boxes."""
+    """Return black images with a white rectangle each, the same as masks, and the boxes."""
     pixels = np.zeros((len(boxes), side, side, 3), dtype=np.uint8)
     for row, (x1, y1, x2, y2) in enumerate(boxes):
         pixels[row, y1:y2, x1:x2] = 255
@@ -33,7 +33,7 @@ def tight(mask):
 
 
 def seen(boxes, views, kinds=None):
-    """Return pictures, masks, boxes and kinds as they are seen."""
+    """Return images, masks, boxes and kinds as they are seen."""
     pixels, masks, corners = painted(boxes)
     places = np.arange(len(boxes))
     kinds = torch.zeros(len(boxes), 1, dtype=torch.int64) if kinds is None else kinds
@@ -63,9 +63,9 @@ def views_of(window, mirrored, turns, count=1, side=SIDE):
 def test_a_box_stays_tight_through_tiles_flips_and_turns(box, tile, data, mirrored, turns):
     top, left = data.draw(st.integers(0, SIDE - tile)), data.draw(st.integers(0, SIDE - tile))
     views = views_of([top, left, tile, tile], mirrored, turns, side=tile)
-    pictures, masks, boxes, _ = seen([box], views)
-    assert pictures.shape == (1, tile, tile, 3)
-    assert torch.equal(pictures[..., :1] // 255, masks)
+    images, masks, boxes, _ = seen([box], views)
+    assert images.shape == (1, tile, tile, 3)
+    assert torch.equal(images[..., :1] // 255, masks)
     found = tight(masks[0, :, :, 0])
     width, height = (boxes[0, 0, 2:] - boxes[0, 0, :2]).tolist()
     if found is None:
@@ -80,15 +80,15 @@ def test_a_box_stays_tight_to_a_pixel_through_crops_that_are_enlarged(box, data,
     height, width = data.draw(st.integers(6, SIDE)), data.draw(st.integers(6, SIDE))
     top, left = data.draw(st.integers(0, SIDE - height)), data.draw(st.integers(0, SIDE - width))
     views = views_of([top, left, height, width], mirrored, turns)
-    pictures, masks, boxes, _ = seen([box], views)
+    images, masks, boxes, _ = seen([box], views)
     # A line of a single pixel never gets half as bright when it is enlarged smoothly.
     wide = min(box[2] - box[0], box[3] - box[1]) > 1
-    for picture in (masks[0, :, :, 0], *([pictures[0, :, :, 0] >= 128] if wide else [])):
-        found = tight(picture)
+    for image in (masks[0, :, :, 0], *([images[0, :, :, 0] >= 128] if wide else [])):
+        found = tight(image)
         if found is not None:
             assert np.abs(np.array(found) - boxes[0, 0].numpy()).max() <= 1
     # Smooth edges lie where the nearest pixels end: halves of a step apart at most.
-    differ = (pictures[0, :, :, 0] >= 128) != masks[0, :, :, 0].bool()
+    differ = (images[0, :, :, 0] >= 128) != masks[0, :, :, 0].bool()
     reach = int(np.ceil(SIDE / min(height, width)))
     inner = masks[0, reach:-reach, reach:-reach, 0]
     if inner.numel() and bool(inner.all()):
@@ -105,10 +105,10 @@ def test_what_is_drawn_moves_all_three_together(seed, tiled):
              zip(corner.tolist(), chance.integers(3, 6, (5, 2)).tolist(), strict=True)]  # fmt: skip
     augment = Augment(flip=True, rotation=True, resized_crop=0.0 if tiled else 0.3)
     views = draw_views(augment, 5, SIDE, generator(seed), 15 if tiled else None)
-    pictures, masks, moved, _ = seen(boxes, views)
+    images, masks, moved, _ = seen(boxes, views)
     for row in range(5):
-        for picture in (masks[row, :, :, 0], pictures[row, :, :, 0] >= 128):
-            found = tight(picture)
+        for image in (masks[row, :, :, 0], images[row, :, :, 0] >= 128):
+            found = tight(image)
             if found is not None:
                 away = np.abs(np.array(found) - moved[row, 0].numpy()).max()
                 assert away <= (0 if tiled else 1)
@@ -137,7 +137,7 @@ def test_a_mask_keeps_its_numbers():
     assert set(see_masks(masks, np.arange(2), views).unique().tolist()) <= {0, 3, 7, 255}
 
 
-def test_a_mirrored_mask_is_the_mirrored_pictures_mask():
+def test_a_mirrored_mask_is_the_mirrored_images_mask():
     """As long as the nearest pixel is counted from the middle of each."""
     masks = np.random.default_rng(0).integers(0, 256, (1, SIDE, SIDE, 1), dtype=np.uint8)
     place = np.zeros(1, dtype=np.int64)

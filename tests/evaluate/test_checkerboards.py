@@ -14,14 +14,14 @@ WAYS = ("index-unpooling", "nearest", "bilinear", "fixed-unpooling", "transposed
 def test_ways_that_leave_holes_score_far_above_those_that_fill_them(tmp_path, monkeypatch):
     draw_nothing(monkeypatch)
     lab = Lab(RunFolder.create(tmp_path / "run", "a test", {}), quiet=True)
-    pictures = data.annotated("shapes:easy", wanted="masks", size=20, limit=5)
+    images = data.annotated("shapes:easy", wanted="masks", size=20, limit=5)
     networks = {
         way: models.create("segnet", classes=3, way=way, width=4, convolutions=[1, 1])
         for way in WAYS
     }
     for network in networks.values():
         network.train()
-    show_checkerboards(lab, networks, pictures)
+    show_checkerboards(lab, networks, images)
     columns, rows = lab.run.table("checkerboards")
     once = {row[0]: float(row[columns.index("a smooth map, grown once")]) for row in rows}
     assert list(once) == list(WAYS)
@@ -38,11 +38,11 @@ def test_ways_that_leave_holes_score_far_above_those_that_fill_them(tmp_path, mo
     assert all(network.training for network in networks.values())
 
 
-def test_networks_are_asked_about_the_same_test_pictures(tmp_path, monkeypatch):
+def test_networks_are_asked_about_the_same_test_images(tmp_path, monkeypatch):
     draw_nothing(monkeypatch)
     lab = Lab(RunFolder.create(tmp_path / "run", "a test", {}), quiet=True)
-    pictures = data.annotated("shapes:easy", wanted="masks", size=20, limit=5)
+    images = data.annotated("shapes:easy", wanted="masks", size=20, limit=5)
     one = models.create("segnet", classes=3, way="nearest", width=4, convolutions=[1])
-    show_checkerboards(lab, {"a": one, "b": one}, pictures)
+    show_checkerboards(lab, {"a": one, "b": one}, images)
     found = lab.run.result.metrics
     assert found["a/checkerboard"] == pytest.approx(found["b/checkerboard"], abs=0)

@@ -63,11 +63,11 @@ def test_a_pair_is_compared_by_hand(lab):
     name, *numbers = loser[0], *(float(cell) for cell in loser[1:])
     assert (name, numbers[0]) == ("loser", 0.525)
     assert numbers[1:4] == pytest.approx([0.375, 0.671, 0.2], abs=5e-4)
-    # One picture is −1, nine are +1: the std of the mean is √(10/40 − 0.2²) / √40 = 7.2 %.
+    # One image is −1, nine are +1: the std of the mean is √(10/40 − 0.2²) / √40 = 7.2 %.
     assert numbers[4:6] == pytest.approx([0.2 - 1.96 * 0.07245, 0.2 + 1.96 * 0.07245], abs=0.02)
     assert numbers[6] == pytest.approx(22 / 1024)
     (note,) = lab.run.result.notes
-    assert note.startswith("winner came out best, by more than 40 test pictures explain by chance")
+    assert note.startswith("winner came out best, by more than 40 test images explain by chance")
 
 
 def test_of_several_every_chance_is_multiplied_by_their_number(lab):
@@ -80,7 +80,7 @@ def test_of_several_every_chance_is_multiplied_by_their_number(lab):
     compare(lab, {**pair, "bad": far, "worse": right((0, 1))})
     assert float(rows(lab)[1][7]) == pytest.approx(66 / 1024)
     assert (
-        "winner came out best, but loser could be as good: on 40 pictures"
+        "winner came out best, but loser could be as good: on 40 images"
         in (lab.run.result.notes[1])
     )
 
@@ -123,8 +123,8 @@ def test_the_figure_is_drawn(lab):
 
 def test_a_verdict_names_every_rival_and_says_that_it_is_one_training():
     alone, among = verdict("a", [], 100), verdict("a", ["b", "c"], 100)
-    assert alone.startswith("a came out best, by more than 100 test pictures explain by chance.")
-    assert among.startswith("a came out best, but b or c could be as good: on 100 pictures")
+    assert alone.startswith("a came out best, by more than 100 test images explain by chance.")
+    assert among.startswith("a came out best, but b or c could be as good: on 100 images")
     for text in (alone, among):
         assert text.endswith("--seeds 3 shows by how much.")
 
@@ -139,7 +139,7 @@ def test_what_is_no_share_is_compared_by_its_paired_interval(lab):
     assert (best[0], float(best[1])) == ("best", pytest.approx(0.7))
     assert float(worse[4]) == pytest.approx(0.4)
     assert 0.3 <= float(worse[5]) <= 0.4 <= float(worse[6]) <= 0.5
-    assert "by more than 3 test pictures" in lab.run.result.notes[0]
+    assert "by more than 3 test images" in lab.run.result.notes[0]
 
 
 def test_a_difference_whose_interval_holds_zero_is_no_difference(lab):

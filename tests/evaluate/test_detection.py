@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.data.formats.sets import coco, instance, picture
+from tests.data.formats.sets import coco, image, instance
 from tests.lab.undrawn import draw_nothing
 from vislab import data
 from vislab.data.batches import in_order
@@ -20,31 +20,31 @@ from vislab.tasks.detecting import Detect, detections_of
 CPU = torch.device("cpu")
 
 
-def truth_of(pictures, split):
+def truth_of(images, split):
     """Return what is there, in pixels of the files."""
-    batches = in_order(pictures, split)
-    return detections_of(Knowing(pictures, split), batches)[1]
+    batches = in_order(images, split)
+    return detections_of(Knowing(images, split), batches)[1]
 
 
-def run(lab, network, pictures, **options):
-    return lab.test(Detect(network), pictures, **options)
+def run(lab, network, images, **options):
+    return lab.test(Detect(network), images, **options)
 
 
 class Knowing(nn.Module):
     """Says of each batch of a split, in their order, what it has been told."""
 
-    def __init__(self, pictures, split="test", score=None, keep=None, empty=False):
+    def __init__(self, images, split="test", score=None, keep=None, empty=False):
         super().__init__()
-        self.classes = len(pictures.classes)
+        self.classes = len(images.classes)
         self.answers, self.at, self.options = [], 0, []
-        for batch in in_order(pictures, split):
-            picture, place = torch.nonzero(batch.kinds != -1, as_tuple=True)
+        for batch in in_order(images, split):
+            image, place = torch.nonzero(batch.kinds != -1, as_tuple=True)
             if empty:
-                picture, place = picture[:0], place[:0]
-            kinds = batch.kinds[picture, place]
+                image, place = image[:0], place[:0]
+            kinds = batch.kinds[image, place]
             kinds = torch.where(kinds < 0, -2 - kinds, kinds)
             scores = torch.full((len(kinds),), 0.9) if score is None else score(len(kinds))
-            self.answers.append(Found(picture, batch.boxes[picture, place], kinds, scores))
+            self.answers.append(Found(image, batch.boxes[image, place], kinds, scores))
 
     def detect(self, images, **options):
         answer = self.answers[self.at % len(self.answers)]
@@ -65,33 +65,33 @@ def lab(tmp_path):
 
 @pytest.fixture(scope="module")
 def uneven(tmp_path_factory):
-    """Return pictures of four shapes, each with two objects, and the boxes as they were written."""
-    root, images, instances, boxes = tmp_path_factory.mktemp("uneven"), [], [], []
+    """Return images of four shapes, each with two objects, and the boxes as they were written."""
+    root, listed, instances, boxes = tmp_path_factory.mktemp("uneven"), [], [], []
     for number, size in enumerate([(40, 30), (31, 47), (17, 90), (64, 64)]):
-        picture(root / "images" / f"{number}.png", size)
-        images.append({"id": number, "file_name": f"{number}.png"})
+        image(root / "images" / f"{number}.png", size)
+        listed.append({"id": number, "file_name": f"{number}.png"})
         for box in ((1, 2, 9, 13), (5.5, 3.25, size[0] - 5.5, size[1] - 3.25)):
             instances.append(instance(box, image=number))
             boxes.append((number, (box[0], box[1], box[0] + box[2], box[1] + box[3])))
-    pictures = data.annotated(str(coco(root, instances, images)), wanted="boxes", size=32)
-    return pictures, boxes
+    images = data.annotated(str(coco(root, instances, listed)), wanted="boxes", size=32)
+    return images, boxes
 
 
 def test_boxes_come_back_to_the_pixels_of_files_of_any_shape(uneven):
-    pictures, boxes = uneven
+    images, boxes = uneven
     rows = np.repeat(np.arange(4), 2)
-    back = pictures.placement.in_file(rows, pictures.boxes.xyxy.astype(np.float64))
-    expected = [box for name in pictures.names for row, box in boxes if f"/{row}." in f"/{name}"]
+    back = images.placement.in_file(rows, images.boxes.xyxy.astype(np.float64))
+    expected = [box for name in images.names for row, box in boxes if f"/{row}." in f"/{name}"]
     np.testing.assert_allclose(back, expected, atol=1e-4)
-    assert pictures.placement.in_file(rows[:0], np.zeros((0, 4))).shape == (0, 4)
+    assert images.placement.in_file(rows[:0], np.zeros((0, 4))).shape == (0, 4)
 
 
-def test_the_truth_counts_pictures_within_the_split(uneven):
-    pictures, boxes = uneven
+def test_the_truth_counts_images_within_the_split(uneven):
+    images, boxes = uneven
     for split in ("train", "test"):
-        targets, side = truth_of(pictures, split), pictures.split(split)
+        targets, side = truth_of(images, split), images.split(split)
         assert len(side)
-        assert targets.picture.tolist() == np.repeat(np.arange(len(side)), 2).tolist()
+        assert targets.image.tolist() == np.repeat(np.arange(len(side)), 2).tolist()
         written = [box for name in side.names for row, box in boxes if f"/{row}." in f"/{name}"]
         np.testing.assert_allclose(targets.boxes, written, atol=1e-4)
 
@@ -114,8 +114,8 @@ def test_a_detector_that_says_the_truth_scores_one_by_every_count(shapes, lab, m
 
 def test_the_truth_in_uneven_files_scores_one(uneven, lab, monkeypatch):
     draw_nothing(monkeypatch)
-    pictures, _ = uneven
-    one = run(lab, Knowing(pictures), pictures)
+    images, _ = uneven
+    one = run(lab, Knowing(images), images)
     assert one.average_precision(iou=0.95).mean == 1.0
 
 
@@ -148,7 +148,7 @@ def test_the_courses_cut_can_only_take_detections_away(shapes, lab, monkeypatch)
     assert [options.get("overlap") for options in network.options] == [None] * 2 + [0.3] * 2
 
 
-def test_the_training_pictures_are_asked_once_and_get_no_interval(shapes, lab, monkeypatch):
+def test_the_training_images_are_asked_once_and_get_no_interval(shapes, lab, monkeypatch):
     draw_nothing(monkeypatch)
     network = Knowing(shapes, split="train")
     run(lab, network, shapes, split="train", name="x")
@@ -172,18 +172,18 @@ def test_a_detector_is_asked_in_eval_mode_and_left_in_its_own(shapes, monkeypatc
     assert network.training
 
 
-def test_the_figure_lays_found_and_missed_over_the_picture_they_belong_to(uneven, lab, monkeypatch):
-    pictures, _ = uneven
+def test_the_figure_lays_found_and_missed_over_the_image_they_belong_to(uneven, lab, monkeypatch):
+    images, _ = uneven
     drawn = []
     monkeypatch.setattr(
-        figures, "boxes_over_pictures", lambda pixels, boxes, **_: drawn.append((pixels, boxes))
+        figures, "boxes_over_images", lambda pixels, boxes, **_: drawn.append((pixels, boxes))
     )
     draw_nothing(monkeypatch)
-    run(lab, Knowing(pictures), pictures)
-    (pixels, boxes), side = drawn[0], pictures.split("test")
+    run(lab, Knowing(images), images)
+    (pixels, boxes), side = drawn[0], images.split("test")
     assert len(pixels) == len(boxes) == len(side)
     for place, mine in enumerate(boxes):
-        row = next(r for r in side.rows if (pictures.pixels[r] == pixels[place]).all())
-        expected = pictures.boxes.xyxy[pictures.boxes.instances(int(row))]
+        row = next(r for r in side.rows if (images.pixels[r] == pixels[place]).all())
+        expected = images.boxes.xyxy[images.boxes.instances(int(row))]
         np.testing.assert_allclose([one.box for one in mine], expected, atol=1e-3)
         assert not any(one.dashed for one in mine)

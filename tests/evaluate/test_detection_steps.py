@@ -1,4 +1,4 @@
-"""The steps of a detector on one picture."""
+"""The steps of a detector on one image."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def shown(tmp_path, monkeypatch):
     drawn = []
     lab = Lab(RunFolder.create(tmp_path / "run", "a test", {}), quiet=True)
     monkeypatch.setattr(
-        figures, "boxes_over_pictures", lambda *given, **named: drawn.append((*given, named))
+        figures, "boxes_over_images", lambda *given, **named: drawn.append((*given, named))
     )
     monkeypatch.setattr(Lab, "show", lambda *_args, **_named: None)
     return lab, drawn
@@ -30,7 +30,7 @@ def shown(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("name", "steps"), [("yolo", 4), ("faster-rcnn", 5)])
 @pytest.mark.parametrize("place", [0, 2])
-def test_the_steps_are_those_of_the_picture_that_was_named(shapes, shown, name, steps, place):
+def test_the_steps_are_those_of_the_image_that_was_named(shapes, shown, name, steps, place):
     lab, drawn = shown
     network = models.create(
         name, classes=len(shapes.classes), backbone="convnet", stride=8, hidden=8

@@ -1,4 +1,4 @@
-"""Networks that answer with pictures, tested: closed forms of what they score."""
+"""Networks that answer with images, tested: closed forms of what they score."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from tests.lab.small_recipe import few_pictures
+from tests.lab.small_recipe import few_images
 from tests.lab.undrawn import draw_nothing
 from vislab import data, models, tasks
 from vislab.evaluate import run_test
@@ -32,7 +32,7 @@ class Same(nn.Module):
 
 @pytest.fixture(scope="module")
 def few(tmp_path_factory):
-    return data.pictures(str(few_pictures(tmp_path_factory.mktemp("few") / "pictures")), size=16)
+    return data.images(str(few_images(tmp_path_factory.mktemp("few") / "images")), size=16)
 
 
 @pytest.fixture
@@ -49,11 +49,11 @@ def run(task, few):
     return run_test(task, few, "test", device=CPU, quiet=True)
 
 
-def test_the_picture_itself_scores_as_alike(few):
+def test_the_image_itself_scores_as_alike(few):
     assert (run(reconstruction(few), few).values["psnr"] == ALIKE).all()
 
 
-def test_what_is_shown_is_pictures_of_the_split(few):
+def test_what_is_shown_is_images_of_the_split(few):
     side = few.split("test")
     chosen = np.array([0, 4, 7, 10, 14])  # evenly, from first to last
     assert len(side) == 15
@@ -103,16 +103,16 @@ def test_of_a_reconstruction_no_colourfulness_is_recorded(few, lab, monkeypatch)
     assert lab.run.result.metrics == {"same/test/psnr": ALIKE}
 
 
-def test_grey_pictures_share_the_bin_of_no_colour(tmp_path):
+def test_grey_images_share_the_bin_of_no_colour(tmp_path):
     for side in ("train", "test"):
         (tmp_path / side / "grey").mkdir(parents=True)
         for number, value in enumerate((20, 120, 220)):
             Image.new("RGB", (16, 16), (value, value, value)).save(
                 tmp_path / side / "grey" / f"{number}.png"
             )
-    pictures = data.pictures(str(tmp_path), size=16, labelled=False)
+    images = data.images(str(tmp_path), size=16, labelled=False)
     network = models.create("colorizer", classes=len(models.colorizer.colour_bins()), width=4)
-    shares = colour_shares(network, pictures)
+    shares = colour_shares(network, images)
     assert shares.sum() == pytest.approx(1.0)
     (there,) = torch.nonzero(shares).T
     assert there.tolist() == [int(network.get_buffer("bins").square().sum(dim=1).argmin())]

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tests.data.formats.sets import mask, picture
+from tests.data.formats.sets import image, mask
 from tests.lab.undrawn import draw_nothing
 from vislab import data, tasks
 from vislab.data.batches import Batch, in_order
@@ -21,13 +21,13 @@ CPU = torch.device("cpu")
 class Knowing(nn.Module):
     """Says of each batch of a split, in their order, what its masks say."""
 
-    def __init__(self, pictures, split="test"):
+    def __init__(self, images, split="test"):
         super().__init__()
         self.one = nn.Parameter(torch.zeros(()))
         self.at = 0
         self.answers = [
-            F.one_hot(batch.masks.long() * (batch.masks != 255), len(pictures.classes))
-            for batch in in_order(pictures, split)
+            F.one_hot(batch.masks.long() * (batch.masks != 255), len(images.classes))
+            for batch in in_order(images, split)
         ]
 
     def forward(self, images):
@@ -61,21 +61,21 @@ def test_a_network_that_says_the_mask_scores_one_in_everything(shapes, lab, monk
     assert sum(pixels) == 40 * 24 * 24
 
 
-def test_what_lies_around_an_uneven_picture_is_neither_right_nor_wrong(tmp_path, lab):
+def test_what_lies_around_an_uneven_image_is_neither_right_nor_wrong(tmp_path, lab):
     for stem in "abcde":
-        picture(tmp_path / "set/images" / f"{stem}.png", (40, 20))
+        image(tmp_path / "set/images" / f"{stem}.png", (40, 20))
         mask(
             tmp_path / "set/masks" / f"{stem}.png",
             np.pad(np.full((10, 20), 255), ((5, 5), (9, 11))),
         )
-    pictures = data.annotated(str(tmp_path / "set"), wanted="masks", size=32)
-    network = Knowing(pictures)
-    one = run_test(tasks.Segment(network), pictures, "test", device=CPU, quiet=True)
+    images = data.annotated(str(tmp_path / "set"), wanted="masks", size=32)
+    network = Knowing(images)
+    one = run_test(tasks.Segment(network), images, "test", device=CPU, quiet=True)
     assert one.table.sum() == len(one.predictions) * 32 * 16
-    # All that lies outside the picture is said to be an object: no score may move.
+    # All that lies outside the image is said to be an object: no score may move.
     for answer in network.answers:
         answer[:, :8], answer[:, 24:] = torch.tensor([0, 1]), torch.tensor([0, 1])
-    other = run_test(tasks.Segment(network), pictures, "test", device=CPU, quiet=True)
+    other = run_test(tasks.Segment(network), images, "test", device=CPU, quiet=True)
     assert (other.predictions != one.predictions).any()
     np.testing.assert_array_equal(other.dice, one.dice)
     np.testing.assert_array_equal(other.hausdorff, np.zeros(len(one.predictions)))
@@ -111,13 +111,13 @@ def test_scores_are_means_over_the_instances_that_are_there_or_said():
     assert over_instances(one.table, score).tolist() == pytest.approx([0.3, 1.0])
 
 
-def test_the_worst_pictures_stand_first_in_the_table(shapes, lab, monkeypatch):
+def test_the_worst_images_stand_first_in_the_table(shapes, lab, monkeypatch):
     draw_nothing(monkeypatch)
     network = Knowing(shapes)
     bad = network.answers[0][3]
     network.answers[0][3] = bad.roll(1, dims=-1)
     lab.test(tasks.Segment(network), shapes)
-    columns, rows = lab.run.table("test pictures")
+    columns, rows = lab.run.table("test images")
     assert rows[0][0] == shapes.split("test").names[3]
     assert len(rows) == 40
     dice = [float(row[columns.index("dice")]) for row in rows]
@@ -127,7 +127,7 @@ def test_the_worst_pictures_stand_first_in_the_table(shapes, lab, monkeypatch):
 
 
 def of_dice(values):
-    """Return pictures all of an object, of which so many tenths are found."""
+    """Return images all of an object, of which so many tenths are found."""
     targets = np.ones((len(values), 10, 10), dtype=np.uint8)
     predictions = np.zeros_like(targets)
     for row, value in enumerate(values):
@@ -138,8 +138,8 @@ def of_dice(values):
 @pytest.mark.parametrize(
     ("second", "sentence"),
     [
-        ([8, 9, 8, 9], "good came out best, by more than 4 test pictures explain"),
-        ([10, 10, 10, 2], "good came out best, but second could be as good: on 4 pictures"),
+        ([8, 9, 8, 9], "good came out best, by more than 4 test images explain"),
+        ([10, 10, 10, 2], "good came out best, but second could be as good: on 4 images"),
     ],
 )
 def test_the_winner_is_named_and_whether_chance_explains_it(lab, second, sentence):

@@ -72,7 +72,7 @@ def of_timm(name, **options):
     return lambda: timm.create_model(name, **options)
 
 
-# How it is made, the picture's height and width, layers, first layer's name, and the first and
+# How it is made, the image's height and width, layers, first layer's name, and the first and
 # last layer's windows, heads, tokens and places down and across.
 ARCHITECTURES = {
     "torchvision vit_b_16": (
@@ -155,7 +155,7 @@ FAST_PATH = ("own, MultiheadAttention", "own, TransformerEncoder")
 
 
 def made(name):
-    """Return the network in training mode and two pictures for it."""
+    """Return the network in training mode and two images for it."""
     torch.manual_seed(0)
     return ARCHITECTURES[name][0](), torch.randn(2, 3, *ARCHITECTURES[name][1])
 

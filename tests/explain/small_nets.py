@@ -1,4 +1,4 @@
-"""Small networks to paint for: one that a picture's mean colours decide, one trained on shapes."""
+"""Small networks to paint for: one that an image's mean colours decide, one trained on shapes."""
 
 import functools
 
@@ -25,20 +25,20 @@ def colour_net(classes=3):
 
 @functools.cache
 def trained_net():
-    """Return a ConvNet that tells shapes apart, and 8 pictures in [0, 1] with their classes."""
+    """Return a ConvNet that tells shapes apart, and 8 images in [0, 1] with their classes."""
     before = torch.get_rng_state()
     torch.manual_seed(seed_of("trained"))
     scenes = draw_scenes(range(320), seed=0, difficulty="easy")
-    pictures = torch.from_numpy(render(scenes, size=32)).permute(0, 3, 1, 2).float() / 255
+    images = torch.from_numpy(render(scenes, size=32)).permute(0, 3, 1, 2).float() / 255
     truth = torch.from_numpy(labels(scenes)).long()
     model = ConvNet(classes=10, widths=(16, 32, 48))
     optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
     for _ in range(12):
         for rows in torch.randperm(320).split(32):
-            loss = nn.functional.cross_entropy(model(2 * pictures[rows] - 1), truth[rows])
+            loss = nn.functional.cross_entropy(model(2 * images[rows] - 1), truth[rows])
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
     optimiser.zero_grad(set_to_none=True)
     torch.set_rng_state(before)
-    return model.eval(), pictures[:8], truth[:8]
+    return model.eval(), images[:8], truth[:8]

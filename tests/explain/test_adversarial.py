@@ -1,4 +1,4 @@
-"""Fooling pictures: valid, fooled as files, no further than needed."""
+"""Fooling images: valid, fooled as files, no further than needed."""
 
 import copy
 
@@ -13,18 +13,18 @@ from vislab.explain.adversarial import fool
 from vislab.explain.class_visualisation import class_probability
 
 
-def levels(pictures):
-    return pictures * 255
+def levels(images):
+    return images * 255
 
 
 def test_the_target_wins_as_a_file_of_8_bits():
-    model, pictures, truth = trained_net()
+    model, images, truth = trained_net()
     target = (truth + 3) % 10
-    found = fool(model, pictures, target, normalisation=HALF, quiet=True)
+    found = fool(model, images, target, normalisation=HALF, quiet=True)
     assert found.fooled.all()
-    assert 0 <= found.pictures.min() <= found.pictures.max() <= 1
-    kept = levels(found.pictures).round().byte().float() / 255
-    torch.testing.assert_close(kept, found.pictures, atol=1e-6, rtol=0)
+    assert 0 <= found.images.min() <= found.images.max() <= 1
+    kept = levels(found.images).round().byte().float() / 255
+    torch.testing.assert_close(kept, found.images, atol=1e-6, rtol=0)
     with torch.no_grad():
         probabilities = model(2 * kept - 1).softmax(1)
     top = probabilities.topk(2, dim=1)
@@ -34,9 +34,9 @@ def test_the_target_wins_as_a_file_of_8_bits():
 
 
 def test_the_norms_are_those_of_the_difference():
-    model, pictures, truth = trained_net()
-    found = fool(model, pictures, (truth + 1) % 10, normalisation=HALF, quiet=True)
-    difference = (found.pictures - pictures).flatten(1)
+    model, images, truth = trained_net()
+    found = fool(model, images, (truth + 1) % 10, normalisation=HALF, quiet=True)
+    difference = (found.images - images).flatten(1)
     torch.testing.assert_close(found.l2, (difference**2).sum(dim=1).sqrt())
     torch.testing.assert_close(found.largest, difference.abs().max(dim=1).values)
     assert (found.l2 > 0).all()
@@ -44,38 +44,38 @@ def test_the_norms_are_those_of_the_difference():
 
 def test_it_stops_as_soon_as_the_target_wins():
     """Half a level a step: one step less, and it has not won yet."""
-    model, pictures, truth = trained_net()
+    model, images, truth = trained_net()
     target = (truth[:3] + 3) % 10
-    found = fool(model, pictures[:3], target, normalisation=HALF, quiet=True)
+    found = fool(model, images[:3], target, normalisation=HALF, quiet=True)
     for place, steps in enumerate(found.steps.tolist()):
         assert steps > 1
-        short = fool(model, pictures[place : place + 1], target[place : place + 1],
+        short = fool(model, images[place : place + 1], target[place : place + 1],
                      steps=steps - 1, normalisation=HALF, quiet=True)  # fmt: skip
         assert not short.fooled
         assert short.steps == steps - 1
 
 
-def test_a_picture_fares_alike_in_any_company():
-    model, pictures, truth = trained_net()
+def test_an_image_fares_alike_in_any_company():
+    model, images, truth = trained_net()
     target = (truth + 5) % 10
-    together = fool(model, pictures, target, normalisation=HALF, quiet=True)
-    alone = fool(model, pictures[2:3], int(target[2]), normalisation=HALF, quiet=True)
+    together = fool(model, images, target, normalisation=HALF, quiet=True)
+    alone = fool(model, images[2:3], int(target[2]), normalisation=HALF, quiet=True)
     assert alone.steps == together.steps[2]
-    apart = levels(alone.pictures - together.pictures[2:3]).abs()
+    apart = levels(alone.images - together.images[2:3]).abs()
     assert (apart > 0.5).float().mean() < 0.01  # a value on the edge of two levels may tip
 
 
 def test_who_is_the_target_already_is_left_alone():
-    model, pictures, truth = trained_net()
-    right = class_probability(model, pictures, truth, normalisation=HALF) > 0.6
+    model, images, truth = trained_net()
+    right = class_probability(model, images, truth, normalisation=HALF) > 0.6
     assert right.any()
-    found = fool(model, pictures[right], truth[right], normalisation=HALF, quiet=True)
+    found = fool(model, images[right], truth[right], normalisation=HALF, quiet=True)
     assert (found.steps == 0).all()
     assert (found.largest == 0).all()
     assert found.fooled.all()
 
 
-def test_a_picture_that_cannot_be_had_says_so():
+def test_an_image_that_cannot_be_had_says_so():
     """Green wins over red only where it is the brighter: a rate of nothing does not get there."""
     red = torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1).expand(1, 3, 4, 4)
     found = fool(colour_net(), red, 1, steps=3, normalisation=PLAIN, quiet=True)
@@ -90,7 +90,7 @@ def test_options_that_fool_nobody_are_refused(options):
         fool(colour_net(), torch.rand(1, 3, 4, 4), 0, **options)
 
 
-def test_normalised_pictures_are_refused():
+def test_normalised_images_are_refused():
     with pytest.raises(DataError, match="give them as they are before normalisation"):
         fool(colour_net(), torch.full((1, 3, 4, 4), -0.5), 0)
 
@@ -116,4 +116,4 @@ def test_a_photo_is_taken_for_another_thing_by_a_change_one_cannot_see(real_data
     found = fool(model, photo, 985, normalisation=HALF, quiet=True)
     assert found.fooled
     assert found.largest * 255 < 24
-    assert (found.pictures - photo).square().mean().sqrt() * 255 < 2
+    assert (found.images - photo).square().mean().sqrt() * 255 < 2

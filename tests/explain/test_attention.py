@@ -195,7 +195,7 @@ def test_neighbours_in_a_grid_window_are_a_stride_apart():
     assert distance(Layer("here", swap, near)).tolist() == [1.0]
 
 
-def test_the_class_token_s_row_is_laid_out_as_the_picture():
+def test_the_class_token_s_row_is_laid_out_as_the_image():
     maps = torch.zeros(1, 1, 2, 8, 8)
     maps[..., 0, 2:] = torch.arange(6.0)
     maps[:, :, 1] *= 3

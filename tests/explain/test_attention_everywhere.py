@@ -165,7 +165,7 @@ def test_places_undo_the_partition(partition, strided):
 
 
 class Patches(nn.Module):
-    """Attention among 2 × 7 patches of a picture of 4 × 7, cut by a convolution or not."""
+    """Attention among 2 × 7 patches of an image of 4 × 7, cut by a convolution or not."""
 
     def __init__(self, convolution):
         super().__init__()
@@ -180,7 +180,7 @@ class Patches(nn.Module):
         return self.attend(cut, cut, cut)[0].mean(dim=1)
 
 
-def test_patches_of_another_shape_than_the_picture_are_told_by_the_convolution():
+def test_patches_of_another_shape_than_the_image_are_told_by_the_convolution():
     (layer,) = attention(Patches(True), torch.randn(2, 3, 16, 28))
     assert class_attention(layer).shape == (2, 2, 7)
 

@@ -1,4 +1,4 @@
-"""Pictures that can be painted: their range, their slopes, what a blur takes out."""
+"""Images that can be painted: their range, their slopes, what a blur takes out."""
 
 import pytest
 import torch
@@ -8,28 +8,28 @@ from vislab.explain.canvas import COLOURS, Fourier, Pixels
 from vislab.ops.seeding import generator
 
 
-def test_pixels_are_the_picture_and_come_back_into_range(rng):
+def test_pixels_are_the_image_and_come_back_into_range(rng):
     start = torch.rand(2, 3, 5, 7, generator=rng)
     kept, canvas = start.clone(), Pixels(start)
-    assert torch.equal(canvas.picture(), start)
+    assert torch.equal(canvas.image(), start)
     with torch.no_grad():
         canvas.values.add_(0.7)
     canvas.settle()
-    assert torch.equal(canvas.picture(), (start + 0.7).clamp(0, 1))
+    assert torch.equal(canvas.image(), (start + 0.7).clamp(0, 1))
     assert torch.equal(start, kept)
 
 
-def test_pictures_outside_0_to_1_are_refused():
+def test_images_outside_0_to_1_are_refused():
     with pytest.raises(DataError, match=r"from 0 to 1, got -2 to 0\.5"):
         Pixels(torch.tensor([-2.0, 0.0, 0.5]).view(1, 3, 1, 1))
 
 
 @pytest.mark.parametrize("size", [(8, 8), (7, 6), (5, 9), (1, 4)])
-def test_waves_make_a_nearly_grey_picture_of_any_size(size):
-    picture = Fourier(2, *size, generator("t")).picture()
-    assert picture.shape == (2, 3, *size)
-    assert (picture - 0.5).abs().max() < 0.2
-    assert picture.std() > 0
+def test_waves_make_a_nearly_grey_image_of_any_size(size):
+    image = Fourier(2, *size, generator("t")).image()
+    assert image.shape == (2, 3, *size)
+    assert (image - 0.5).abs().max() < 0.2
+    assert image.std() > 0
 
 
 def test_a_wave_is_divided_by_its_frequency_and_coloured():
@@ -40,7 +40,7 @@ def test_a_wave_is_divided_by_its_frequency_and_coloured():
         canvas.values[0, 1, 0, 2, 0] = 0.3
     across = torch.cos(2 * torch.pi * 2 * torch.arange(8) / 8)
     wave = 2 * 0.3 * across / 0.25 / 48**0.5
-    found = canvas.picture()[0].detach().logit()  # (3, 6, 8)
+    found = canvas.image()[0].detach().logit()  # (3, 6, 8)
     for colour in range(3):
         expected = (COLOURS[colour][1] * wave).expand(6, 8)
         torch.testing.assert_close(found[colour], expected, atol=1e-5, rtol=1e-4)
@@ -60,11 +60,11 @@ def test_slopes_reach_the_amplitudes_by_finite_differences():
     canvas = Fourier(1, 4, 5, generator("t"))
     canvas.scale, canvas.colours = canvas.scale.double(), canvas.colours.double()
 
-    def picture(values):
+    def image(values):
         canvas.values = values
-        return canvas.picture()
+        return canvas.image()
 
-    assert torch.autograd.gradcheck(picture, (canvas.values.detach().double().requires_grad_(),))
+    assert torch.autograd.gradcheck(image, (canvas.values.detach().double().requires_grad_(),))
 
 
 @pytest.mark.parametrize("kind", ["pixels", "waves"])
@@ -73,9 +73,9 @@ def test_a_blur_takes_fine_detail_and_leaves_the_rest(kind, rng):
         canvas = Pixels(torch.rand(1, 3, 16, 12, generator=rng))
     else:
         canvas = Fourier(1, 16, 12, generator("t"), std=0.3)
-    before = canvas.picture().detach().clone()
+    before = canvas.image().detach().clone()
     canvas.blur(1.0)
-    after = canvas.picture().detach()
+    after = canvas.image().detach()
     assert after.diff(dim=3).square().mean() < 0.3 * before.diff(dim=3).square().mean()
     assert after.mean() == pytest.approx(before.mean().item(), abs=0.03)
     assert canvas.values.requires_grad
@@ -94,5 +94,5 @@ def test_a_blurred_point_is_a_gaussian():
 
 
 def test_a_canvas_without_pixels_is_refused():
-    with pytest.raises(OptionError, match="1 pictures of 0×4 pixels"):
+    with pytest.raises(OptionError, match="1 images of 0×4 pixels"):
         Fourier(1, 0, 4, generator("t"))

@@ -47,16 +47,16 @@ def test_the_share_of_a_boxs_class_is_the_score_that_it_was_found_with(name, rng
         found = network.detect(images, least=0.02)
     assert len(found.scores) > 10
     assert found.scores.std() > 1e-3
-    for picture, box, kind, score in zip(*found, strict=True):
-        one = BoxScore(network, images[picture], box, int(kind)).eval()
+    for image, box, kind, score in zip(*found, strict=True):
+        one = BoxScore(network, images[image], box, int(kind)).eval()
         with torch.no_grad():
-            shares = one(images[picture][None]).softmax(dim=1)
+            shares = one(images[image][None]).softmax(dim=1)
         assert shares.shape == (1, 4)
         torch.testing.assert_close(shares[0, kind], score, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", DETECTORS)
-def test_another_picture_is_asked_at_the_place_of_the_first(name, rng):
+def test_another_image_is_asked_at_the_place_of_the_first(name, rng):
     network, images = detector(name), scene(rng)
     with torch.no_grad():
         found = network.detect(images[:1], least=0.02)

@@ -61,7 +61,7 @@ def test_a_layer_s_places_are_averaged_whatever_its_layout():
 
 
 def test_features_that_cannot_be_are_told(net):
-    with pytest.raises(DataError, match="no pictures"):
+    with pytest.raises(DataError, match="no images"):
         features(net, iter([]))
     with pytest.raises(UnknownName, match="no layer is named 'heat'"):
         features(net, torch.randn(2, 3, 9, 7), "heat")

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from vislab.errors import ShapeError, UnknownName
-from vislab.explain.feature_maps import as_pictures, feature_maps, last_of_each_size
+from vislab.explain.feature_maps import as_images, feature_maps, last_of_each_size
 from vislab.models import ConvNet, resnet18
 
 
@@ -36,7 +36,7 @@ def test_maps_of_a_network_that_works_in_place_are_those_of_the_layer_itself(ima
     torch.testing.assert_close(maps["bn1"], expected)
 
 
-def test_the_answer_for_a_picture_does_not_change_what_is_learned_later(net, image):
+def test_the_answer_for_an_image_does_not_change_what_is_learned_later(net, image):
     before = {name: value.clone() for name, value in net.state_dict().items()}
     feature_maps(net, image)
     assert net.training
@@ -102,7 +102,7 @@ def test_each_map_is_stretched_to_its_own_full_range():
         [[-1e3, 1e3, 0.0], [500.0, 0.0, 0.0]],
         [[7.0, 7.0, 7.0], [7.0, 7.0, 7.0]],
     ])  # fmt: skip
-    shown = as_pictures(maps)
+    shown = as_images(maps)
     assert shown.shape == (3, 2, 3, 3)
     assert (shown == shown[..., :1]).all()  # grey
     assert shown[..., 0].tolist() == [

@@ -26,7 +26,7 @@ def test_normalisation_is_folded_away_and_the_answer_kept(name, rng):
 
 
 class Chooses(nn.Module):
-    """It cannot be traced: which way it goes depends on the picture."""
+    """It cannot be traced: which way it goes depends on the image."""
 
     def __init__(self):
         super().__init__()
@@ -40,11 +40,11 @@ class Chooses(nn.Module):
 def test_what_cannot_be_traced_is_copied_as_it_is():
     torch.manual_seed(0)
     net, images = Chooses(), torch.randn(1, 3, 6, 5)
-    for picture in (images, -images):
-        torch.testing.assert_close(folded(net, images)(picture), net(picture))
+    for image in (images, -images):
+        torch.testing.assert_close(folded(net, images)(image), net(image))
 
 
-def test_a_larger_budget_takes_more_pictures_and_the_smallest_takes_one():
+def test_a_larger_budget_takes_more_images_and_the_smallest_takes_one():
     net, image = Nested(), torch.randn(3, 40, 40)
     for gradients in (False, True):
         assert batch_within(net, image, 1, gradients=gradients) == 1

@@ -37,9 +37,9 @@ def cam(maps, weight, chosen):
     """Zhou et al. 2016, equation 2: Σ_c w_kc f_c(i, j), by loops."""
     n, c, rows, columns = maps.shape
     found = torch.zeros(n, rows, columns)
-    for picture in range(n):
+    for image in range(n):
         for channel in range(c):
-            found[picture] += weight[chosen[picture], channel] * maps[picture, channel]
+            found[image] += weight[chosen[image], channel] * maps[image, channel]
     return found
 
 
@@ -54,7 +54,7 @@ def test_after_global_average_pooling_grad_cam_is_cam_over_the_number_of_places(
     torch.testing.assert_close(found, expected)
 
 
-def test_each_picture_is_asked_about_its_own_class(net, images):
+def test_each_image_is_asked_about_its_own_class(net, images):
     target = torch.tensor([4, 0, 3, 3])
     with torch.no_grad():
         maps = net.features(images)
@@ -64,7 +64,7 @@ def test_each_picture_is_asked_about_its_own_class(net, images):
     torch.testing.assert_close(grad_cam(net, images, target), expected)
 
 
-def test_a_picture_has_the_same_map_in_any_company(net, images):
+def test_an_image_has_the_same_map_in_any_company(net, images):
     together = grad_cam(net, images, torch.tensor([1, 2, 0, 4]))
     for place, target in enumerate((1, 2, 0, 4)):
         alone = grad_cam(net, images[place : place + 1], torch.tensor([target]))

@@ -139,7 +139,7 @@ def test_weights_are_free_again_after_an_error(net):
     assert all(p.requires_grad for p in net.parameters())
 
 
-def test_no_pictures_give_no_maps(net):
+def test_no_images_give_no_maps(net):
     none = torch.zeros(0, 3, 12, 9)
     for function in (smooth_grad, integrated_gradients, occlusion):
         assert len(function(net, none)) == 0

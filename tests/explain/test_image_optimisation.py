@@ -1,4 +1,4 @@
-"""The loop under all painted pictures."""
+"""The loop under all painted images."""
 
 import copy
 
@@ -31,16 +31,16 @@ def test_a_plain_step_goes_up_the_slope_by_the_rate():
     )
     by = 3**0.5 * 0.1
     expected = torch.tensor([0.5 + 2 * by, 0.5, 0.5]).view(1, 3, 1, 1).expand(1, 3, 6, 7)
-    torch.testing.assert_close(found.pictures, expected)
+    torch.testing.assert_close(found.images, expected)
     assert found.history == pytest.approx([0.0, 20 * by], abs=1e-4)
 
 
 def test_adams_first_step_is_its_rate_and_black_and_white_are_the_ends():
     found = paint_quietly(colour_net(), class_score(0) - class_score(1), grey(), steps=1, rate=0.1)
-    colours = found.pictures.mean(dim=(0, 2, 3))
+    colours = found.images.mean(dim=(0, 2, 3))
     torch.testing.assert_close(colours, torch.tensor([0.6, 0.4, 0.5]))
     found = paint_quietly(colour_net(), class_score(0) - class_score(1), grey(), steps=30, rate=0.1)
-    assert found.pictures.mean(dim=(0, 2, 3)).tolist() == [1.0, 0.0, 0.5]
+    assert found.images.mean(dim=(0, 2, 3)).tolist() == [1.0, 0.0, 0.5]
 
 
 def test_a_penalty_finds_its_balance():
@@ -49,15 +49,15 @@ def test_a_penalty_finds_its_balance():
         colour_net(), class_score(0) - 200 * l2(), grey(), steps=150,
         rate=lambda step: 0.05 * 0.96**step,
     )  # fmt: skip
-    torch.testing.assert_close(found.pictures[0, 0], torch.full((6, 7), 0.65), atol=2e-3, rtol=0)
+    torch.testing.assert_close(found.images[0, 0], torch.full((6, 7), 0.65), atol=2e-3, rtol=0)
 
 
-def test_each_picture_climbs_for_itself():
+def test_each_image_climbs_for_itself():
     model, start = colour_net(), torch.rand(2, 3, 5, 4, generator=generator("t"))
     both = paint_quietly(model, class_score(torch.tensor([0, 2])), Pixels(start), steps=3)
     for place, target in enumerate((0, 2)):
         alone = paint_quietly(model, class_score(target), Pixels(start[place : place + 1]), steps=3)
-        torch.testing.assert_close(both.pictures[place : place + 1], alone.pictures)
+        torch.testing.assert_close(both.images[place : place + 1], alone.images)
 
 
 def test_a_seed_decides_and_the_global_state_does_not():
@@ -74,9 +74,9 @@ def test_a_seed_decides_and_the_global_state_does_not():
             )
         )
         assert torch.equal(torch.get_rng_state(), before)
-    assert torch.equal(results[0].pictures, results[1].pictures)
+    assert torch.equal(results[0].images, results[1].images)
     assert results[0].history == results[1].history
-    assert not torch.equal(results[0].pictures, results[2].pictures)
+    assert not torch.equal(results[0].images, results[2].images)
 
 
 def test_the_rate_may_follow_the_step_and_someone_may_look_after_each():
@@ -92,21 +92,21 @@ def test_the_rate_may_follow_the_step_and_someone_may_look_after_each():
     assert len(found.history) == 3
 
 
-def test_the_network_sees_the_picture_normalised():
+def test_the_network_sees_the_image_normalised():
     mean, std = (0.1, 0.2, 0.3), (0.5, 0.25, 2.0)
-    pictures = torch.rand(2, 3, 4, 5, generator=generator("t"))
-    found = normalise(pictures, (mean, std))
+    images = torch.rand(2, 3, 4, 5, generator=generator("t"))
+    found = normalise(images, (mean, std))
     for colour in range(3):
-        expected = (pictures[:, colour] - mean[colour]) / std[colour]
+        expected = (images[:, colour] - mean[colour]) / std[colour]
         torch.testing.assert_close(found[:, colour], expected)
-    scores = judge(colour_net(), class_score(2), pictures, normalisation=(mean, std))
+    scores = judge(colour_net(), class_score(2), images, normalisation=(mean, std))
     torch.testing.assert_close(scores, 20 * found[:, 2].mean(dim=(1, 2)) - 10)
 
 
 @pytest.mark.parametrize(
     ("objective", "kind", "sentence"),
     [
-        (Objective(lambda _: torch.ones(1)), OptionError, "does not depend on the picture"),
+        (Objective(lambda _: torch.ones(1)), OptionError, "does not depend on the image"),
         (
             Objective(lambda seen: seen.layers["0"].mean().reshape(1) * 0, ("0",)),
             OptionError,
@@ -146,7 +146,7 @@ def test_a_trained_state_comes_back_whatever_it_was():
     with torch.no_grad():
         found = paint_quietly(model, class_score(1) + channel("second", 0), grey(), steps=2)
     assert state(model) == before
-    assert not found.pictures.requires_grad
+    assert not found.images.requires_grad
 
 
 def test_a_long_painting_tells_how_it_goes(capsys, monkeypatch):

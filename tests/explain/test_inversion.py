@@ -1,4 +1,4 @@
-"""What features know: a layer that keeps everything gives the picture back."""
+"""What features know: a layer that keeps everything gives the image back."""
 
 import copy
 
@@ -18,11 +18,11 @@ def smooth(*size):
     return 0.2 + 0.6 * resized(torch.rand(2, 3, 3, 4, generator=generator("smooth")), size)
 
 
-def test_the_pixels_themselves_give_the_picture_back():
+def test_the_pixels_themselves_give_the_image_back():
     given = smooth(12, 14)
     model = nn.Sequential(nn.Identity(), nn.AdaptiveAvgPool2d(1))
     found = invert(model, given, "0", steps=150, variation=0.0, normalisation=PLAIN, quiet=True)
-    assert (found.pictures - given).abs().max() < 0.02
+    assert (found.images - given).abs().max() < 0.02
     assert (found.error < 0.01).all()
 
 
@@ -32,30 +32,30 @@ def test_a_layer_that_keeps_only_the_mean_gives_the_mean_back_and_nothing_else()
     found = invert(model, given, "0", steps=100, normalisation=PLAIN, quiet=True)
     means = given.mean(dim=(2, 3), keepdim=True)
     torch.testing.assert_close(
-        found.pictures.mean(dim=(2, 3), keepdim=True), means, atol=0.02, rtol=0
+        found.images.mean(dim=(2, 3), keepdim=True), means, atol=0.02, rtol=0
     )
-    assert (found.pictures - means).std() < 0.3 * (given - means).std()
+    assert (found.images - means).std() < 0.3 * (given - means).std()
 
 
 def test_the_error_is_that_of_the_features_and_falls_with_more_steps():
-    model, pictures, _ = trained_net()
+    model, images, _ = trained_net()
     long, short = (
-        invert(model, pictures[:2], "features.7", steps=steps, normalisation=HALF, quiet=True)
+        invert(model, images[:2], "features.7", steps=steps, normalisation=HALF, quiet=True)
         for steps in (80, 8)
     )
     assert (long.error < 0.6 * short.error).all()
     part = model.features[:8]
     with torch.no_grad():
-        ours, theirs = part(2 * long.pictures - 1), part(2 * pictures[:2] - 1)
+        ours, theirs = part(2 * long.images - 1), part(2 * images[:2] - 1)
     by_hand = (ours - theirs).flatten(1).norm(dim=1) / theirs.flatten(1).norm(dim=1)
     torch.testing.assert_close(long.error, by_hand, atol=1e-4, rtol=1e-3)
 
 
 def test_more_variation_costs_detail():
-    model, pictures, _ = trained_net()
+    model, images, _ = trained_net()
     rough, flat = (
-        invert(model, pictures[:1], "features.0", steps=40, variation=weight, normalisation=HALF,
-               quiet=True).pictures.diff(dim=3).square().mean()
+        invert(model, images[:1], "features.0", steps=40, variation=weight, normalisation=HALF,
+               quiet=True).images.diff(dim=3).square().mean()
         for weight in (0.0, 100.0)
     )  # fmt: skip
     assert flat < 0.3 * rough
@@ -66,7 +66,7 @@ def test_the_same_seed_gives_the_same_and_nothing_is_left_behind():
     model = InPlace().train()
     before = copy.deepcopy(state(model))
     first, second = (
-        invert(model, smooth(10, 9), "first", steps=2, quiet=True).pictures for _ in range(2)
+        invert(model, smooth(10, 9), "first", steps=2, quiet=True).images for _ in range(2)
     )
     assert torch.equal(first, second)
     with pytest.raises(UnknownName, match="no layer is named 'thrid'"):

@@ -1,4 +1,4 @@
-"""What a picture is to be large in: each part by hand, and their arithmetic."""
+"""What an image is to be large in: each part by hand, and their arithmetic."""
 
 import pytest
 import torch
@@ -27,8 +27,8 @@ def seen(rng):
         "vector": torch.randn(2, 3, generator=rng),
         "pair": (torch.zeros(2), torch.zeros(2)),
     }
-    pictures = torch.rand(2, 3, 6, 7, generator=rng)
-    return Seen(pictures, torch.tensor([[0.0, 1.0, 5.0], [2.0, 0.0, -1.0]]), layers)
+    images = torch.rand(2, 3, 6, 7, generator=rng)
+    return Seen(images, torch.tensor([[0.0, 1.0, 5.0], [2.0, 0.0, -1.0]]), layers)
 
 
 def test_the_score_and_the_log_probability_of_a_class(seen):
@@ -66,9 +66,9 @@ def test_likeness_is_minus_the_relative_square_error(seen):
 
 
 def test_the_penalties_by_hand():
-    picture = torch.full((1, 3, 2, 2), 0.5)
-    picture[0, 0] = torch.tensor([[0.5, 0.9], [0.5, 0.5]])
-    seen = Seen(picture, None, {})
+    image = torch.full((1, 3, 2, 2), 0.5)
+    image[0, 0] = torch.tensor([[0.5, 0.9], [0.5, 0.5]])
+    seen = Seen(image, None, {})
     assert l2().value(seen).item() == pytest.approx(0.16 / 12)
     assert total_variation().value(seen).item() == pytest.approx(0.16 / 6 + 0.16 / 6)
 

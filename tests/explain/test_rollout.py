@@ -38,11 +38,11 @@ def test_a_rollout_is_the_sum_over_all_paths():
     layers = random_layers(2, 5, 2, 2)
     first, last = (layer.maps[:, 0].mean(dim=1) / 2 + torch.eye(5) / 2 for layer in layers)
     expected = torch.zeros(2, 5)
-    for picture in range(2):
+    for image in range(2):
         for patch in range(5):
             for between in range(5):
-                step = last[picture, 0, between] * first[picture, between, patch]
-                expected[picture, patch] += step
+                step = last[image, 0, between] * first[image, between, patch]
+                expected[image, patch] += step
     torch.testing.assert_close(rolled_out(layers), expected[:, 1:].reshape(2, 2, 2))
 
 

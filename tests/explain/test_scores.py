@@ -11,7 +11,7 @@ from vislab.explain.scores import chosen, class_scores, score_of
 SCORES = torch.tensor([[1.0, 3.0, 2.0], [9.0, -1.0, 0.0]])
 
 
-def test_without_a_target_it_is_each_pictures_highest():
+def test_without_a_target_it_is_each_images_highest():
     assert chosen(SCORES, None).tolist() == [1, 0]
 
 

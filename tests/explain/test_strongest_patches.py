@@ -31,7 +31,7 @@ def images():
 
 def test_the_strongest_come_first_each_with_its_place_and_what_it_saw(net, images):
     found = strongest_patches(net, images, "2", 1, count=3)
-    assert [patch.picture for patch in found] == [2, 3, 0]
+    assert [patch.image for patch in found] == [2, 3, 0]
     assert [patch.activation for patch in found] == pytest.approx([5.0, 3.0, 1.0])
     assert found[0].place == (3, 0)  # kernel's centre at (6, 1), pooled by 2
     assert found[0].box == (1, 6, 4, 9)
@@ -44,7 +44,7 @@ def test_memory_does_not_change_what_is_found(net, images):
     )
 
 
-def test_a_silent_unit_saw_the_whole_picture(net, images):
+def test_a_silent_unit_saw_the_whole_image(net, images):
     assert strongest_patches(net, images, "2", 0, count=1)[0].box == (0, 0, 8, 10)
 
 
@@ -55,7 +55,7 @@ def test_wrong_layers_and_channels_are_told(net, images):
         strongest_patches(net, images, "4", 0)
 
 
-def test_the_network_is_left_as_it_was_and_no_pictures_give_none():
+def test_the_network_is_left_as_it_was_and_no_images_give_none():
     net = Nested()
     before = state(net)
     strongest_patches(net, torch.randn(3, 3, 9, 8), "body.second", 1)

@@ -79,7 +79,7 @@ def test_queries_and_keys_are_no_places(side, numbers, rng):
 
 
 def test_as_many_channels_as_rows_less_one_are_still_channels(rng):
-    """Score maps of 12 classes at 13×13 places: SqueezeNet's, of pictures of 224 pixels."""
+    """Score maps of 12 classes at 13×13 places: SqueezeNet's, of images of 224 pixels."""
     model = nn.Sequential(nn.Conv2d(3, 12, 4, stride=4), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     found = last_target_layer(model, torch.randn(3, 52, 52, generator=rng))
     assert found == TargetLayer("0", 13, 13, "nchw")
@@ -128,9 +128,9 @@ class Sideways(nn.Module):
 
 
 def test_a_layer_that_the_answer_does_not_depend_on_is_passed_by(rng):
-    picture = torch.randn(3, 9, 7, generator=rng)
-    assert last_target_layer(Sideways(share=0.0), picture).layer == "first"
-    assert last_target_layer(Sideways(share=0.1), picture).layer == "third"
+    image = torch.randn(3, 9, 7, generator=rng)
+    assert last_target_layer(Sideways(share=0.0), image).layer == "first"
+    assert last_target_layer(Sideways(share=0.1), image).layer == "third"
 
 
 def test_a_map_of_one_place_is_none(rng):
@@ -194,20 +194,20 @@ def test_nothing_is_left_behind(size):
     model = InPlace() if size == (21, 17) else ConvNet(classes=3, widths=(4, 6))
     model.train()
     next(model.children()).eval()
-    before, picture = copy.deepcopy(state(model)), torch.randn(3, *size)
+    before, image = copy.deepcopy(state(model)), torch.randn(3, *size)
     assert len(set(before["modes"])) == 2
     if size == (1, 1):  # too small to be halved
         with pytest.raises(RuntimeError):
-            last_target_layer(model, picture)
+            last_target_layer(model, image)
     else:
-        last_target_layer(model, picture)
+        last_target_layer(model, image)
     assert state(model) == before
-    assert not picture.requires_grad
+    assert not image.requires_grad
 
 
 def test_a_frozen_network_has_its_places_too_also_where_no_gradients_are_wanted(rng):
-    model, picture = ConvNet(classes=3, widths=(4, 6)), torch.randn(3, 16, 12, generator=rng)
+    model, image = ConvNet(classes=3, widths=(4, 6)), torch.randn(3, 16, 12, generator=rng)
     model.requires_grad_(False)
     with torch.no_grad():
-        assert last_target_layer(model, picture) == TargetLayer("features", 4, 3, "nchw")
+        assert last_target_layer(model, image) == TargetLayer("features", 4, 3, "nchw")
     assert not any(p.requires_grad for p in model.parameters())

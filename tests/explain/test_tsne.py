@@ -134,5 +134,5 @@ def test_what_has_no_map_is_told():
         tsne(torch.randn(12, 4), perplexity=0.5)
     spoilt = torch.randn(12, 4)
     spoilt[5, 2], spoilt[7, 0] = math.nan, math.inf
-    with pytest.raises(DataError, match="2 of 12 pictures are not finite, the first of number 5"):
+    with pytest.raises(DataError, match="2 of 12 images are not finite, the first of number 5"):
         tsne(spoilt)

@@ -46,10 +46,10 @@ class Red(nn.Module):
 
 
 def painted(path, size, box):
-    """Save a black picture with a red box in it."""
-    picture = Image.new("RGB", size)
-    picture.paste((255, 0, 0), box)
-    picture.save(path)
+    """Save a black image with a red box in it."""
+    image = Image.new("RGB", size)
+    image.paste((255, 0, 0), box)
+    image.save(path)
     return path
 
 
@@ -81,11 +81,11 @@ def test_a_box_lies_where_the_instance_lies_in_the_file(tmp_path, size, box):
     first, second = row["found"]
     assert (first["label"], row["label"]) == ("red", "red")
     np.testing.assert_allclose(first["box"], box, atol=max(size) / 32)
-    # What reaches beyond the picture is cut at its edges.
+    # What reaches beyond the image is cut at its edges.
     np.testing.assert_allclose(second["box"], (0, 0, *size), atol=1e-9)
 
 
-def test_a_picture_whose_mask_covers_all_says_so(tmp_path):
+def test_an_image_whose_mask_covers_all_says_so(tmp_path):
     path = painted(tmp_path / "x.png", (1, 1), (0, 0, 1, 1))
     answer = answer_to(path, Red(), "masks")
     row = answer.json
@@ -94,7 +94,7 @@ def test_a_picture_whose_mask_covers_all_says_so(tmp_path):
     assert np.asarray(answer.files["-mask.png"]).tolist() == [[1]]
 
 
-def test_the_network_that_gives_the_picture_back_gives_its_middle_square(tmp_path):
+def test_the_network_that_gives_the_image_back_gives_its_middle_square(tmp_path):
     class Same(nn.Linear):
         def forward(self, images):
             return images
@@ -103,11 +103,11 @@ def test_the_network_that_gives_the_picture_back_gives_its_middle_square(tmp_pat
     path = tmp_path / "x.png"
     pixels = np.random.default_rng(0).integers(0, 256, (30, 50, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path)
-    found = np.asarray(answer_to(path, Same(1, 1), "pictures", card).drawn).astype(int)
+    found = np.asarray(answer_to(path, Same(1, 1), "images", card).drawn).astype(int)
     assert np.abs(found - fit_square(opened(path), 32)).max() <= 1
 
 
-def test_without_colours_the_picture_keeps_its_lightness_at_its_own_size(tmp_path, monkeypatch):
+def test_without_colours_the_image_keeps_its_lightness_at_its_own_size(tmp_path, monkeypatch):
     network = Colorizer(classes=2, width=4).eval()
     monkeypatch.setattr(
         network, "colours", lambda answer: torch.zeros(len(answer), 2, *answer.shape[2:])
@@ -120,6 +120,6 @@ def test_without_colours_the_picture_keeps_its_lightness_at_its_own_size(tmp_pat
     assert np.abs(found - grey[..., None]).max() <= 1
 
 
-def test_a_picture_that_is_gone_is_named(tmp_path):
+def test_an_image_that_is_gone_is_named(tmp_path):
     with pytest.raises(DataError, match=r"gone\.png cannot be read"):
         answer_to(tmp_path / "gone.png", Red(), "masks")

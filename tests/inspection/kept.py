@@ -21,8 +21,8 @@ class Kept(Notebook):
         self.figures[title], self.captions[title] = figure, caption
         self.folded[title] = folded
 
-    def pictures(self, title):
-        """Return the pictures of a figure, in the order in which they stand."""
+    def images(self, title):
+        """Return the images of a figure, in the order in which they stand."""
         return [np.asarray(one.get_array()) for one in self.figures[title].axes[0].images]
 
     def texts(self, title):

@@ -20,13 +20,13 @@ VIT = {"patch_size": 8, "embed_dim": 24, "depth": 4, "num_heads": 3}
 
 
 @pytest.fixture(scope="module")
-def pictures():
-    return data.pictures("shapes:easy", size=SIZE, per_class=10)
+def dataset():
+    return data.images("shapes:easy", size=SIZE, per_class=10)
 
 
 @pytest.fixture(scope="module")
-def images(pictures):
-    pixels = torch.from_numpy(pictures.split("test").take(np.arange(5)).copy())
+def images(dataset):
+    pixels = torch.from_numpy(dataset.split("test").take(np.arange(5)).copy())
     return pixels.permute(0, 3, 1, 2).float() / 255
 
 
@@ -91,7 +91,7 @@ def read(lab, title):
 
 
 def test_the_maps_are_those_of_each_layer_and_of_all_of_them(vit, images, monkeypatch):
-    monkeypatch.setattr(attention, "BATCH", 2)  # five pictures: two and two and one
+    monkeypatch.setattr(attention, "BATCH", 2)  # five images: two and two and one
     found = attended(vit, images)
     layers = explain.attention(vit, images)
     assert len(found.layers) == len(layers) == VIT["depth"]
@@ -117,27 +117,27 @@ def test_a_network_without_attention_says_so(images):
 def test_maps_agree_with_themselves_and_not_with_their_opposites():
     maps = torch.rand(4, 5, 5, generator=torch.Generator().manual_seed(0))
     same, opposite = alike(maps, 3 * maps), alike(maps, -maps)
-    assert (same.rank_correlation, same.overlap, same.pictures) == (pytest.approx(1.0), 1.0, 4)
+    assert (same.rank_correlation, same.overlap, same.images) == (pytest.approx(1.0), 1.0, 4)
     assert same.of_overlap == (1.0, 1.0)
     assert (opposite.rank_correlation, opposite.overlap) == (pytest.approx(-1.0), 0.0)
-    assert alike(maps[:2], maps[:2]).of_rank is None  # of two pictures an interval says nothing
+    assert alike(maps[:2], maps[:2]).of_rank is None  # of two images an interval says nothing
 
 
-def test_pictures_with_a_flat_map_do_not_count_in_agreement():
+def test_images_with_a_flat_map_do_not_count_in_agreement():
     maps = torch.rand(4, 5, 5, generator=torch.Generator().manual_seed(0))
     partly = maps.clone()
     partly[2] = 0.5
     found = alike(maps, partly)
-    assert found.pictures == 3
+    assert found.images == 3
     assert found.rank_correlation == pytest.approx(1.0)
     nothing = alike(maps, torch.ones(4, 5, 5))
-    assert nothing.pictures == 0
+    assert nothing.images == 0
     assert np.isnan(nothing.rank_correlation)
 
 
-def test_early_less_late_is_of_the_first_and_last_third_picture_by_picture():
+def test_early_less_late_is_of_the_first_and_last_third_image_by_image():
     layers = [np.array([k, 2.0 * k, 0.0, 1.0]) for k in (9.0, 1.0, 0.0, 0.0, 0.0, 2.0, 4.0, 6.0)]
-    # Two of eight at either end: pictures differ by 5 − 5, 10 − 10, 0 and 0.
+    # Two of eight at either end: images differ by 5 − 5, 10 − 10, 0 and 0.
     assert early_less_late(layers) == (0.0, (0.0, 0.0))
     layers[0] = layers[0] + np.array([2.0, 2.0, 2.0, 6.0])
     value, (low, high) = early_less_late(layers)
@@ -145,7 +145,7 @@ def test_early_less_late_is_of_the_first_and_last_third_picture_by_picture():
     assert 1.0 <= low < value < high <= 3.0
 
 
-def test_too_few_pictures_and_those_without_a_score_decide_nothing():
+def test_too_few_images_and_those_without_a_score_decide_nothing():
     layers = [np.array([1.0, 0.5, np.nan]), np.array([0.5, 0.0, 0.0])]
     assert early_less_late(layers) == (0.5, (-2.0, 2.0))
     value, interval = early_less_late([np.array([1.0, 2.0, 3.0, np.nan]), np.zeros(4)])
@@ -175,23 +175,23 @@ def test_maps_of_the_cause_score_above_chance_and_their_opposites_below():
     assert unknown["cause"].worths == found["cause"].worths
 
 
-def test_the_pictures_are_right_ones_evenly_spread_and_any_where_none_is_right():
+def test_the_images_are_right_ones_evenly_spread_and_any_where_none_is_right():
     correct = np.array([False, True, True, False, True, True, True, False])
     assert attention.right_ones(correct, 3) == [1, 4, 6]
     assert attention.right_ones(correct, 99) == [1, 2, 4, 5, 6]
     assert attention.right_ones(np.zeros(5, dtype=bool), 3) == [0, 2, 4]
 
 
-def test_causes_are_known_of_shapes_only(pictures):
-    masks = attention.causes(pictures, [3, 8])
+def test_causes_are_known_of_shapes_only(dataset):
+    masks = attention.causes(dataset, [3, 8])
     assert masks.shape == (2, SIZE, SIZE)
     assert 0 < float(masks.float().mean()) < 0.5
-    assert attention.causes(data.pictures("digits", size=8), [0]) is None
+    assert attention.causes(data.images("digits", size=8), [0]) is None
 
 
-def test_networks_are_compared_pair_by_pair(lab, pictures, vit):
+def test_networks_are_compared_pair_by_pair(lab, dataset, vit):
     places = [0, 9, 30, 41]
-    images = attention.shown_to(lab, pictures, places)
+    images = attention.shown_to(lab, dataset, places)
     found = {"one": attended(vit, images), "same": attended(vit, images),
              "other": attended(transformer(1), images)}  # fmt: skip
     attention.tell_agreement(lab, found)
@@ -205,7 +205,7 @@ def test_networks_are_compared_pair_by_pair(lab, pictures, vit):
     for value, low, high in zip(*(map(float, rows[1][2 + k :: 3]) for k in range(3)), strict=True):
         assert low <= value <= high
         assert value < 0.95
-    attention.show_layers(lab, found, pictures, places, [0, 3])
+    attention.show_layers(lab, found, dataset, places, [0, 3])
     titles = [figure["title"] for figure in lab.run.result.figures]
     assert titles == [*(f"{name}: attention by layer" for name in found), "attention side by side"]
 
@@ -216,10 +216,10 @@ def test_a_single_network_has_nobody_to_agree_with(lab):
     assert not (lab.run.path / "tables" / "agreement-of-attention.csv").exists()
 
 
-def test_layers_are_scored_on_what_the_network_needs_and_on_the_cause(lab, pictures, vit):
+def test_layers_are_scored_on_what_the_network_needs_and_on_the_cause(lab, dataset, vit):
     places = [0, 9, 30, 41]
-    found = attended(vit, attention.shown_to(lab, pictures, places))
-    attention.score_layers(lab, vit, found, pictures, places, [0, 1, 2, 3])
+    found = attended(vit, attention.shown_to(lab, dataset, places))
+    attention.score_layers(lab, vit, found, dataset, places, [0, 1, 2, 3])
     head, *rows = read(lab, "attention-by-layer-scored")
     assert [row[0] for row in rows] == [*found.named(), *attention.CHANCE]
     table = {row[0]: dict(zip(head, row, strict=True)) for row in rows}
@@ -229,7 +229,7 @@ def test_layers_are_scored_on_what_the_network_needs_and_on_the_cause(lab, pictu
         low, high = intervals[name]
         assert low <= metrics[name] <= high
         assert f"rollout: gain in {what} over the last layer" in metrics
-    maps, masks = found.named(), attention.causes(pictures, places)
+    maps, masks = found.named(), attention.causes(dataset, places)
     from vislab.metrics import iou_with_mask
 
     early, late = (iou_with_mask(maps[name], masks).mean() for name in ("layer 1", "layer 4"))
@@ -254,17 +254,17 @@ def test_a_rollout_that_one_network_has_not_leaves_its_cells_empty(lab):
     assert [float(cell) for cell in rows[1][8:11]] == pytest.approx([-1.0] * 3)
 
 
-def kinds(lab, pictures, network):
+def kinds(lab, dataset, network):
     torch.manual_seed(2)
     attention.compare_kinds(
-        lab, Seen("cnn", Cnn().eval(), pictures), Seen("timm:looks", network.eval(), pictures),
+        lab, Seen("cnn", Cnn().eval(), dataset), Seen("timm:looks", network.eval(), dataset),
         [0, 9, 30, 41], [0, 1, 2, 3], shown=2,
     )  # fmt: skip
     return lab.run.result
 
 
-def test_attention_stands_beside_the_grad_cam_of_a_convolutional_network(lab, pictures, vit):
-    result = kinds(lab, pictures, vit)
+def test_attention_stands_beside_the_grad_cam_of_a_convolutional_network(lab, dataset, vit):
+    result = kinds(lab, dataset, vit)
     _, *rows = read(lab, "agreement-with-grad-cam-of-the-convolutional-network")
     assert [row[0] for row in rows] == ["rollout", "Grad-CAM"]
     name = "transformer and convolution: rank correlation of their maps"
@@ -279,8 +279,8 @@ def test_attention_stands_beside_the_grad_cam_of_a_convolutional_network(lab, pi
     assert not any("stands for" in note for note in result.notes)
 
 
-def test_windows_are_compared_by_grad_cam_and_that_is_said(lab, pictures):
-    result = kinds(lab, pictures, Windows())
+def test_windows_are_compared_by_grad_cam_and_that_is_said(lab, dataset):
+    result = kinds(lab, dataset, Windows())
     _, *rows = read(lab, "agreement-with-grad-cam-of-the-convolutional-network")
     assert [row[0] for row in rows] == ["Grad-CAM"]
     (note,) = (note for note in result.notes if "stands for" in note)

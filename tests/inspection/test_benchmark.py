@@ -15,8 +15,8 @@ PLACES = [0, 7, 30, 31]
 
 
 @pytest.fixture(scope="module")
-def pictures():
-    return data.pictures("shapes:easy", size=32, per_class=20)
+def images():
+    return data.images("shapes:easy", size=32, per_class=20)
 
 
 class SeesRed(nn.Module):
@@ -33,11 +33,11 @@ class SeesRed(nn.Module):
         return self.see(x).relu().mean(dim=(2, 3))
 
 
-def test_the_scenes_are_those_of_the_pictures(pictures):
-    pixels = pictures.split("test").take(np.array(PLACES))
-    scenes = scenes_of(pictures, PLACES)
+def test_the_scenes_are_those_of_the_images(images):
+    pixels = images.split("test").take(np.array(PLACES))
+    scenes = scenes_of(images, PLACES)
     assert np.array_equal(shapes.render(scenes, 32), pixels)
-    assert np.array_equal(shapes.labels(scenes), pictures.split("test").labels[PLACES])
+    assert np.array_equal(shapes.labels(scenes), images.split("test").labels[PLACES])
 
 
 def test_who_marks_the_cause_is_ranked_above_who_does_not():
@@ -64,7 +64,7 @@ def test_who_marks_the_cause_is_ranked_above_who_does_not():
     assert alone["occlusion"].worths == found["occlusion"].worths
 
 
-def test_an_overlap_is_of_the_pictures_where_the_object_is_seen():
+def test_an_overlap_is_of_the_images_where_the_object_is_seen():
     value, (low, high) = Ranked(iou=[0.2, float("nan"), 0.4, 0.6]).mean_iou()
     assert value == pytest.approx(0.4)
     assert low < 0.4 < high
@@ -89,7 +89,7 @@ class TwoDepths(nn.Module):
 
 
 def test_a_probe_of_features_that_know_nothing_is_at_chance():
-    digits = data.pictures("digits", size=8)
+    digits = data.images("digits", size=8)
     torch.manual_seed(0)
     found = linear_probe(
         TwoDepths(), digits, ["blind", "seeing"], device=torch.device("cpu"), quiet=True

@@ -35,16 +35,16 @@ def lab(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def pictures():
+def images():
     opened = data.annotated("shapes:easy", wanted="boxes", size=SIDE, limit=12)
     return opened.normalised_by((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 
 
-def painted(pictures, corner=(0, 0)):
+def painted(images, corner=(0, 0)):
     """Grey noise everywhere, with a bright square of 16 pixels."""
-    pixels = np.random.default_rng(0).integers(60, 90, pictures.pixels.shape).astype(np.uint8)
+    pixels = np.random.default_rng(0).integers(60, 90, images.pixels.shape).astype(np.uint8)
     pixels[:, corner[0] : corner[0] + 16, corner[1] : corner[1] + 16] = 250
-    return replace(pictures, pixels=pixels)
+    return replace(images, pixels=pixels)
 
 
 class Bright(nn.Module):
@@ -73,13 +73,13 @@ def found_in(places, corners, scores, kinds=None):
     )  # fmt: skip
 
 
-def detected_in(pictures, found):
-    rows = pictures.split("test").rows
-    there = pictures.boxes.take(rows)
-    picture = np.repeat(np.arange(len(rows)), np.diff(there.starts))
-    corners = pictures.placement.in_file(rows[picture], there.xyxy.astype(float))
-    targets = Targets(picture, corners, there.kinds, there.crowd, there.difficult)
-    return detected(found, targets, len(pictures.classes))
+def detected_in(images, found):
+    rows = images.split("test").rows
+    there = images.boxes.take(rows)
+    image = np.repeat(np.arange(len(rows)), np.diff(there.starts))
+    corners = images.placement.in_file(rows[image], there.xyxy.astype(float))
+    targets = Targets(image, corners, there.kinds, there.crowd, there.difficult)
+    return detected(found, targets, len(images.classes))
 
 
 def detected(found, targets, classes):
@@ -95,10 +95,10 @@ def segmented(said, targets):
 
 
 def test_what_a_score_comes_from_is_found_and_trusted_and_a_blob_elsewhere_is_not(
-    pictures, lab, monkeypatch
+    images, lab, monkeypatch
 ):
     draw_nothing(monkeypatch)
-    bright = painted(pictures)
+    bright = painted(images)
     one = detected_in(bright, found_in([3], [(0, 0, 16, 16)], [0.9]))
     (answer,) = explain_detection(lab, Bright(), bright, one)
     (reason,) = answer.reasons
@@ -117,8 +117,8 @@ def test_what_a_score_comes_from_is_found_and_trusted_and_a_blob_elsewhere_is_no
     assert row["faithfulness"] == reason.worth.level
 
 
-def test_the_figure_and_the_table_are_filed_with_what_is_believed(pictures, lab):
-    bright = painted(pictures)
+def test_the_figure_and_the_table_are_filed_with_what_is_believed(images, lab):
+    bright = painted(images)
     found = found_in([0, 4], [(0, 0, 16, 16), (16, 16, 32, 32)], [0.9, 0.8])
     explain_detection(lab, Bright(), bright, detected_in(bright, found), count=3)
     (figure,) = lab.run.result.figures
@@ -127,20 +127,20 @@ def test_the_figure_and_the_table_are_filed_with_what_is_believed(pictures, lab)
     assert len(lab.run.table("why these boxes, measured")[1]) == 2
 
 
-def test_a_detector_without_origins_and_one_that_finds_nothing_are_noted(pictures, lab):
-    one = detected_in(pictures, found_in([3], [(0, 0, 16, 16)], [0.9]))
-    assert explain_detection(lab, nn.Conv2d(3, 3, 1), pictures, one) == []
-    empty = detected_in(pictures, found_in([], [], []))
-    assert explain_detection(lab, Bright(), pictures, empty) == []
+def test_a_detector_without_origins_and_one_that_finds_nothing_are_noted(images, lab):
+    one = detected_in(images, found_in([3], [(0, 0, 16, 16)], [0.9]))
+    assert explain_detection(lab, nn.Conv2d(3, 3, 1), images, one) == []
+    empty = detected_in(images, found_in([], [], []))
+    assert explain_detection(lab, Bright(), images, empty) == []
     first, second = lab.run.result.notes
     assert "Conv2d does not tell" in first
     assert "none was" in second
     assert lab.run.result.figures == []
 
 
-def test_half_of_the_boxes_are_sure_mistakes_each_of_another_picture():
-    """Pictures 0 to 3 have one object each, at 0 to 10; detection 2 lies far from it, 4 is unsure,
-    5 finds picture 0's object again, 6 has the wrong class."""
+def test_half_of_the_boxes_are_sure_mistakes_each_of_another_image():
+    """Images 0 to 3 have one object each, at 0 to 10; detection 2 lies far from it, 4 is unsure,
+    5 finds image 0's object again, 6 has the wrong class."""
     instance, far = (0, 0, 10, 10), (20, 20, 30, 30)
     targets = Targets(
         np.arange(4), np.array([instance] * 4, float), np.zeros(4, int), np.zeros(4, bool),
@@ -157,9 +157,9 @@ def test_half_of_the_boxes_are_sure_mistakes_each_of_another_picture():
     assert len(boxes_to_explain(one, 9)) == 4
 
 
-def test_a_box_goes_to_the_file_and_back(pictures):
-    whole = np.tile([64, 40], (len(pictures), 1))
-    other = pictures.with_columns(placement=Placement(SIDE, np.full(len(pictures), 0.5), whole))
+def test_a_box_goes_to_the_file_and_back(images):
+    whole = np.tile([64, 40], (len(images), 1))
+    other = images.with_columns(placement=Placement(SIDE, np.full(len(images), 0.5), whole))
     corners = np.array([[3.0, 7.5, 20.0, 25.0]])
     back = other.placement.in_file(np.array([5]), corners)[0]
     assert here(other, 5, back) == tuple(corners[0])
@@ -226,9 +226,9 @@ class Lit(nn.Module):
         return self.head(self.wide(self.maps(x)))
 
 
-def test_regions_of_the_worst_and_the_best_pictures_are_explained(lab):
-    pictures = data.annotated("shapes:easy", wanted="masks", size=SIDE, limit=12).merged()
-    bright = painted(pictures.normalised_by((0.0,) * 3, (1.0,) * 3), corner=(8, 4))
+def test_regions_of_the_worst_and_the_best_images_are_explained(lab):
+    images = data.annotated("shapes:easy", wanted="masks", size=SIDE, limit=12).merged()
+    bright = painted(images.normalised_by((0.0,) * 3, (1.0,) * 3), corner=(8, 4))
     said = np.zeros((12, SIDE, SIDE), dtype=np.uint8)
     said[1:, 8:24, 4:20] = 1
     targets = said.copy()
@@ -248,12 +248,12 @@ def test_regions_of_the_worst_and_the_best_pictures_are_explained(lab):
 
 
 def test_a_network_that_sees_nothing_and_one_without_maps_are_noted(lab):
-    pictures = data.annotated("shapes:easy", wanted="masks", size=SIDE, limit=12).merged()
+    images = data.annotated("shapes:easy", wanted="masks", size=SIDE, limit=12).merged()
     said = np.zeros((12, SIDE, SIDE), dtype=np.uint8)
     nothing = segmented(said, said)
-    assert explain_segmentation(lab, Lit(), pictures, nothing) == []
+    assert explain_segmentation(lab, Lit(), images, nothing) == []
     something = segmented(said + np.uint8(1), said)
-    assert explain_segmentation(lab, nn.Conv2d(3, 2, 1), pictures, something) == []
+    assert explain_segmentation(lab, nn.Conv2d(3, 2, 1), images, something) == []
     first, second = lab.run.result.notes
     assert "only background" in first
     assert "no maps before its scores" in second

@@ -1,4 +1,4 @@
-"""Pictures explained, measured and filed."""
+"""Images explained, measured and filed."""
 
 import json
 
@@ -14,7 +14,7 @@ from vislab.inference.predictor import Predictor, class_names, predictor
 from vislab.inspection.explanations import (
     chosen_methods,
     expected_seconds,
-    explain_pictures,
+    explain_images,
     smoothed,
 )
 from vislab.inspection.report import file_explanations, scores
@@ -42,9 +42,9 @@ def photos(tmp_path):
     return paths
 
 
-def test_each_picture_gets_each_map_and_what_it_is_worth(asked, photos, tmp_path):
+def test_each_image_gets_each_map_and_what_it_is_worth(asked, photos, tmp_path):
     before = state(asked.model)
-    found = explain_pictures(asked, photos, methods=["saliency", "grad-cam"], quiet=True)
+    found = explain_images(asked, photos, methods=["saliency", "grad-cam"], quiet=True)
     assert state(asked.model) == before
     assert [one.path for one in found] == photos
     for one in found:
@@ -59,19 +59,19 @@ def test_each_picture_gets_each_map_and_what_it_is_worth(asked, photos, tmp_path
     assert page.count("data:image/png") == 3 * 3
     assert "one.png" in page
     for name in ("one", "two", "one-2"):
-        for picture in ("all-methods", "saliency", "grad-cam"):
-            assert Image.open(folder / name / f"{picture}.png").size[0] > 200
+        for image in ("all-methods", "saliency", "grad-cam"):
+            assert Image.open(folder / name / f"{image}.png").size[0] > 200
     told = json.loads((folder / "scores.json").read_text())
     assert told == json.loads(json.dumps(scores(asked, found)))
-    worth = told["pictures"][1]["methods"]["grad-cam"]
+    worth = told["images"][1]["methods"]["grad-cam"]
     assert worth["sentence"] in page.replace("&#39;", "'")
     assert set(worth["deletion"]) == {"blur", "mean colour"}
-    assert told["over pictures"]["grad-cam"]["pictures"] == 3
+    assert told["over images"]["grad-cam"]["images"] == 3
 
 
 def test_another_class_can_be_asked_about_by_number_name_or_synonym(asked, photos):
     assert [asked.class_named(word) for word in ("1", "Dog", "house cat", "7")] == [1, 1, 0, 2]
-    found = explain_pictures(asked, photos[:1], methods=["grad-cam"], target="dog", quiet=True)
+    found = explain_images(asked, photos[:1], methods=["grad-cam"], target="dog", quiet=True)
     assert (found[0].target, found[0].name) == (1, "dog")
     with pytest.raises(UnknownName, match="Did you mean 'dog'"):
         asked.class_named("dogg")
@@ -86,7 +86,7 @@ def test_a_method_without_meaning_says_why_and_the_others_go_on(photos):
         torch.nn.Flatten(), torch.nn.Linear(4, 3),
     )  # fmt: skip
     asked = Predictor("gelu", model.eval(), CLASSES, 24, ((0.5,) * 3, (0.25,) * 3))
-    (one,) = explain_pictures(asked, photos[:1], methods=["deconvnet", "saliency"], quiet=True)
+    (one,) = explain_images(asked, photos[:1], methods=["deconvnet", "saliency"], quiet=True)
     assert [each.method for each in one.maps] == ["saliency"]
     assert "mostly GELU" in one.without["deconvnet"]
 
@@ -107,30 +107,30 @@ def test_maps_of_single_pixels_are_smoothed_and_keep_their_sum():
     assert smoothed(METHODS["grad-cam"], spike) is spike
 
 
-def test_the_cost_grows_with_pictures_and_methods(asked):
+def test_the_cost_grows_with_images_and_methods(asked):
     few = expected_seconds(asked, ["saliency"], 1)
     many = expected_seconds(asked, list(METHODS), 50)
     assert 0 < few < many / 10
 
 
-def test_a_broken_picture_is_told_before_any_is_explained(asked, photos, tmp_path, monkeypatch):
+def test_a_broken_image_is_told_before_any_is_explained(asked, photos, tmp_path, monkeypatch):
     def begin(*_, **__):
         raise AssertionError("the work has begun")
 
     monkeypatch.setattr("vislab.inspection.explanations.Examiner", begin)
     broken = tmp_path / "broken.jpg"
-    broken.write_bytes(b"no picture")
+    broken.write_bytes(b"no image")
     with pytest.raises(DataError, match=r"broken\.jpg"):
-        explain_pictures(asked, [*photos, broken], methods=["saliency"], quiet=True)
+        explain_images(asked, [*photos, broken], methods=["saliency"], quiet=True)
 
 
-def test_no_picture_and_a_broken_one_are_told(asked, tmp_path):
-    with pytest.raises(OptionError, match="at least one picture"):
-        explain_pictures(asked, [], methods=["saliency"])
+def test_no_image_and_a_broken_one_are_told(asked, tmp_path):
+    with pytest.raises(OptionError, match="at least one image"):
+        explain_images(asked, [], methods=["saliency"])
     broken = tmp_path / "broken.jpg"
-    broken.write_bytes(b"no picture")
+    broken.write_bytes(b"no image")
     with pytest.raises(DataError, match=r"broken\.jpg"):
-        explain_pictures(asked, [broken], methods=["saliency"], quiet=True)
+        explain_images(asked, [broken], methods=["saliency"], quiet=True)
 
 
 def test_classes_are_imagenets_where_there_are_a_thousand():

@@ -8,7 +8,7 @@ from vislab.inspection.faithfulness import (
     RANDOM,
     Examiner,
     Faithfulness,
-    over_pictures,
+    over_images,
     rank_correlation,
 )
 
@@ -85,13 +85,13 @@ def test_each_level_has_its_sentence(changed, level, says):
     assert says in one.sentence("cat")
 
 
-def test_over_pictures_it_is_the_advantage_over_chance():
+def test_over_images_it_is_the_advantage_over_chance():
     found = [worth(margin=m) for m in (0.35, 0.45, 0.55)]  # chance 0.15
-    mean, interval = over_pictures(found)
+    mean, interval = over_images(found)
     assert mean == pytest.approx(0.3)
     # t(2 degrees, 97.5 %) = 4.3027, std 0.1 / sqrt 3
     assert interval == pytest.approx((0.3 - 0.24842, 0.3 + 0.24842), abs=1e-4)
-    assert over_pictures(found[:2])[1] is None
+    assert over_images(found[:2])[1] is None
 
 
 def test_rank_correlation_is_of_ranks_and_a_flat_map_is_like_none():

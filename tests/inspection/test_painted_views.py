@@ -17,17 +17,17 @@ def book(tmp_path):
     return Kept(tmp_path)
 
 
-def shown_to(network, picture):
-    """Return the probabilities of a drawn picture."""
+def shown_to(network, image):
+    """Return the probabilities of a drawn image."""
     with torch.no_grad():
-        return network(torch.from_numpy(picture[None]).permute(0, 3, 1, 2) / 255).softmax(1)[0]
+        return network(torch.from_numpy(image[None]).permute(0, 3, 1, 2) / 255).softmax(1)[0]
 
 
 def test_each_class_is_painted_in_its_colour_and_the_least_sure_is_recorded(book):
     network, table = colour_net(), coloured()
     painted_views.paint_classes(book, network, table, steps=40)
     title = "what each class would look like most"
-    drawn = book.pictures(title)
+    drawn = book.images(title)
     assert [one.shape for one in drawn] == [(12, 12, 3)] * 3
     sure = []
     for k, one in enumerate(drawn):
@@ -41,14 +41,14 @@ def test_each_class_is_painted_in_its_colour_and_the_least_sure_is_recorded(book
 def test_of_many_classes_the_first_ten_are_painted(book):
     table = replace(coloured(), classes=tuple("abcdefghijkl"))
     painted_views.paint_classes(book, colour_net(classes=12), table, steps=1)
-    assert len(book.pictures("what each class would look like most")) == 10
+    assert len(book.images("what each class would look like most")) == 10
 
 
 def test_the_fooling_image_is_taken_for_the_next_class_and_its_change_is_measured(book):
     network, table = colour_net(), coloured(strength=30)
     painted_views.show_fooling(book, network, table, 4)  # the fifth to test on, the eighth in all
-    title = "a picture that fools the network"
-    given, fooled, change = book.pictures(title)
+    title = "an image that fools the network"
+    given, fooled, change = book.images(title)
     assert np.array_equal(given, table.pixels[7])
     assert shown_to(network, given).argmax() == 1
     assert shown_to(network, fooled).argmax() == 2
@@ -57,9 +57,9 @@ def test_the_fooling_image_is_taken_for_the_next_class_and_its_change_is_measure
     assert "not fooled" not in book.texts(title)[1]
     apart = np.abs(fooled.astype(float) - given) / 255
     found = book.run.result.metrics
-    assert found["fooling picture: largest change of a pixel"] == pytest.approx(apart.max())
-    assert found["fooling picture: L2 norm of the change"] == pytest.approx(np.linalg.norm(apart))
-    assert found["fooling picture: root mean square change"] == pytest.approx(
+    assert found["fooling image: largest change of a pixel"] == pytest.approx(apart.max())
+    assert found["fooling image: L2 norm of the change"] == pytest.approx(np.linalg.norm(apart))
+    assert found["fooling image: root mean square change"] == pytest.approx(
         np.linalg.norm(apart) / apart.size**0.5
     )
     assert change == pytest.approx(255 * apart / apart.max(), abs=1)
@@ -71,7 +71,7 @@ def test_who_cannot_be_fooled_is_said_not_to_be(book):
         network[0].weight.mul_(1e-3)
         network[0].bias.copy_(torch.tensor([9.0, 0.0, 0.0]))
     painted_views.show_fooling(book, network, coloured(), 0)
-    assert book.texts("a picture that fools the network")[1].endswith("not fooled")
+    assert book.texts("an image that fools the network")[1].endswith("not fooled")
 
 
 class Pooled(nn.Module):
@@ -96,9 +96,9 @@ def test_what_a_layer_keeps_comes_back_and_what_it_pools_is_forgotten(book):
     painted_views.show_dreams(book, Pooled(), table, 2, steps=60)
     title = "dreamt on, and painted again from features"
     first, second, *layers = book.texts(title)
-    assert (first, second) == ("the picture", "dreamt on")
+    assert (first, second) == ("the image", "dreamt on")
     assert [text.split()[1] for text in layers] == ["all", "means"]
-    given, dream, whole, pooled = (one.astype(float) for one in book.pictures(title))
+    given, dream, whole, pooled = (one.astype(float) for one in book.images(title))
     assert np.array_equal(given, stripes[0])
     assert dream.mean() > given.mean() + 1  # the layer answers to brightness
     assert np.abs(whole - given).mean() < 20

@@ -1,4 +1,4 @@
-"""What is asked about a picture, and that boxes and regions are explained like classes."""
+"""What is asked about an image, and that boxes and regions are explained like classes."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from torch import nn
 from tests.explain.nets_to_explain import state
 from vislab.errors import DataError, OptionError, ShapeError
 from vislab.inference.predictor import Predictor, predictor
-from vislab.inspection.explanations import explain_pictures
+from vislab.inspection.explanations import explain_images
 from vislab.inspection.report import file_explanations, nothing_in, scores
 from vislab.inspection.targets import MOST, targets
 from vislab.models import ConvNet
@@ -50,7 +50,7 @@ def detector():
 
 
 def painted(*boxes):
-    """A black picture with rectangles of pure colours: (channel, top, left, bottom, right)."""
+    """A black image with rectangles of pure colours: (channel, top, left, bottom, right)."""
     pixels = np.zeros((1, SIDE, SIDE, 3), dtype=np.uint8)
     for channel, top, left, bottom, right in boxes:
         pixels[0, top:bottom, left:right, channel] = 255
@@ -76,13 +76,13 @@ def test_of_each_class_the_largest_region_is_asked_about_the_largest_first(segme
     assert int(ground.itself.sum()) == SIDE * SIDE - 16 - 100 - 42 - 4
 
 
-def test_a_dark_picture_has_nothing_to_ask_about(segmenter, tmp_path):
+def test_a_dark_image_has_nothing_to_ask_about(segmenter, tmp_path):
     assert targets(segmenter, segmenter.prepare(painted())) == []
     Image.fromarray(painted()[0]).save(tmp_path / "dark.png")
-    with pytest.raises(DataError, match="by colour does not find anything in these pictures"):
-        explain_pictures(segmenter, [tmp_path / "dark.png"], methods=["saliency"], quiet=True)
+    with pytest.raises(DataError, match="by colour does not find anything in these images"):
+        explain_images(segmenter, [tmp_path / "dark.png"], methods=["saliency"], quiet=True)
     with pytest.raises(DataError, match="does not find green"):
-        explain_pictures(
+        explain_images(
             segmenter, [tmp_path / "dark.png"], methods=["saliency"], target="green", quiet=True
         )
 
@@ -113,7 +113,7 @@ def test_every_answer_of_a_detector_is_explained_measured_and_filed(detector, tm
     photo = tmp_path / "photo.png"
     Image.fromarray(painted((0, 4, 4, 20, 20))[0]).save(photo)
     before = state(detector.model)
-    found = explain_pictures(detector, [photo], methods=["grad-cam", "rollout"], quiet=True)
+    found = explain_images(detector, [photo], methods=["grad-cam", "rollout"], quiet=True)
     assert state(detector.model) == before
     asked = targets(detector, detector.prepare(detector.read(photo)[None]))
     assert [one.target for one in found] == [one.target for one in asked]
@@ -124,16 +124,16 @@ def test_every_answer_of_a_detector_is_explained_measured_and_filed(detector, tm
     report = file_explanations(detector, found, tmp_path / "out")
     assert f"photo.png, 1: {found[0].name}" in report.read_text()
     told = scores(detector, found)
-    assert [one["number"] for one in told["pictures"]] == [*range(1, len(found) + 1)]
-    for one, question in zip(told["pictures"], asked, strict=True):
+    assert [one["number"] for one in told["images"]] == [*range(1, len(found) + 1)]
+    for one, question in zip(told["images"], asked, strict=True):
         left, top, right, bottom = one["box"]
         assert question.itself[top:bottom, left:right].all()
         assert question.itself.sum() == (right - left) * (bottom - top)
-    assert {each["pictures"] for each in told["over pictures"].values()} == {1}
+    assert {each["images"] for each in told["over images"].values()} == {1}
     assert (tmp_path / "out" / f"photo-1-{found[0].name}" / "grad-cam.png").exists()
 
 
-def test_a_region_lies_in_the_picture_and_not_in_what_was_filled_in_around_it(segmenter, tmp_path):
+def test_a_region_lies_in_the_image_and_not_in_what_was_filled_in_around_it(segmenter, tmp_path):
     photo = tmp_path / "wide.png"
     pixels = np.zeros((SIDE // 2, SIDE, 3), dtype=np.uint8)
     pixels[2:6, 3:9, 0] = 255
@@ -151,11 +151,11 @@ def test_a_region_lies_in_the_picture_and_not_in_what_was_filled_in_around_it(se
     assert not (red.itself & ~area).any()
 
 
-def test_a_picture_in_which_nothing_was_found_is_named(segmenter, tmp_path, capsys):
+def test_an_image_in_which_nothing_was_found_is_named(segmenter, tmp_path, capsys):
     dark, light = tmp_path / "dark.png", tmp_path / "light.png"
     Image.fromarray(painted()[0]).save(dark)
     Image.fromarray(painted((2, 8, 8, 20, 20))[0]).save(light)
-    found = explain_pictures(segmenter, [dark, light], methods=["saliency"], quiet=True)
+    found = explain_images(segmenter, [dark, light], methods=["saliency"], quiet=True)
     assert [one.path for one in found] == [light]
     nothing = nothing_in([dark, light], found)
     assert nothing == [dark]
@@ -175,7 +175,7 @@ def test_a_detector_that_does_not_tell_where_boxes_come_from_says_so(rng):
         targets(asked, images)
 
 
-def test_a_run_that_paints_pictures_has_no_class_to_explain(tmp_path):
+def test_a_run_that_paints_images_has_no_class_to_explain(tmp_path):
     run = RunFolder.create(tmp_path / "run", "colorize", {})
     built = ConvNet(classes=3, widths=(4, 6))
     from safetensors.torch import save_file
@@ -189,16 +189,16 @@ def test_a_run_that_paints_pictures_has_no_class_to_explain(tmp_path):
             "answers": "colours",
         },
     )  # fmt: skip
-    with pytest.raises(OptionError, match="paints pictures and names no class"):
+    with pytest.raises(OptionError, match="paints images and names no class"):
         predictor(str(run.path))
 
 
-def test_the_mean_over_pictures_takes_one_region_of_each(segmenter, tmp_path):
+def test_the_mean_over_images_takes_one_region_of_each(segmenter, tmp_path):
     photo = tmp_path / "photo.png"
     Image.fromarray(painted((2, 8, 8, 20, 20), (0, 24, 2, 30, 9))[0]).save(photo)
-    found = explain_pictures(segmenter, [photo], methods=["saliency"], quiet=True)
+    found = explain_images(segmenter, [photo], methods=["saliency"], quiet=True)
     assert [(one.number, one.name) for one in found] == [(1, "blue"), (2, "red")]
-    told = scores(segmenter, found)["over pictures"]["saliency"]
-    assert told["pictures"] == 1
+    told = scores(segmenter, found)["over images"]["saliency"]
+    assert told["images"] == 1
     assert told["interval"] is None
     assert told["beyond chance"] == pytest.approx(found[0].maps[0].worth.beyond_chance)

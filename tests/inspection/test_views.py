@@ -21,7 +21,7 @@ def book(tmp_path):
 
 @pytest.fixture(scope="module")
 def world():
-    return data.pictures("shapes:easy", size=24, per_class=4).normalised_by((0.0,) * 3, (1.0,) * 3)
+    return data.images("shapes:easy", size=24, per_class=4).normalised_by((0.0,) * 3, (1.0,) * 3)
 
 
 class Colours(nn.Module):
@@ -57,7 +57,7 @@ def test_kernels_are_drawn_about_mid_grey_and_the_first_of_many(book):
         network[0].weight[1, 0, 0, 1] = 0.3
         network[0].weight[1, 2, 1, 0] = -0.3
     views.show_kernels(book, network, folded=True)
-    drawn = book.pictures("kernels")
+    drawn = book.images("kernels")
     assert len(drawn) == 64
     assert (drawn[0] == 128).all()
     assert drawn[1].tolist() == [
@@ -107,10 +107,10 @@ def test_gradients_are_those_of_the_training_images_and_their_labels(book, monke
 def test_feature_maps_are_those_of_the_image_that_is_asked_for(book):
     table = coloured()
     views.show_feature_maps(book, Colours(), table, 4)
-    assert book.texts("feature maps of one picture") == ["the picture", "relu, 12×12"]
-    picture, *maps = book.pictures("feature maps of one picture")
+    assert book.texts("feature maps of one image") == ["the image", "relu, 12×12"]
+    image, *maps = book.images("feature maps of one image")
     asked = table.pixels[3 + 4]
-    assert np.array_equal(picture, asked)
+    assert np.array_equal(image, asked)
     assert len(maps) == 3
     for colour, found in zip((RED, GREEN, BLUE), maps, strict=True):
         values = asked @ colour
@@ -121,7 +121,7 @@ def test_feature_maps_are_those_of_the_image_that_is_asked_for(book):
 def test_no_more_than_twelve_channels_are_drawn_and_none_where_nothing_has_maps(book):
     network = nn.Sequential(nn.Conv2d(3, 20, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     views.show_feature_maps(book, network, coloured(), 0)
-    assert len(book.pictures("feature maps of one picture")) == 1 + 12
+    assert len(book.images("feature maps of one image")) == 1 + 12
     views.show_feature_maps(book, NoPlaces(12), coloured(), 0)
     (note,) = book.run.result.notes
     assert note.startswith("No feature maps: ")
@@ -135,7 +135,7 @@ def test_a_unit_is_shown_where_it_answers_most_and_what_did_it(book):
     names = book.texts(title)
     assert sorted(names[::2]) == ["relu, unit 0", "relu, unit 1", "relu, unit 2"]
     assert set(names[1::2]) == {"what in them did it"}
-    drawn, tests = book.pictures(title), table.pixels[3:]
+    drawn, tests = book.images(title), table.pixels[3:]
     for turn, name in enumerate(names[::2]):
         unit = int(name[-1])
         patches, back = np.split(np.stack(drawn[18 * turn : 18 * turn + 18]), 2)
@@ -193,9 +193,9 @@ def sided():
 def test_methods_are_shown_for_the_class_that_the_network_names(book):
     table = sided()  # of which every label is wrong
     views.show_methods(book, Sides(), table, [0, 1], ["saliency", "rollout", "occlusion"])
-    title = "one picture through all methods"
-    assert book.texts(title) == ["the pictures", "Saliency", "Occlusion"]
-    drawn = book.pictures(title)
+    title = "one image through all methods"
+    assert book.texts(title) == ["the images", "Saliency", "Occlusion"]
+    drawn = book.images(title)
     assert np.array_equal(drawn[:2], table.pixels[[2, 3]])
     # Saliency is brightest where the named class looks; occlusion has that half red.
     for shown, left in ((drawn[2], False), (drawn[3], True)):
@@ -339,14 +339,14 @@ def test_neighbours_on_the_map_are_of_one_class_and_spread_over_the_split(book, 
     assert (labels[apart.argmin(axis=1)] == labels).all()
     share = book.run.result.metrics["t-SNE: trustworthiness"]
     assert 0.8 < share <= 1
-    caption = book.captions["test pictures by what the head sees"]
-    assert f"31 pictures, trustworthiness {share:.2f}" in caption
+    caption = book.captions["test images by what the head sees"]
+    assert f"31 images, trustworthiness {share:.2f}" in caption
 
 
 def test_too_few_images_for_a_map_are_told_in_a_note(book):
     views.show_neighbours(book, Colours(), coloured(count=9))
     (note,) = book.run.result.notes
-    assert note.startswith("No map of the test pictures: ")
+    assert note.startswith("No map of the test images: ")
     assert book.run.result.metrics == {}
 
 

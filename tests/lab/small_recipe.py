@@ -13,7 +13,7 @@ from vislab.tasks.optim import Optim
 
 @dataclass(frozen=True)
 class Small(Recipe):
-    """Train two small networks, with noise inside, averaged weights and mixed pictures."""
+    """Train two small networks, with noise inside, averaged weights and mixed images."""
 
     data: str = "a folder"
     per_class: int | None = None
@@ -25,27 +25,25 @@ class Small(Recipe):
     augment: Augment = field(default_factory=lambda: Augment(crop=0.2, flip=True, mixup=0.3))
 
     def run(self, lab):
-        pictures = lab.pictures(
+        images = lab.images(
             self.data, per_class=self.per_class, size=self.size, validation=self.validation
         )
         for name in ("first", ""):
-            model = models.create(
-                "convnet", classes=len(pictures.classes), widths=(6, 8), noise=0.1
-            )
+            model = models.create("convnet", classes=len(images.classes), widths=(6, 8), noise=0.1)
             task = tasks.Classify(model, self.optim)
             lab.fit(
                 task,
-                pictures,
+                images,
                 epochs=self.epochs,
                 batch=self.batch,
                 augment=self.augment,
                 name=name,
             )
-            lab.test(task, pictures, name=name, examine=False)
+            lab.test(task, images, name=name, examine=False)
 
 
-def few_pictures(folder):
-    """Fill a folder with train, val and test pictures of three colours, and return it."""
+def few_images(folder):
+    """Fill a folder with train, val and test images of three colours, and return it."""
     chance = np.random.default_rng(0)
     for side, count in (("train", 12), ("val", 3), ("test", 5)):
         for label, colour in enumerate(("red", "green", "blue")):

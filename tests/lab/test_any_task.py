@@ -1,4 +1,4 @@
-"""The bench trains any task: what it counts, by what it chooses, and with which pictures."""
+"""The bench trains any task: what it counts, by what it chooses, and with which images."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.lab.small_recipe import few_pictures
+from tests.lab.small_recipe import few_images
 from vislab import data
 from vislab.data.augment import Augment
 from vislab.errors import OptionError
@@ -17,7 +17,7 @@ from vislab.tasks.task import Task
 
 
 class Counting(Task):
-    """Counts what it is shown; its score on validation pictures is what it has been told."""
+    """Counts what it is shown; its score on validation images is what it has been told."""
 
     score = "goodness"
 
@@ -41,7 +41,7 @@ class Counting(Task):
 
 @pytest.fixture(scope="module")
 def few(tmp_path_factory):
-    return data.pictures(str(few_pictures(tmp_path_factory.mktemp("few") / "pictures")), size=16)
+    return data.images(str(few_images(tmp_path_factory.mktemp("few") / "images")), size=16)
 
 
 @pytest.fixture
@@ -53,8 +53,8 @@ def logged(lab):
     return [json.loads(line) for line in (lab.run.path / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_what_a_task_counts_is_logged_as_means_over_pictures(few, lab):
-    # 36 pictures in 5 steps of 8, 7, 7, 7 and 7: a mean over steps would be another number.
+def test_what_a_task_counts_is_logged_as_means_over_images(few, lab):
+    # 36 images in 5 steps of 8, 7, 7, 7 and 7: a mean over steps would be another number.
     lab.fit(Counting([0.0, 0.0]), few, epochs=2, batch=8)
     for line in logged(lab):
         assert line["train/rows"] == pytest.approx(35 / 2)
@@ -74,7 +74,7 @@ def test_the_epoch_with_the_best_score_is_kept_whatever_the_score_is_called(few,
     assert lab.run.result.protocol["metric"] == "goodness"
 
 
-def test_validation_asks_about_every_validation_picture_in_turn(few, lab):
+def test_validation_asks_about_every_validation_image_in_turn(few, lab):
     task = Counting([0.0])
     lab.fit(task, few, epochs=1, batch=12)
     assert [seen for seen, _ in task.asked] == [list(range(9))]
@@ -102,7 +102,7 @@ def test_a_second_training_of_one_name_is_refused(few, lab, first, second):
         lab.fit(Counting([0.0]), few, epochs=1, batch=36, name=second)
 
 
-def test_annotated_pictures_are_shown_whole_or_in_windows(lab):
+def test_annotated_images_are_shown_whole_or_in_windows(lab):
     shapes = data.annotated("shapes:easy", wanted="masks", size=40, limit=6)
     whole, tiled = Counting([0.0]), Counting([0.0])
     lab.fit(whole, shapes, epochs=1, batch=3, name="whole")
@@ -118,7 +118,7 @@ def test_labels_cannot_be_mixed_where_there_are_boxes(lab):
         lab.fit(Counting([0.0]), shapes, epochs=1, batch=3, augment=Augment(mixup=0.3))
 
 
-def test_annotated_pictures_are_noted_in_the_run(lab, tmp_path):
+def test_annotated_images_are_noted_in_the_run(lab, tmp_path):
     shapes = lab.annotated("shapes:easy", wanted="boxes", size=32, limit=6)
     (about,) = lab.run.result.data
     assert about["counts"] == {"train": 6, "val": 6, "test": 6}

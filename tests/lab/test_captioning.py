@@ -14,7 +14,7 @@ from vislab.lab.bench import Lab
 from vislab.lab.captioning import (
     Captioned,
     WordSpotter,
-    captioned_pictures,
+    captioned_images,
     feature_maps,
     feature_network,
     gradient_through_time,
@@ -33,10 +33,10 @@ WORDS = {"<NULL>": 0, "<START>": 1, "<END>": 2, "red": 3, "circle": 4, "small": 
 @pytest.fixture(scope="module")
 def captioned():
     # Of the two thousand to test on, a few.
-    whole = data.pictures("shapes:easy", size=SIZE, per_class=2).centred()
+    whole = data.images("shapes:easy", size=SIZE, per_class=2).centred()
     few = whole.splits != 2
     few[-30:] = True
-    return captioned_pictures(whole.take(np.flatnonzero(few)))
+    return captioned_images(whole.take(np.flatnonzero(few)))
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def lab(tmp_path):
 
 def test_captions_as_numbers_are_the_worlds_own_sentences(captioned):
     for split, count in (("train", 20), ("val", 20), ("test", 30)):
-        numbers = [int(name) for name in captioned.pictures.split(split).names]
+        numbers = [int(name) for name in captioned.images.split(split).names]
         wanted = shapes.captions(shapes.draw_scenes(numbers, difficulty="easy"))
         assert len(wanted) == count
         assert captioned.sentences(captioned.words[split][:, 1:]) == list(wanted)
@@ -78,17 +78,17 @@ def test_every_word_has_one_number_and_the_marks_are_the_first(captioned):
     assert list(captioned.word_to_idx)[:3] == ["<NULL>", "<START>", "<END>"]
 
 
-def test_the_difficulty_is_that_of_the_pictures(captioned):
-    numbers = [int(name) for name in captioned.pictures.split("train").names]
+def test_the_difficulty_is_that_of_the_images(captioned):
+    numbers = [int(name) for name in captioned.images.split("train").names]
     other = list(shapes.captions(shapes.draw_scenes(numbers, difficulty="hard")))
     assert captioned.sentences(captioned.words["train"]) != other
 
 
 def hand_made(rows, split="test"):
-    """Captions without pictures, for what looks at the words only."""
+    """Captions without images, for what looks at the words only."""
     made = object.__new__(Captioned)
     for name, value in (
-        ("pictures", None), ("word_to_idx", WORDS), ("words", {split: torch.tensor(rows)})
+        ("images", None), ("word_to_idx", WORDS), ("words", {split: torch.tensor(rows)})
     ):  # fmt: skip
         object.__setattr__(made, name, value)
     return made
@@ -157,7 +157,7 @@ def test_features_are_trained_kept_and_loaded_again(lab, captioned, monkeypatch)
         before, after = getattr(network, table), getattr(again, table)
         assert before.keys() == after.keys()
         assert all(after[name].equal(value) for name, value in before.items())
-    maps = [feature_maps(one, captioned.pictures, "val") for one in (network, again)]
+    maps = [feature_maps(one, captioned.images, "val") for one in (network, again)]
     assert maps[0].equal(maps[1])
 
 
@@ -176,20 +176,20 @@ def test_features_learn_words(lab, captioned):
     fresh = feature_network(captioned, (2, 3), lab.seed)
     losses = []
     for one in (fresh, network):
-        X = Pixels(captioned.pictures, "train", ByHand(one))[torch.arange(20)]
+        X = Pixels(captioned.images, "train", ByHand(one))[torch.arange(20)]
         losses.append(one.loss(X, captioned.bags("train"))[0])
     words = len(captioned.word_to_idx)
     assert losses[0] == pytest.approx(words * math.log(2), rel=0.5)
     assert losses[1] < 0.85 * losses[0]
 
 
-def test_feature_maps_are_those_of_each_picture_alone(captioned):
+def test_feature_maps_are_those_of_each_image_alone(captioned):
     network = feature_network(captioned, (2, 3), 0)
-    maps = feature_maps(network, captioned.pictures, "test")
+    maps = feature_maps(network, captioned.images, "test")
     assert maps.shape == (30, 3, SIZE // 4, SIZE // 4)
     rows = torch.tensor([4, 0, 29])
     torch.testing.assert_close(
-        feature_maps(network, captioned.pictures, "test", rows=rows), maps[rows]
+        feature_maps(network, captioned.images, "test", rows=rows), maps[rows]
     )
     assert maps.ge(0).all()
     assert maps[0].ne(maps[1]).any()
@@ -197,14 +197,14 @@ def test_feature_maps_are_those_of_each_picture_alone(captioned):
 
 def test_many_feature_maps_are_made_in_batches(captioned, monkeypatch):
     network = feature_network(captioned, (2, 3), 0)
-    whole = feature_maps(network, captioned.pictures, "test")
+    whole = feature_maps(network, captioned.images, "test")
     monkeypatch.setattr("vislab.lab.captioning.SCORED", 7)
-    torch.testing.assert_close(feature_maps(network, captioned.pictures, "test"), whole)
+    torch.testing.assert_close(feature_maps(network, captioned.images, "test"), whole)
 
 
-def test_of_no_pictures_there_are_no_feature_maps(captioned):
+def test_of_no_images_there_are_no_feature_maps(captioned):
     network = feature_network(captioned, (2, 3), 0)
-    none = feature_maps(network, captioned.pictures, "test", rows=torch.arange(0))
+    none = feature_maps(network, captioned.images, "test", rows=torch.arange(0))
     assert none.shape == (0, 3, SIZE // 4, SIZE // 4)
 
 

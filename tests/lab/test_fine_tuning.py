@@ -20,9 +20,9 @@ def test_batch_normalisation_keeps_its_averages_in_a_training_by_the_lab(kind, t
     task = tasks.Classify(model, tasks.Optim(lr=1e-2), strategy=Strategy.parse(kind), groups=parts)
     before = {k: v.clone() for k, v in model.state_dict().items() if "running" in k}
     head = model.head.weight.clone()
-    pictures = data.pictures("digits", size=16, per_class=5)
+    images = data.images("digits", size=16, per_class=5)
     Lab(RunFolder.create(tmp_path / "run", "test", {}), quiet=True).fit(
-        task, pictures, epochs=2, batch=10
+        task, images, epochs=2, batch=10
     )
     assert before
     after = model.state_dict()
@@ -31,8 +31,8 @@ def test_batch_normalisation_keeps_its_averages_in_a_training_by_the_lab(kind, t
 
 
 def test_a_rate_test_goes_on_through_further_epochs_where_one_is_short():
-    pictures = data.pictures("digits", size=16, per_class=2)
-    batches = data.Batches(pictures, 10, seed=0, augment=data.Augment())
+    images = data.images("digits", size=16, per_class=2)
+    batches = data.Batches(images, 10, seed=0, augment=data.Augment())
     assert len(batches) == 2
     task = tasks.Classify(models.create("convnet", classes=10, widths=[4]), tasks.Optim())
     found = tuner.rate_test(task, tuner.rounds(batches), steps=20)

@@ -128,7 +128,7 @@ def test_weights_that_the_last_step_made_no_numbers_are_no_accuracy(folder):
     assert math.isnan(found[1e39, 0.0])
 
 
-def test_without_validation_pictures_no_cell_has_an_accuracy(folder):
+def test_without_validation_images_no_cell_has_an_accuracy(folder):
     axes = {"rate": (0.5, 1e-3), "penalty": (0.0,)}
     found = grid_search(lab_on(folder), "a grid", axes, Made(validation=0))
     assert all(math.isnan(accuracy) for accuracy in found.values())
@@ -167,7 +167,7 @@ class Networks:
 
 
 def images_on(lab):
-    return lab.pictures("digits", size=8, per_class=8, validation=0.2).centred()
+    return lab.images("digits", size=8, per_class=8, validation=0.2).centred()
 
 
 def cells(folder, name):

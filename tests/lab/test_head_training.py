@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.lab.small_recipe import few_pictures
+from tests.lab.small_recipe import few_images
 from vislab import data, models, tasks
 from vislab.data.augment import Augment
 from vislab.data.batches import Batches
@@ -37,18 +37,18 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def few(tmp_path_factory):
-    return str(few_pictures(tmp_path_factory.mktemp("few") / "pictures"))
+    return str(few_images(tmp_path_factory.mktemp("few") / "images"))
 
 
 @pytest.fixture(scope="module")
-def pictures(few):
+def images(few):
     """36 to train on, 9 to validate and 15 to test on, of three classes."""
-    return data.pictures(few, size=16)
+    return data.images(few, size=16)
 
 
 @pytest.fixture
-def without_validation(pictures):
-    return replace(pictures, splits=np.where(pictures.splits == 1, 2, pictures.splits))
+def without_validation(images):
+    return replace(images, splits=np.where(images.splits == 1, 2, images.splits))
 
 
 @pytest.fixture
@@ -106,9 +106,9 @@ OPTIMS = {
 @pytest.mark.parametrize(("validated", "smoothing"), [(True, 0.2), (False, 0.0)])
 @pytest.mark.parametrize("optim", OPTIMS.values(), ids=OPTIMS)
 def test_kept_features_lead_to_the_head_that_the_whole_network_leads_to(
-    pictures, without_validation, open_lab, monkeypatch, optim, validated, smoothing
+    images, without_validation, open_lab, monkeypatch, optim, validated, smoothing
 ):
-    shown = pictures if validated else without_validation
+    shown = images if validated else without_validation
     ends, lines = [], []
     for kept in (True, False):
         if not kept:
@@ -127,62 +127,62 @@ def test_kept_features_lead_to_the_head_that_the_whole_network_leads_to(
         assert one == pytest.approx(other, abs=1e-4)
 
 
-def test_layers_before_the_head_work_once_and_stay_as_they_were(pictures, open_lab):
+def test_layers_before_the_head_work_once_and_stay_as_they_were(images, open_lab):
     task = task_of()
     before, calls = body(task.model), passes(task.model)
     lab = open_lab()
-    lab.fit(task, pictures, epochs=7, batch=10)
-    assert len(calls) == 2  # 36 pictures to train on, 9 to validate: fewer than 64
+    lab.fit(task, images, epochs=7, batch=10)
+    assert len(calls) == 2  # 36 images to train on, 9 to validate: fewer than 64
     for name, value in body(task.model).items():
         assert torch.equal(before[name], value), name
     assert len(logged(lab)) == 7
     assert lab.run.result.costs[0]["epochs"] == 7
 
 
-def test_features_are_what_the_head_is_given_in_eval_mode_in_order(pictures):
+def test_features_are_what_the_head_is_given_in_eval_mode_in_order(images):
     model = network().train()
-    found = features(model, model.head, pictures, "val", CPU, quiet=True)
-    mean, std = (torch.tensor(v)[:, None, None] for v in pictures.normalisation)
-    side = pictures.split("val")
-    images = torch.from_numpy(side.take(slice(0, 9))).permute(0, 3, 1, 2) / 255
+    found = features(model, model.head, images, "val", CPU, quiet=True)
+    mean, std = (torch.tensor(v)[:, None, None] for v in images.normalisation)
+    side = images.split("val")
+    shown = torch.from_numpy(side.take(slice(0, 9))).permute(0, 3, 1, 2) / 255
     with torch.no_grad():
-        expected = model.eval().features((images - mean) / std).mean(dim=(2, 3))
+        expected = model.eval().features((shown - mean) / std).mean(dim=(2, 3))
     torch.testing.assert_close(found, expected)
     assert not found.is_inference()
     assert not model.head._forward_pre_hooks
 
 
-def test_modes_and_hooks_stay_also_when_a_picture_cannot_be_read(pictures, monkeypatch):
+def test_modes_and_hooks_stay_also_when_an_image_cannot_be_read(images, monkeypatch):
     def fail(*_args, **_named):
-        raise OSError("no such picture")
+        raise OSError("no such image")
         yield
 
     monkeypatch.setattr("vislab.evaluate.features.in_order", fail)
     model = network().train()
-    with pytest.raises(OSError, match="no such picture"):
-        features(model, model.head, pictures, "val", CPU, quiet=True)
+    with pytest.raises(OSError, match="no such image"):
+        features(model, model.head, images, "val", CPU, quiet=True)
     assert all(module.training for module in model.modules())
     assert not model.head._forward_pre_hooks
 
 
-def test_a_side_without_pictures_has_no_features(without_validation):
+def test_a_side_without_images_has_no_features(without_validation):
     model = network()
     found = features(model, model.head, without_validation, "val", CPU, quiet=True)
     assert found.shape == (0, 8)
 
 
-def prepared(pictures, augment, batch=10, seed=5):
+def prepared(images, augment, batch=10, seed=5):
     work = HeadTraining(
-        task_of(), pictures, batch, seed=seed, augment=augment, device=CPU, quiet=True
+        task_of(), images, batch, seed=seed, augment=augment, device=CPU, quiet=True
     )
     work.prepare()
     return work
 
 
-def test_mirrored_pictures_are_shown_about_half_the_time(pictures):
-    work = prepared(pictures, Augment(flip=True))
-    turned = replace(pictures, pixels=np.ascontiguousarray(pictures.pixels[:, :, ::-1]))
-    as_they_are, mirrored = prepared(pictures, Augment()), prepared(turned, Augment())
+def test_mirrored_images_are_shown_about_half_the_time(images):
+    work = prepared(images, Augment(flip=True))
+    turned = replace(images, pixels=np.ascontiguousarray(images.pixels[:, :, ::-1]))
+    as_they_are, mirrored = prepared(images, Augment()), prepared(turned, Augment())
     plain, other = as_they_are.batches.views[0], mirrored.batches.views[0]
     torch.testing.assert_close(work.batches.views, torch.stack([plain, other]))
     assert (plain - other).abs().amax(dim=1).min() > 1e-3
@@ -198,17 +198,17 @@ def test_mirrored_pictures_are_shown_about_half_the_time(pictures):
     assert abs(sum(seen) - 360) < 54
 
 
-def test_without_flip_no_picture_is_mirrored(pictures):
-    work = prepared(pictures, Augment())
+def test_without_flip_no_image_is_mirrored(images):
+    work = prepared(images, Augment())
     assert len(work.batches.views) == 1
     for batch in work.batches:
         assert torch.equal(batch.images, work.batches.views[0, batch.rows])
 
 
 @pytest.mark.parametrize("batch", [1, 10, 12, 36, 50])
-def test_batches_of_features_have_the_order_of_batches_of_pictures(pictures, batch):
-    ours = prepared(pictures, Augment(), batch=batch).batches
-    theirs = Batches(pictures, batch, seed=5, augment=Augment())
+def test_batches_of_features_have_the_order_of_batches_of_images(images, batch):
+    ours = prepared(images, Augment(), batch=batch).batches
+    theirs = Batches(images, batch, seed=5, augment=Augment())
     assert len(ours) == len(theirs)
     for epoch in (0, 3):
         ours.epoch = theirs.epoch = epoch
@@ -219,8 +219,8 @@ def test_batches_of_features_have_the_order_of_batches_of_pictures(pictures, bat
             assert one.whole == other.whole
 
 
-def test_an_epoch_taken_up_in_the_middle_is_the_rest_of_it(pictures):
-    batches = prepared(pictures, Augment(flip=True)).batches
+def test_an_epoch_taken_up_in_the_middle_is_the_rest_of_it(images):
+    batches = prepared(images, Augment(flip=True)).batches
     batches.epoch = 2
     whole = list(batches)
     batches.first = 3
@@ -231,12 +231,12 @@ def test_an_epoch_taken_up_in_the_middle_is_the_rest_of_it(pictures):
     assert len(list(batches)) == 4  # and the next epoch is whole again
 
 
-def test_batches_of_no_features_are_refused(pictures, open_lab):
-    with pytest.raises(OptionError, match="--batch 0 holds no picture"):
-        open_lab().fit(task_of(), pictures, epochs=1, batch=0)
+def test_batches_of_no_features_are_refused(images, open_lab):
+    with pytest.raises(OptionError, match="--batch 0 holds no image"):
+        open_lab().fit(task_of(), images, epochs=1, batch=0)
 
 
-def test_features_are_kept_for_a_linear_head_and_at_most_mirrored_pictures():
+def test_features_are_kept_for_a_linear_head_and_at_most_mirrored_images():
     assert can_be_kept(task_of(), Augment())
     assert can_be_kept(task_of(), Augment(flip=True))
 
@@ -262,7 +262,7 @@ CHANGED = {"randaugment": 2, "rotation": True} | dict.fromkeys(
 
 
 @pytest.mark.parametrize(("name", "value"), CHANGED.items())
-def test_features_are_not_kept_where_pictures_change_from_epoch_to_epoch(name, value):
+def test_features_are_not_kept_where_images_change_from_epoch_to_epoch(name, value):
     assert {f.name for f in fields(Augment)} == {*CHANGED, "flip", "magnitude"}
     for flip in (False, True):
         assert not can_be_kept(task_of(), replace(Augment(flip=flip), **{name: value}))
@@ -273,7 +273,7 @@ def test_features_are_not_kept_by_several_processes(monkeypatch):
     assert not can_be_kept(task_of(), Augment())
 
 
-def test_a_head_of_another_kind_is_trained_through_the_whole_network(pictures, open_lab):
+def test_a_head_of_another_kind_is_trained_through_the_whole_network(images, open_lab):
     """A 1×1 convolution gives the scores of each place; their mean is the answer."""
     torch.manual_seed(0)
     model = nn.Sequential(
@@ -283,7 +283,7 @@ def test_a_head_of_another_kind_is_trained_through_the_whole_network(pictures, o
     assert not task.groups.separable
     before = {name: value.clone() for name, value in model.state_dict().items()}
     model[0].register_forward_hook(lambda *_: calls.append(1))
-    open_lab().fit(task, pictures, epochs=3, batch=12)
+    open_lab().fit(task, images, epochs=3, batch=12)
     assert len(calls) >= 9
     moved = {
         name for name, value in model.state_dict().items() if not torch.equal(value, before[name])
@@ -292,7 +292,7 @@ def test_a_head_of_another_kind_is_trained_through_the_whole_network(pictures, o
 
 
 def test_dropout_before_the_head_is_the_same_whether_features_are_kept_or_not(
-    pictures, open_lab, monkeypatch
+    images, open_lab, monkeypatch
 ):
     """As in torchvision's MobileNets and EfficientNets."""
     ends = []
@@ -304,24 +304,24 @@ def test_dropout_before_the_head_is_the_same_whether_features_are_kept_or_not(
         )  # fmt: skip
         if not kept:
             monkeypatch.setattr("vislab.lab.bench.can_be_kept", lambda *_: False)
-        open_lab().fit(task_of(model=model), pictures, epochs=3, batch=12)
+        open_lab().fit(task_of(model=model), images, epochs=3, batch=12)
         ends.append(model[5].weight.detach().clone())
     torch.testing.assert_close(*ends, atol=1e-5, rtol=0)
 
 
-def test_the_best_epoch_on_validation_is_kept_and_is_what_is_tested(pictures, open_lab):
+def test_the_best_epoch_on_validation_is_kept_and_is_what_is_tested(images, open_lab):
     lab, task = open_lab(), task_of(optim=Optim("adam", lr=0.3))
-    best = lab.fit(task, pictures, epochs=12, batch=5)
+    best = lab.fit(task, images, epochs=12, batch=5)
     scores = [line["val/accuracy"] for line in logged(lab)]
     assert best == max(scores)
     assert min(scores) < best
-    assert lab.test(task, pictures, split="val", examine=False).accuracy == best
+    assert lab.test(task, images, split="val", examine=False).accuracy == best
     losses = [line["val/loss"] for line in logged(lab) if line["val/accuracy"] == best]
     assert lab.run.result.metrics["val/loss"] == pytest.approx(losses[0], abs=1e-4)
 
 
 @pytest.mark.parametrize("flip", [False, True])
-def test_a_head_is_trained_until_it_knows_every_picture(without_validation, open_lab, flip):
+def test_a_head_is_trained_until_it_knows_every_image(without_validation, open_lab, flip):
     lab, task = open_lab(), task_of(optim=Optim("adam", lr=5e-2))
     lab.fit(task, without_validation, epochs=400, batch=12, augment=Augment(flip=flip), until=1.0)
     assert len(logged(lab)) < 400
@@ -357,15 +357,15 @@ def test_averaged_weights_are_tested_and_their_other_layers_are_the_networks_own
     assert (average - twin.model.head.weight).abs().max() > 1e-3
 
 
-def test_strategy_none_trains_nothing_and_can_be_tested_and_kept(pictures, open_lab):
+def test_strategy_none_trains_nothing_and_can_be_tested_and_kept(images, open_lab):
     lab, task = open_lab(), task_of("none")
     before = {name: value.clone() for name, value in task.model.state_dict().items()}
     calls = passes(task.model)
-    assert lab.fit(task, pictures, epochs=5, batch=10) is None
+    assert lab.fit(task, images, epochs=5, batch=10) is None
     assert not calls
     assert not logged(lab)
     assert not list((lab.run.path / "checkpoints").rglob("*.ckpt"))
-    outcome = lab.test(task, pictures, examine=False)
+    outcome = lab.test(task, images, examine=False)
     for name, value in task.model.state_dict().items():
         assert torch.equal(before[name], value), name
     entry = lab.run.result.costs[0]
@@ -374,19 +374,17 @@ def test_strategy_none_trains_nothing_and_can_be_tested_and_kept(pictures, open_
     lab.run.result.status = "finished"
     kept, card = network_of(lab.run)
     assert card.classes == ("blue", "green", "red")
-    images = next(iter(data.in_order(pictures, "test"))).images
+    shown = next(iter(data.in_order(images, "test"))).images
     with torch.no_grad():
-        np.testing.assert_allclose(
-            kept(images).softmax(1).numpy(), outcome.probabilities, atol=1e-6
-        )
+        np.testing.assert_allclose(kept(shown).softmax(1).numpy(), outcome.probabilities, atol=1e-6)
 
 
-def test_a_finished_head_is_loaded_and_no_feature_computed_again(pictures, open_lab):
+def test_a_finished_head_is_loaded_and_no_feature_computed_again(images, open_lab):
     lab, task = open_lab(), task_of()
-    lab.fit(task, pictures, epochs=3, batch=10)
+    lab.fit(task, images, epochs=3, batch=10)
     again = task_of()
     calls = passes(again.model)
-    Lab(lab.run, quiet=True).fit(again, pictures, epochs=3, batch=10)
+    Lab(lab.run, quiet=True).fit(again, images, epochs=3, batch=10)
     assert not calls
     assert torch.equal(task.model.head.weight, again.model.head.weight)
     assert len(logged(lab)) == 3
@@ -453,10 +451,10 @@ def test_batch_normalisation_keeps_its_averages_while_any_strategy_trains(
         assert torch.equal(before[name], value), name
 
 
-def test_gradual_is_refused_where_several_processes_train(pictures, monkeypatch):
+def test_gradual_is_refused_where_several_processes_train(images, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(OptionError, match="gradual unfreezing trains in one process; leave --dev"):
-        WholeTraining(task_of("gradual"), pictures, 12, seed=0, augment=Augment(), device=CPU)
+        WholeTraining(task_of("gradual"), images, 12, seed=0, augment=Augment(), device=CPU)
 
 
 def test_views_of_nothing_have_a_length_before_they_are_computed():
@@ -471,7 +469,7 @@ class Heads(Recipe):
     data: str = "a folder"
 
     def run(self, lab):
-        pictures = lab.pictures(self.data, size=16)
+        images = lab.images(self.data, size=16)
         model = models.create("convnet", classes=3, widths=(6, 8), noise=0.1)
         parts = models.parameter_groups(model, torch.zeros(1, 3, 16, 16))
         for text, name in (("head", "first"), ("gradual", "")):
@@ -481,8 +479,8 @@ class Heads(Recipe):
                 strategy=Strategy.parse(text),
                 groups=parts,
             )
-            lab.fit(task, pictures, epochs=4, batch=10, augment=Augment(flip=True), name=name)
-            lab.test(task, pictures, name=name, examine=False)
+            lab.fit(task, images, epochs=4, batch=10, augment=Augment(flip=True), name=name)
+            lab.test(task, images, name=name, examine=False)
 
 
 processes = multiprocessing.get_context("forkserver")

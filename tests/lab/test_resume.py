@@ -10,7 +10,7 @@ import time
 import pytest
 import torch
 
-from tests.lab.small_recipe import Small, few_pictures
+from tests.lab.small_recipe import Small, few_images
 from vislab.errors import RunError
 from vislab.lab import checkpoints
 from vislab.lab.running import execute
@@ -47,7 +47,7 @@ def run_it(folder, data, resume, dies_at_write=None):
             flush(number)
 
         writing.os.fsync = die
-    recipe = Small(data=str(data / "pictures"))
+    recipe = Small(data=str(data / "images"))
     execute(recipe, "small", folder, resume=resume, save_every=0.0, quiet=True)
 
 
@@ -69,7 +69,7 @@ def outcome(folder):
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
-    few_pictures(folder / "pictures")
+    few_images(folder / "images")
     return folder
 
 
@@ -133,7 +133,7 @@ def one_thread():
 @pytest.mark.usefixtures("one_thread")
 def test_a_finished_run_is_not_trained_again(tmp_path, data, undisturbed):
     folder = tmp_path / "run"
-    recipe = Small(data=str(data / "pictures"))
+    recipe = Small(data=str(data / "images"))
     execute(recipe, "small", folder, quiet=True)
     stamp = (folder / "checkpoints/first/last.ckpt").stat().st_mtime_ns
     execute(recipe, "small", folder, resume=True, quiet=True)
@@ -144,7 +144,7 @@ def test_a_finished_run_is_not_trained_again(tmp_path, data, undisturbed):
 def test_a_continued_run_computes_with_as_many_threads_as_it_was_begun_with(
     tmp_path, data, undisturbed, one_thread
 ):
-    folder, recipe = tmp_path / "run", Small(data=str(data / "pictures"))
+    folder, recipe = tmp_path / "run", Small(data=str(data / "images"))
     begin(folder, data, dies_at_write=12).join(120)
     torch.set_num_threads(2)
     execute(recipe, "small", folder, resume=True, quiet=True)
@@ -153,7 +153,7 @@ def test_a_continued_run_computes_with_as_many_threads_as_it_was_begun_with(
 
 @pytest.mark.usefixtures("one_thread")
 def test_a_truncated_checkpoint_names_the_one_to_continue_from(tmp_path, data, undisturbed):
-    folder, recipe = tmp_path / "run", Small(data=str(data / "pictures"))
+    folder, recipe = tmp_path / "run", Small(data=str(data / "images"))
     process = begin(folder, data, dies_at_write=12)
     process.join(120)
     last = folder / "checkpoints/first/last.ckpt"
@@ -187,11 +187,11 @@ def test_a_checkpoint_of_the_first_format_is_read_under_todays_names(tmp_path):
     old = {
         "epoch": 3,
         "best": {"accuracy": 0.5, "epoch": 2},
-        "counts": {"total": 7.0, "correct": 3.0, "pictures": 4.0},
+        "counts": {"total": 7.0, "correct": 3.0, "images": 4.0},
     }
     torch.save({**old, "format": 1}, tmp_path / "last.ckpt")
     state = checkpoints.load_checkpoint(tmp_path)
     assert state["best"] == {"score": 0.5, "epoch": 2}
-    assert state["counts"] == {"loss": 7.0, "accuracy": 3.0, "pictures": 4.0}
+    assert state["counts"] == {"loss": 7.0, "accuracy": 3.0, "images": 4.0}
     torch.save({"solver": {"epoch": 1}, "format": 1}, tmp_path / "last.ckpt")
     assert checkpoints.load_checkpoint(tmp_path)["solver"] == {"epoch": 1}

@@ -23,11 +23,11 @@ from vislab.runs.folder import RunFolder
 from vislab.scratch import FullyConnectedNet, Softmax, Solver
 from vislab.tasks.engines import ByHand
 
-SIZE, EPOCHS, STEPS = 8, 3, 4  # 40 training pictures in batches of 12: 4 steps an epoch
+SIZE, EPOCHS, STEPS = 8, 3, 4  # 40 training images in batches of 12: 4 steps an epoch
 
 
 def opened():
-    return data.pictures("shapes:easy", size=SIZE, per_class=4).centred()
+    return data.images("shapes:easy", size=SIZE, per_class=4).centred()
 
 
 def network(classes=10):
@@ -38,9 +38,9 @@ def network(classes=10):
     )  # fmt: skip
 
 
-def solved(lab, task=None, pictures=None, **options):
+def solved(lab, task=None, images=None, **options):
     given = {"rule": "adam", "config": {"learning_rate": 0.01}, "epochs": EPOCHS, "batch": 12}
-    return lab.solve(task or ByHand(network()), pictures or opened(), **(given | options))
+    return lab.solve(task or ByHand(network()), images or opened(), **(given | options))
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,13 @@ class Small(Recipe):
     rate: float = 0.01
 
     def run(self, lab):
-        pictures = lab.pictures("shapes:easy", size=SIZE, per_class=4).centred()
+        images = lab.images("shapes:easy", size=SIZE, per_class=4).centred()
         lab.plan(fits=2)
         for name in ("first", ""):
             task = ByHand(network(), self.engine)
             config = {"learning_rate": self.rate}
-            solved(lab, task, pictures, config=config, decay=0.8, name=name)
-            lab.test(task, pictures, name=name, split="val", examine=False)
+            solved(lab, task, images, config=config, decay=0.8, name=name)
+            lab.test(task, images, name=name, split="val", examine=False)
 
 
 @pytest.fixture(autouse=True)
@@ -102,15 +102,15 @@ def test_both_engines_go_nearly_the_same_way(undisturbed):
         assert (ours["fit"], ours["epoch"]) == (theirs["fit"], theirs["epoch"])
         assert ours["train/loss"] == pytest.approx(theirs["train/loss"], rel=1e-4)
         for name in ("train/accuracy", "val/accuracy"):
-            assert ours[name] == pytest.approx(theirs[name], abs=0.051), "one or two pictures of 40"
+            assert ours[name] == pytest.approx(theirs[name], abs=0.051), "one or two images of 40"
     weights = [load_file(folder / "model.safetensors") for folder in undisturbed.values()]
     assert weights[0].keys() == weights[1].keys()
     assert {"W1", "b1", "gamma1", "beta1", "mean1", "var1", "W2", "b2"} == set(weights[0])
 
 
-def test_a_training_learns_its_pictures(lab):
-    pictures = opened()
-    solver = solved(lab, pictures=pictures, epochs=30)
+def test_a_training_learns_its_images(lab):
+    images = opened()
+    solver = solved(lab, images=images, epochs=30)
     assert solver.loss_history[0] == pytest.approx(np.log(10), rel=0.5)
     assert np.mean(solver.loss_history[-STEPS:]) < 0.7 * np.mean(solver.loss_history[:STEPS])
     assert max(solver.train_acc_history) > 0.6  # chance is 0.1
@@ -130,11 +130,11 @@ def test_every_epoch_is_logged_as_the_solver_has_it(lab):
 
 
 def test_the_best_epochs_weights_are_kept_and_tested(lab):
-    task, pictures = ByHand(network()), opened()
-    solver = solved(lab, task, pictures, epochs=8, config={"learning_rate": 0.05})
+    task, images = ByHand(network()), opened()
+    solver = solved(lab, task, images, epochs=8, config={"learning_rate": 0.05})
     assert solver.val_acc_history.index(max(solver.val_acc_history)) + 1 == solver.best_epoch
     assert solver.val_acc_history[-1] < solver.best_val_acc, "the last epoch is not the best here"
-    assert lab.test(task, pictures, split="val").accuracy == pytest.approx(solver.best_val_acc)
+    assert lab.test(task, images, split="val").accuracy == pytest.approx(solver.best_val_acc)
     kept = load_file(lab.run.path / "model.safetensors")
     assert all(kept[name].equal(w) for name, w in solver.best_params.items())
 
@@ -161,7 +161,7 @@ def test_what_a_training_was_is_noted(lab):
     assert {key: protocol[key] for key in wanted} == wanted
     (cost,) = lab.run.result.costs
     assert (cost["epochs"], cost["stopped_by"]) == (2, "epochs")
-    assert cost["train_pictures_per_second"] > 0
+    assert cost["train_images_per_second"] > 0
 
 
 def test_a_training_without_epochs_is_refused(lab):
@@ -286,8 +286,8 @@ def test_minutes_stop_a_training_and_the_best_full_epoch_is_kept(tmp_path):
     run = RunFolder.create(tmp_path / "run", "a test", {})
     lab = Lab(run, minutes=1e-9, quiet=True)
     lab.plan(fits=2)  # a second, the least there is, shared by two
-    task, pictures = ByHand(network()), opened()
-    solver = solved(lab, task, pictures, epochs=10**6, name="first")
+    task, images = ByHand(network()), opened()
+    solver = solved(lab, task, images, epochs=10**6, name="first")
     (cost,) = run.result.costs
     assert cost["stopped_by"] == "minutes"
     assert 0.5 <= cost["seconds"] < 10  # one slow step may be added
@@ -329,12 +329,12 @@ def test_a_training_stopped_within_its_first_epoch_keeps_the_weights_it_has(lab,
     assert lab.run.result.costs[0]["stopped_by"] == "minutes"
 
 
-# Without validation pictures, without numbers
+# Without validation images, without numbers
 
 
-def test_without_validation_pictures_the_last_weights_are_kept(lab):
-    pictures = opened()
-    none = replace(pictures, splits=np.where(pictures.splits == 1, 2, pictures.splits))
+def test_without_validation_images_the_last_weights_are_kept(lab):
+    images = opened()
+    none = replace(images, splits=np.where(images.splits == 1, 2, images.splits))
     assert (len(none.split("val")), len(none.split("train"))) == (0, 40)
     task = ByHand(network())
     solver = solved(lab, task, none)
@@ -383,12 +383,12 @@ def finite_weights(state):
 # What is kept
 
 
-def test_predict_says_what_the_run_said_of_its_test_pictures(tmp_path):
+def test_predict_says_what_the_run_said_of_its_test_images(tmp_path):
     kind = recipes.find("two-layer-net")
     recipe = kind(**{**kind.smoke, "size": SIZE})
     run = execute(recipe, "two-layer-net", tmp_path / "run", quiet=True)
-    pictures = data.pictures("shapes:easy", size=SIZE, per_class=4)
-    test = pictures.split("test")
+    images = data.images("shapes:easy", size=SIZE, per_class=4)
+    test = images.split("test")
     _, rows = run.table("test predictions")
     paths = []
     for place in range(0, len(test), 97):
@@ -401,20 +401,20 @@ def test_predict_says_what_the_run_said_of_its_test_pictures(tmp_path):
         assert prediction["probability"] == pytest.approx(float(row[3]), abs=2e-6)
     about = json.loads((run.path / "model.json").read_text())
     assert about["std"] == [1, 1, 1]
-    assert about["mean"] == pytest.approx(list(pictures.normalisation[0]))
+    assert about["mean"] == pytest.approx(list(images.normalisation[0]))
 
 
-def test_centred_pictures_lose_their_mean_and_are_not_scaled():
-    pictures = data.pictures("shapes:easy", size=SIZE, per_class=4)
-    centred = pictures.centred()
-    train = pictures.split("train").take(slice(None)).astype(float) / 255
+def test_centred_images_lose_their_mean_and_are_not_scaled():
+    images = data.images("shapes:easy", size=SIZE, per_class=4)
+    centred = images.centred()
+    train = images.split("train").take(slice(None)).astype(float) / 255
     mean, std = centred.normalisation
     assert mean == pytest.approx([train[..., c].mean() for c in range(3)])
     assert std == (1, 1, 1)
-    assert pictures.normalisation[1] == pytest.approx([train[..., c].std() for c in range(3)])
-    assert pictures.normalisation[0] == mean
+    assert images.normalisation[1] == pytest.approx([train[..., c].std() for c in range(3)])
+    assert images.normalisation[0] == mean
     assert (centred.classes, centred.size, centred.name) == (
-        pictures.classes, pictures.size, pictures.name
+        images.classes, images.size, images.name
     )  # fmt: skip
     rows = torch.tensor([5, 0, 39])
     read = Pixels(centred, "train", ByHand(network()))[rows]
@@ -426,34 +426,34 @@ def test_centred_pictures_lose_their_mean_and_are_not_scaled():
 
 
 def test_a_linear_classifier_reads_rows_with_a_one_at_their_end():
-    pictures = opened()
+    images = opened()
     task = ByHand(Softmax(3 * SIZE**2 + 1, 10))
-    read = Pixels(pictures, "val", task)[torch.tensor([2, 3])]
-    others = Pixels(pictures, "val", ByHand(network()))[torch.tensor([2, 3])]
+    read = Pixels(images, "val", task)[torch.tensor([2, 3])]
+    others = Pixels(images, "val", ByHand(network()))[torch.tensor([2, 3])]
     assert read.shape == (2, 193)
     assert read[:, 192].eq(1).all()
     assert read[:, :192].equal(others.flatten(1))
 
 
 def test_data_are_both_sides_with_their_labels():
-    pictures = opened()
-    found = data_of(pictures, ByHand(network()))
+    images = opened()
+    found = data_of(images, ByHand(network()))
     assert set(found) == {"X_train", "y_train", "X_val", "y_val"}
     assert [len(found[name]) for name in ("X_train", "y_train", "X_val", "y_val")] == [40] * 4
     for side in ("train", "val"):
-        assert found[f"y_{side}"].tolist() == pictures.split(side).labels.tolist()
+        assert found[f"y_{side}"].tolist() == images.split(side).labels.tolist()
         assert found[f"y_{side}"].dtype == torch.int64
 
 
 @pytest.mark.parametrize("count", [7, 40, 99])
-def test_a_few_pictures_are_spread_over_the_split_with_their_labels(count):
-    pictures, task = opened(), ByHand(network())
-    found = few(pictures, task, count)
+def test_a_few_images_are_spread_over_the_split_with_their_labels(count):
+    images, task = opened(), ByHand(network())
+    found = few(images, task, count)
     places = [round(k * 39 / 6 - 0.499) for k in range(7)] if count == 7 else range(40)
     assert len(found["X_train"]) == len(found["y_train"]) == min(count, 40)
-    everything = data_of(pictures, task)["X_train"][torch.arange(40)]
+    everything = data_of(images, task)["X_train"][torch.arange(40)]
     for x, y, place in zip(found["X_train"], found["y_train"], places, strict=True):
         assert x.equal(everything[place])
-        assert int(y) == pictures.split("train").labels[place]
+        assert int(y) == images.split("train").labels[place]
     assert len(found["X_val"]) == 40
     assert len(set(found["y_train"].tolist())) >= min(count, 6)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.lab.small_recipe import Small, few_pictures
+from tests.lab.small_recipe import Small, few_images
 from vislab import data, models, tasks
 from vislab.errors import NonFiniteLoss, OptionError, RunError
 from vislab.lab.bench import Lab
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def few(tmp_path_factory):
-    return str(few_pictures(tmp_path_factory.mktemp("few") / "pictures"))
+    return str(few_images(tmp_path_factory.mktemp("few") / "images"))
 
 
 @pytest.fixture
@@ -55,38 +55,38 @@ def test_two_runs_of_one_seed_are_identical_and_another_seed_is_not(few, tmp_pat
 
 def test_the_schedule_is_followed_step_by_step(few, lab):
     optim = Optim(lr=1e-2, schedule="cosine", warmup=0.25)
-    lab.fit(small_task(optim), data.pictures(few, size=16), epochs=4, batch=12)
-    # 36 pictures in 3 steps an epoch; the rate logged is that of the epoch's last step.
+    lab.fit(small_task(optim), data.images(few, size=16), epochs=4, batch=12)
+    # 36 images in 3 steps an epoch; the rate logged is that of the epoch's last step.
     expected = [optim.rate((3 * epoch - 1) / 12) for epoch in (1, 2, 3, 4)]
     assert [line["lr"] for line in logged(lab.run)] == pytest.approx(expected)
 
 
-def test_training_stops_when_every_picture_is_right(few, lab):
-    pictures, task = data.pictures(few, size=16), small_task()
-    lab.fit(task, pictures, epochs=200, batch=12, until=1.0)
+def test_training_stops_when_every_image_is_right(few, lab):
+    images, task = data.images(few, size=16), small_task()
+    lab.fit(task, images, epochs=200, batch=12, until=1.0)
     lines = logged(lab.run)
     assert lines[-1]["train/accuracy"] == 1.0
     assert len(lines) < 200
     # Right as they are tested too, not only while batch normalisation looks at their batch.
-    assert lab.test(task, pictures, split="train").accuracy == 1.0
+    assert lab.test(task, images, split="train").accuracy == 1.0
     assert lab.run.result.costs[0]["stopped_by"] == "until"
 
 
 def test_patience_ends_a_training_that_no_longer_gets_better_and_keeps_its_best(few, lab):
-    pictures, task = data.pictures(few, size=16), small_task(Optim(lr=3e-2))
-    best = lab.fit(task, pictures, epochs=200, batch=12, patience=3)
+    images, task = data.images(few, size=16), small_task(Optim(lr=3e-2))
+    best = lab.fit(task, images, epochs=200, batch=12, patience=3)
     scores = [line["val/accuracy"] for line in logged(lab.run)]
     assert len(scores) < 200
     assert best == max(scores)
     assert scores.index(max(scores)) == len(scores) - 4
-    assert lab.test(task, pictures, split="val", examine=False).accuracy == best
+    assert lab.test(task, images, split="val", examine=False).accuracy == best
 
 
 def test_minutes_are_a_budget_and_the_schedule_runs_through(few, tmp_path):
     run = RunFolder.create(tmp_path / "run", "a test", {})
     lab = Lab(run, minutes=4 / 60, quiet=True)
     optim = Optim(lr=1e-2, schedule="cosine")
-    lab.fit(small_task(optim), data.pictures(few, size=16), epochs=100_000, batch=36)
+    lab.fit(small_task(optim), data.images(few, size=16), epochs=100_000, batch=36)
     entry = run.result.costs[0]
     assert entry["stopped_by"] == "minutes"
     assert 3.9 < entry["seconds"] < 60  # one slow step may be added
@@ -94,13 +94,13 @@ def test_minutes_are_a_budget_and_the_schedule_runs_through(few, tmp_path):
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run_and_saves_the_batch(few, lab):
-    pictures = data.pictures(few, size=16)
+    images = data.images(few, size=16)
     task = small_task(Optim("sgd", lr=1e18), batch_norm=False)
     lab.save_every = 0.0
     with pytest.raises(
         NonFiniteLoss, match=r"became .* at step \d+ \(epoch \d+\) of training"
     ) as e:
-        lab.fit(task, pictures, epochs=20, batch=12)
+        lab.fit(task, images, epochs=20, batch=12)
     assert "--optim.clip 1" in str(e.value)
     folder = lab.run.path / "checkpoints/training"
     batch = load_file(folder / "bad-batch.safetensors")
@@ -160,15 +160,15 @@ from vislab.tasks.optim import Optim
 
 @dataclass(frozen=True)
 class Shared(Recipe):
-    """Train a network with batch normalisation on mixed pictures."""
+    """Train a network with batch normalisation on mixed images."""
     data: str = "nothing"
     def run(self, lab):
-        pictures = lab.pictures(self.data, size=16)
+        images = lab.images(self.data, size=16)
         model = models.create("convnet", classes=3, widths=(6, 8))
         task = tasks.Classify(model, Optim(lr=1e-2, clip=1.0, ema=0.9))
         augment = Augment(crop=0.2, flip=True, mixup=0.3)
-        lab.fit(task, pictures, epochs=3, batch=11, augment=augment)
-        lab.test(task, pictures, examine=False)
+        lab.fit(task, images, epochs=3, batch=11, augment=augment)
+        lab.test(task, images, examine=False)
 '''
     )
     words = ["-m", "vislab", "run", str(recipe), "--data", few, "--folder"]
@@ -243,11 +243,11 @@ def test_a_full_disk_keeps_what_was_written(few, tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
-    [({"epochs": 0}, "--epochs 0 trains nothing"), ({"batch": 0}, "--batch 0 holds no picture")],
+    [({"epochs": 0}, "--epochs 0 trains nothing"), ({"batch": 0}, "--batch 0 holds no image")],
 )
 def test_a_senseless_option_is_refused(few, lab, options, sentence):
     with pytest.raises(OptionError, match=sentence):
-        lab.fit(small_task(), data.pictures(few, size=16), **{"epochs": 1, **options})
+        lab.fit(small_task(), data.images(few, size=16), **{"epochs": 1, **options})
 
 
 def test_costs_are_those_counted_by_hand():

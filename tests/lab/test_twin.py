@@ -289,7 +289,7 @@ def test_a_layer_is_wrong_when_either_check_refuses_it(autograd, numeric, wrong)
 
 @dataclass(frozen=True)
 class Tiny(Recipe):
-    """A pair that needs no pictures."""
+    """A pair that needs no images."""
 
     kind: str = "deep"
     quick = {"kind": "deep with batchnorm"}
@@ -443,15 +443,15 @@ def test_a_recipes_pair_is_in_float64_and_agrees(name, lab):
     assert max(found.worst(step)[1] for step in range(2)) <= 1e-7
 
 
-def test_batches_are_training_pictures_with_their_labels():
-    pictures = data.pictures("shapes:easy", size=8, per_class=2).centred()
-    batch = batches_of(pictures, ByHand(TwoLayerNet(192, 3, 10)), count=7)
+def test_batches_are_training_images_with_their_labels():
+    images = data.images("shapes:easy", size=8, per_class=2).centred()
+    batch = batches_of(images, ByHand(TwoLayerNet(192, 3, 10)), count=7)
     X, y = batch(3)
     assert X.shape == (7, 3, 8, 8)
-    train = pictures.split("train")
-    mean = torch.tensor(pictures.normalisation[0]).view(3, 1, 1)
+    train = images.split("train")
+    mean = torch.tensor(images.normalisation[0]).view(3, 1, 1)
     own = torch.from_numpy(train.take(slice(None))).permute(0, 3, 1, 2) / 255 - mean
     places = [int((own - x).abs().amax(dim=(1, 2, 3)).argmin()) for x in X]
     torch.testing.assert_close(own[places], X)
     assert [int(train.labels[place]) for place in places] == y.tolist()
-    assert len(batches_of(pictures, ByHand(TwoLayerNet(192, 3, 10)), count=99)(0)[1]) == 20
+    assert len(batches_of(images, ByHand(TwoLayerNet(192, 3, 10)), count=99)(0)[1]) == 20

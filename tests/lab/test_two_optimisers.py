@@ -7,7 +7,7 @@ import signal
 import pytest
 import torch
 
-from tests.lab.small_recipe import few_pictures
+from tests.lab.small_recipe import few_images
 from tests.lab.two_optimisers import TwoOptimisers
 from vislab.lab import checkpoints
 from vislab.lab.running import execute
@@ -34,7 +34,7 @@ def run_it(folder, data, dies_at_write=None):
             flush(number)
 
         writing.os.fsync = die
-    recipe = TwoOptimisers(data=str(data / "pictures"))
+    recipe = TwoOptimisers(data=str(data / "images"))
     resume = (folder / "recipe.yaml").exists()
     execute(recipe, "two", folder, resume=resume, save_every=0.0, quiet=True)
 
@@ -55,7 +55,7 @@ def end_of(folder):
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
-    few_pictures(folder / "pictures")
+    few_images(folder / "images")
     return folder
 
 

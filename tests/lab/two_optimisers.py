@@ -64,7 +64,7 @@ class TwoOptimisers(Recipe):
     data: str = "a folder"
 
     def run(self, lab):
-        images = lab.pictures(self.data, size=16)
+        images = lab.images(self.data, size=16)
         task = Adversaries()
         lab.fit(task, images, epochs=5, batch=6)
         lab.test(task, images)

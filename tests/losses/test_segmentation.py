@@ -17,7 +17,7 @@ from vislab.losses.segmentation import (
 )
 
 NAMES = ("cross-entropy", "dice", "dice+cross-entropy", "focal", "tversky")
-# Two classes, four pixels in a row, of two pictures of 1×2: the shares of class 1 are 3/4, 1/2,
+# Two classes, four pixels in a row, of two images of 1×2: the shares of class 1 are 3/4, 1/2,
 # 1/4 and 1/2; the target is 1, 0, 1 and void.
 LOGITS = torch.tensor([[[[0.0, 0.0]], [[math.log(3), 0.0]]], [[[math.log(3), 0.0]], [[0.0, 0.0]]]])
 TRUTH = torch.tensor([[[1, 0]], [[1, VOID]]])
@@ -105,7 +105,7 @@ def test_what_is_said_of_void_pixels_changes_nothing_and_is_taught_nothing(name,
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_batch_of_nothing_but_void_costs_nothing_and_teaches_nothing(name, rng):
-    """As a tile has it that lies beside a picture that is not square."""
+    """As a tile has it that lies beside an image that is not square."""
     logits = torch.randn(2, 3, 4, 5, generator=rng).requires_grad_()
     loss = SEGMENTATION[name](logits, torch.full((2, 4, 5), VOID))
     assert loss.item() == pytest.approx(0, abs=1e-6)

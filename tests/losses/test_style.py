@@ -28,7 +28,7 @@ def test_the_gram_matrix_does_not_know_where_things_are(rng):
     torch.testing.assert_close(gram_matrix(moved), gram_matrix(features))
 
 
-def test_each_picture_has_a_gram_matrix_of_its_own(rng):
+def test_each_image_has_a_gram_matrix_of_its_own(rng):
     features = torch.randn(3, 2, 4, 5, generator=rng)
     apart = torch.cat([gram_matrix(features[place : place + 1]) for place in range(3)])
     torch.testing.assert_close(gram_matrix(features), apart)

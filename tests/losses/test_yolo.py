@@ -14,7 +14,7 @@ ANCHORS = torch.tensor(
     [[[[0.0, 0, 10, 10], [-5, 0, 15, 10]], [[10, 0, 20, 10], [5, 0, 25, 10]]]],
     dtype=torch.float64,
 )
-# Picture 0 has two objects, picture 1 one, and a row of padding.
+# Image 0 has two objects, image 1 one, and a row of padding.
 BOXES = torch.tensor(
     [[[2.0, 1, 12, 11], [5, -5, 25, 15]], [[0, 0, 10, 10], [7, 7, 7, 7]]], dtype=torch.float64
 )
@@ -48,8 +48,8 @@ def test_a_case_by_hand():
     right = math.log(4 / 3) + math.log(5 / 4) + math.log(2)  # the last says ½
     wrong = math.log(4 / 3) + math.log(5) + math.log(2)
     assert loss.confidence.item() == pytest.approx((right + 0.5 * wrong) / 3)
-    # Object 0 of picture 0: centre (7, 6) against (5, 5). Object 1: (15, 5) on (15, 5), 20×20 on
-    # 20×10. Picture 1: (5, 5) against (15, 5), 10 wide against 20.
+    # Object 0 of image 0: centre (7, 6) against (5, 5). Object 1: (15, 5) on (15, 5), 20×20 on
+    # 20×10. Image 1: (5, 5) against (15, 5), 10 wide against 20.
     first = 0.2**2 + 0.1**2
     second = 0.5**2 * 3 + (0.5 - math.log(2)) ** 2
     third = 1**2 + math.log(2) ** 2
@@ -80,7 +80,7 @@ def test_negative_anchors_do_count(rng):
     assert after.place == before.place
 
 
-def test_pictures_with_nothing_in_them_teach_that_nothing_is_there(rng):
+def test_images_with_nothing_in_them_teach_that_nothing_is_there(rng):
     answer = [part.requires_grad_() for part in said(rng)]
     none = torch.full_like(ASSIGNED, NEGATIVE)
     for boxes, labels in ((BOXES, TRUTH), (BOXES[:, :0], TRUTH[:, :0])):

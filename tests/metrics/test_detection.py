@@ -15,15 +15,15 @@ from vislab.errors import UnknownName
 from vislab.metrics import COCO_NUMBERS, Detections, Targets, average_precision, coco_map
 
 
-def random_split(seed, *, pictures=6, classes=3, marks=0.15):
-    """Objects, and detections near some of them, with crowds, ties of score, and empty pictures."""
+def random_split(seed, *, images=6, classes=3, marks=0.15):
+    """Objects, and detections near some of them, with crowds, ties of score, and empty images."""
     generator = np.random.default_rng(seed)
     instances, found = generator.integers(1, 30), generator.integers(0, 80)
     corner = generator.integers(0, 200, size=(instances, 2)) / 2
     side = generator.integers(40, 300, size=(instances, 2)) / 2
     corners = np.concatenate((corner, corner + side), axis=1)
     targets = Targets(
-        generator.integers(pictures, size=instances),
+        generator.integers(images, size=instances),
         corners,
         generator.integers(classes, size=instances),
         generator.random(instances) < marks,
@@ -34,7 +34,7 @@ def random_split(seed, *, pictures=6, classes=3, marks=0.15):
     shift = generator.normal(size=(found, 4)).clip(-2, 2) * generator.choice([1, 4], (found, 1))
     astray = generator.random(found) < 0.2
     detections = Detections(
-        np.where(astray, generator.integers(pictures, size=found), targets.picture[near]),
+        np.where(astray, generator.integers(images, size=found), targets.image[near]),
         corners[near] + shift,
         np.where(astray, generator.integers(classes, size=found), targets.kind[near]),
         generator.integers(0, 30, size=found) / 30,
@@ -43,17 +43,17 @@ def random_split(seed, *, pictures=6, classes=3, marks=0.15):
 
 
 def by_pycocotools(detections, targets, classes):
-    pictures = sorted({*detections.picture.tolist(), *targets.picture.tolist()})
+    images = sorted({*detections.image.tolist(), *targets.image.tolist()})
     sides = []
     for columns in (targets, detections):
         held = COCO()
         held.dataset = {
-            "images": [{"id": picture} for picture in pictures],
+            "images": [{"id": image} for image in images],
             "categories": [{"id": kind} for kind in range(classes)],
             "annotations": [
                 {
                     "id": row + 1,
-                    "image_id": int(columns.picture[row]),
+                    "image_id": int(columns.image[row]),
                     "category_id": int(columns.kind[row]),
                     "bbox": [x1, y1, x2 - x1, y2 - y1],
                     "area": (x2 - x1) * (y2 - y1),
@@ -99,7 +99,7 @@ def test_the_twelve_numbers_are_quiet_and_know_emptiness(capfd):
     nothing = detections.take(np.zeros(0, dtype=np.int64))
     assert coco_map(nothing, targets, 3)["AP"] == 0.0
     no_truth = Targets(
-        *(column[:0] for column in (targets.picture, targets.boxes, targets.kind)),
+        *(column[:0] for column in (targets.image, targets.boxes, targets.kind)),
         targets.crowd[:0],
         targets.difficult[:0],
     )
@@ -108,15 +108,15 @@ def test_the_twelve_numbers_are_quiet_and_know_emptiness(capfd):
 
 
 def line(verdicts, instances):
-    """Detections of falling score, each in a picture of its own, right or wrong as told."""
+    """Detections of falling score, each in an image of its own, right or wrong as told."""
     count = len(verdicts)
     spot = np.array([[0.0, 0.0, 8.0, 8.0]])
     wrong = np.array([[20.0, 20.0, 28.0, 28.0]])
     corners = np.where(np.array(verdicts)[:, None], spot, wrong)
-    picture = np.where(verdicts, np.cumsum(verdicts) - 1, instances + np.arange(count))
+    image = np.where(verdicts, np.cumsum(verdicts) - 1, instances + np.arange(count))
     zeros = np.zeros(instances, dtype=np.int64)
     detections = Detections(
-        picture, corners, np.zeros(count, dtype=np.int64), 1 - np.arange(count) / 10
+        image, corners, np.zeros(count, dtype=np.int64), 1 - np.arange(count) / 10
     )
     targets = Targets(
         np.arange(instances),
@@ -185,7 +185,7 @@ def test_a_class_with_nothing_to_find_has_no_value_and_does_not_count_in_the_mea
     assert found.mean == found.per_class[0]
     nothing = average_precision(
         detections,
-        Targets(targets.picture, targets.boxes, targets.kind, ~targets.crowd, targets.crowd),
+        Targets(targets.image, targets.boxes, targets.kind, ~targets.crowd, targets.crowd),
         1,
     )
     assert math.isnan(nothing.mean)
@@ -194,7 +194,7 @@ def test_a_class_with_nothing_to_find_has_no_value_and_does_not_count_in_the_mea
 def test_what_is_difficult_is_neither_to_find_nor_wrong():
     detections, targets = line([True, True, False], 2)
     hard = np.array([True, False])
-    targets = Targets(targets.picture, targets.boxes, targets.kind, targets.crowd, hard)
+    targets = Targets(targets.image, targets.boxes, targets.kind, targets.crowd, hard)
     # One to find; the first detection is not there; right, wrong.
     found = average_precision(detections, targets, 1)
     assert found.mean == 1.0
@@ -206,14 +206,14 @@ def test_what_is_difficult_is_neither_to_find_nor_wrong():
 def test_neither_the_order_of_rows_nor_the_scale_of_scores_matters(seed, how):
     detections, targets = random_split(seed)
     detections = Detections(
-        detections.picture,
+        detections.image,
         detections.boxes,
         detections.kind,
         detections.score + np.arange(len(detections)) * 1e-6,
     )  # no ties
     first = average_precision(detections, targets, 3, how=how)
     mixed = detections.take(np.random.default_rng(seed).permutation(len(detections)))
-    mixed = Detections(mixed.picture, mixed.boxes, mixed.kind, 5 * mixed.score - 2)
+    mixed = Detections(mixed.image, mixed.boxes, mixed.kind, 5 * mixed.score - 2)
     again = average_precision(mixed, targets, 3, how=how)
     np.testing.assert_allclose(again.per_class, first.per_class)
 

@@ -25,7 +25,7 @@ ROWS = (
     ("both", (0, (66, 74), 0.8, 0)),
     ("background", (0, (99, 109), 0.8, 0)),
     ("background", (0, (69, 79), 0.8, 1)),  # 1 of 19 is nothing
-    ("background", (2, (0, 10), 0.8, 0)),  # a picture without objects
+    ("background", (2, (0, 10), 0.8, 0)),  # an image without objects
     ("background", (1, (51, 60), 0.8, 1)),  # over a crowd of another class
     (None, (1, (52, 56), 0.8, 0)),  # in the crowd
     (None, (1, (0, 10), 0.4, 1)),  # scores too low
@@ -77,7 +77,7 @@ def test_nothing_found_is_all_missed_and_nothing_there_all_background():
 @given(st.integers(0, 99_999))
 @settings(max_examples=25, deadline=None)
 def test_all_are_labelled_once_and_the_right_ones_are_those_of_average_precision(seed):
-    detections, targets = random_split(seed, pictures=3)
+    detections, targets = random_split(seed, images=3)
     errors = errors_of(detections, targets, 3, score=0.3)
     counted = detections.take(detections.score >= 0.3)
     curves = average_precision(counted, targets, 3, how="coco-101").curves

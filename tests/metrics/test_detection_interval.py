@@ -8,39 +8,39 @@ from vislab.metrics.detection_interval import areas, mean_interval
 from vislab.metrics.detection_matching import Detections, Targets
 
 
-def scene(rng, pictures=30, classes=3):
-    """Return detections of some objects and of nothing, one or two a picture."""
-    picture = np.repeat(np.arange(pictures), 2)
-    corners = np.tile([[10.0, 10.0, 20.0, 20.0], [40.0, 40.0, 60.0, 60.0]], (pictures, 1))
-    kind = rng.integers(0, classes, len(picture))
-    nobody = np.zeros(len(picture), dtype=bool)
-    targets = Targets(picture, corners, kind, nobody, nobody)
-    moved = corners + rng.choice([0.0, 30.0], (len(picture), 1))
-    return Detections(picture, moved, kind, rng.random(len(picture))), targets
+def scene(rng, images=30, classes=3):
+    """Return detections of some objects and of nothing, one or two an image."""
+    image = np.repeat(np.arange(images), 2)
+    corners = np.tile([[10.0, 10.0, 20.0, 20.0], [40.0, 40.0, 60.0, 60.0]], (images, 1))
+    kind = rng.integers(0, classes, len(image))
+    nobody = np.zeros(len(image), dtype=bool)
+    targets = Targets(image, corners, kind, nobody, nobody)
+    moved = corners + rng.choice([0.0, 30.0], (len(image), 1))
+    return Detections(image, moved, kind, rng.random(len(image))), targets
 
 
-def test_every_picture_drawn_once_gives_the_average_precision_itself():
+def test_every_image_drawn_once_gives_the_average_precision_itself():
     rng = np.random.default_rng(0)
     found, targets = scene(rng, classes=1)
     order = np.argsort(-found.score)
     right = np.array([(found.boxes[d] == targets.boxes[d]).all() for d in order])
     once = np.ones((1, 30), dtype=np.int64)
-    value = areas(once, found.picture[order], right, np.array([len(targets)]))[0]
+    value = areas(once, found.image[order], right, np.array([len(targets)]))[0]
     assert value == pytest.approx(average_precision(found, targets, 1).mean)
 
 
-def test_a_picture_drawn_twice_counts_as_two_pictures():
-    # Best first: wrong in picture 0, right in picture 1 drawn twice. Two right of three: 2/3.
+def test_an_image_drawn_twice_counts_as_two_images():
+    # Best first: wrong in image 0, right in image 1 drawn twice. Two right of three: 2/3.
     times = np.array([[1, 2]])
     value = areas(times, np.array([0, 1]), np.array([False, True]), np.array([2]))[0]
     assert value == pytest.approx(2 / 3)
 
 
-def test_the_interval_holds_the_value_and_narrows_with_more_pictures():
+def test_the_interval_holds_the_value_and_narrows_with_more_images():
     widths = []
-    for pictures in (30, 480):
-        found, targets = scene(np.random.default_rng(1), pictures)
-        low, high = mean_interval(found, targets, 3, pictures, draws=300)
+    for images in (30, 480):
+        found, targets = scene(np.random.default_rng(1), images)
+        low, high = mean_interval(found, targets, 3, images, draws=300)
         assert low < average_precision(found, targets, 3).mean < high
         widths.append(high - low)
     assert widths[1] < widths[0] / 2
@@ -49,7 +49,7 @@ def test_the_interval_holds_the_value_and_narrows_with_more_pictures():
 def test_a_perfect_detector_is_certain():
     rng = np.random.default_rng(2)
     _, targets = scene(rng)
-    found = Detections(targets.picture, targets.boxes, targets.kind, rng.random(len(targets)))
+    found = Detections(targets.image, targets.boxes, targets.kind, rng.random(len(targets)))
     assert mean_interval(found, targets, 3, 30, draws=50) == (1.0, 1.0)
 
 

@@ -24,7 +24,7 @@ def bar(begin, end):
 
 
 def found(*rows):
-    """Each row a picture, a bar, a score and, if not 0, a kind."""
+    """Each row an image, a bar, a score and, if not 0, a kind."""
     return Detections(
         np.array([row[0] for row in rows], dtype=np.int64),
         np.array([bar(*row[1]) for row in rows], dtype=np.float64).reshape(-1, 4),
@@ -34,7 +34,7 @@ def found(*rows):
 
 
 def there(*rows):
-    """Each row a picture and a bar, then "crowd", "difficult" or a kind."""
+    """Each row an image and a bar, then "crowd", "difficult" or a kind."""
     marks = [row[2] if len(row) > 2 else 0 for row in rows]
     return Targets(
         np.array([row[0] for row in rows], dtype=np.int64),
@@ -62,7 +62,7 @@ def test_an_overlap_of_exactly_the_limit_counts(judge):
 
 
 @BOTH
-def test_pictures_and_kinds_do_not_mix(judge):
+def test_images_and_kinds_do_not_mix(judge):
     targets = there((0, (0, 10), 1), (1, (0, 10), 0))
     detections = found((0, (0, 10), 0.9, 0), (0, (0, 10), 0.8, 1), (1, (0, 10), 0.7, 1))
     assert judge(detections, targets, 0.5).instance.tolist() == [-1, 0, -1]
@@ -111,7 +111,7 @@ def test_a_difficult_instance_is_met_by_iou_for_voc_and_as_a_crowd_for_coco():
     assert judge_by_coco(detections, targets, 0.5).ignored.tolist() == [True, True, True]
 
 
-def test_coco_looks_at_a_hundred_of_a_class_in_a_picture():
+def test_coco_looks_at_a_hundred_of_a_class_in_an_image():
     detections = found(*((0, (0, 10 - i / 100), 1 - i / 200) for i in range(101)), (0, (5, 9), 1.0))
     judged = judge_by_coco(detections, there((0, (0, 10))), 0.5)
     assert judged.ignored.tolist() == [False] * 99 + [True] * 2 + [False]
@@ -146,7 +146,7 @@ def test_pairs_taken_in_parts_are_the_same(monkeypatch):
         np.testing.assert_array_equal(one, two)
 
 
-def test_ranks_are_by_score_in_each_picture_and_kind_and_ties_stay():
+def test_ranks_are_by_score_in_each_image_and_kind_and_ties_stay():
     detections = found(
         (1, (0, 1), 0.2), (0, (0, 1), 0.5), (1, (0, 1), 0.9), (1, (0, 1), 0.2), (1, (0, 1), 0.1, 1)
     )

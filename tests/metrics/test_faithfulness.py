@@ -1,4 +1,4 @@
-"""Deletion and insertion, on pictures whose important pixels are known."""
+"""Deletion and insertion, on images whose important pixels are known."""
 
 import pytest
 import torch
@@ -24,16 +24,16 @@ def bright_share(images):
 
 def test_a_case_by_hand():
     """Four pixels worth 4, 3, 2, 1 tenths: best first, 10, 6, 3, 1, 0 tenths are left."""
-    picture = torch.zeros(3, 2, 2)
-    picture[0] = torch.tensor([[0.4, 0.1], [0.2, 0.3]]) * 4
+    image = torch.zeros(3, 2, 2)
+    image[0] = torch.tensor([[0.4, 0.1], [0.2, 0.3]]) * 4
     dark = torch.zeros(3, 2, 2)
-    best, worst = picture[0], -picture[0]
+    best, worst = image[0], -image[0]
     for found, left in ((best, [1.0, 0.6, 0.3, 0.1, 0.0]), (worst, [1.0, 0.9, 0.7, 0.4, 0.0])):
-        curve = replaced_by_rank(bright_share, picture, dark, found, steps=4)
+        curve = replaced_by_rank(bright_share, image, dark, found, steps=4)
         torch.testing.assert_close(curve, torch.tensor(left))
     # Trapezoids of a quarter: (1 + 0)/2 + 0.6 + 0.3 + 0.1, over 4.
     torch.testing.assert_close(
-        area(replaced_by_rank(bright_share, picture, dark, best, steps=4)), torch.tensor(1.5 / 4)
+        area(replaced_by_rank(bright_share, image, dark, best, steps=4)), torch.tensor(1.5 / 4)
     )
 
 
@@ -44,9 +44,7 @@ def test_the_area_of_a_constant_is_itself_and_of_a_ramp_a_half():
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 12), st.integers(0, 99))
 @settings(max_examples=40, deadline=None)
-def test_it_begins_with_one_picture_ends_with_the_other_and_batches_do_not_matter(
-    h, w, steps, seed
-):
+def test_it_begins_with_one_image_ends_with_the_other_and_batches_do_not_matter(h, w, steps, seed):
     generator = torch.Generator().manual_seed(seed)
     begin, end = torch.rand(2, 3, h, w, generator=generator)
     found = torch.rand(h, w, generator=generator)
@@ -59,13 +57,13 @@ def test_it_begins_with_one_picture_ends_with_the_other_and_batches_do_not_matte
 
 
 def test_the_best_map_deletes_sooner_than_any_other(rng):
-    picture = torch.rand(3, 6, 5, generator=rng)
-    dark = torch.zeros_like(picture)
+    image = torch.rand(3, 6, 5, generator=rng)
+    dark = torch.zeros_like(image)
 
     def deletion(found):
-        return float(area(replaced_by_rank(bright_share, picture, dark, found)))
+        return float(area(replaced_by_rank(bright_share, image, dark, found)))
 
-    best = deletion(picture[0])
+    best = deletion(image[0])
     assert all(best < deletion(other) for other in random_maps(20, 6, 5, cells=3))
 
 

@@ -72,15 +72,15 @@ def test_scores_are_what_sets_of_pixels_give(seed, classes):
     targets[generator.random(targets.shape) < 0.2] = 255
     table = confusion(pred, targets, classes)
     assert table.sum() == (targets != 255).sum()
-    for picture in range(2):
-        seen = targets[picture] != 255
+    for image in range(2):
+        seen = targets[image] != 255
         for kind in range(classes):
-            a, b = (pred[picture] == kind) & seen, (targets[picture] == kind) & seen
+            a, b = (pred[image] == kind) & seen, (targets[image] == kind) & seen
             if a.any() and b.any():
                 shared, either = (a & b).sum(), (a | b).sum()
-                assert dice(table)[picture, kind] == pytest.approx(2 * shared / (a.sum() + b.sum()))
-                assert jaccard(table)[picture, kind] == pytest.approx(shared / either)
-                assert sensitivity(table)[picture, kind] == pytest.approx(shared / b.sum())
+                assert dice(table)[image, kind] == pytest.approx(2 * shared / (a.sum() + b.sum()))
+                assert jaccard(table)[image, kind] == pytest.approx(shared / either)
+                assert sensitivity(table)[image, kind] == pytest.approx(shared / b.sum())
     np.testing.assert_allclose(jaccard(table), dice(table) / (2 - dice(table)))
 
 

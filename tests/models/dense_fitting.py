@@ -1,11 +1,11 @@
-"""Can a network give back four pictures' labels or pixels by heart?"""
+"""Can a network give back four images' labels or pixels by heart?"""
 
 import torch
 from torch.nn import functional as F
 
 
 def wrong_after(model, *, steps, size=(15, 18), classes=3, lr=1e-2):
-    """Train on four random pictures, a class a pixel, and return how many pixels stay wrong."""
+    """Train on four random images, a class a pixel, and return how many pixels stay wrong."""
     chance = torch.Generator().manual_seed(0)
     images = torch.randn(4, 3, *size, generator=chance)
     # Patches of 3×3 pixels and more: finer than what the maps of one halving can tell apart.
@@ -22,7 +22,7 @@ def wrong_after(model, *, steps, size=(15, 18), classes=3, lr=1e-2):
 
 
 def error_after(model, *, steps, images, lr=1e-2):
-    """Train to give back the pictures and return the mean square error at the end."""
+    """Train to give back the images and return the mean square error at the end."""
     optimiser = torch.optim.Adam(model.parameters(), lr=lr)
     model.train()
     for _ in range(steps):

@@ -1,11 +1,11 @@
-"""Can a network learn eight pictures by heart? What cannot is not wired up."""
+"""Can a network learn eight images by heart? What cannot is not wired up."""
 
 import torch
 from torch.nn import functional as F
 
 
 def loss_after(model, *, steps, side, classes=4, lr=3e-3):
-    """Train on eight random pictures and return the loss, in nats, before and after."""
+    """Train on eight random images and return the loss, in nats, before and after."""
     chance = torch.Generator().manual_seed(0)
     images = torch.randn(8, 3, side, side, generator=chance)
     labels = torch.arange(8) % classes

@@ -23,7 +23,7 @@ def test_it_is_made_of_convolutions_alone():
 
 
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (13, 21), (32, 17)])
-def test_pictures_of_any_shape_give_a_score_a_class(height, width):
+def test_images_of_any_shape_give_a_score_a_class(height, width):
     assert AllCNN(classes=5, width=4)(torch.randn(2, 3, height, width)).shape == (2, 5)
 
 
@@ -53,7 +53,7 @@ class Patterned(nn.Module):
         return self.channels[:, :, None, None] + pattern
 
 
-def test_it_learns_eight_pictures_by_heart():
+def test_it_learns_eight_images_by_heart():
     torch.manual_seed(0)
     before, after = loss_after(AllCNN(classes=4, width=8), steps=80, side=16, lr=1e-2)
     assert before > 0.7

@@ -33,7 +33,7 @@ def test_the_convolutional_ones_parameters_are_counted_by_hand():
 
 @pytest.mark.parametrize("skips", [False, True])
 @pytest.mark.parametrize("size", [(37, 50), (8, 8), (1, 2)])
-def test_pictures_of_every_size_come_back_as_large_as_they_were(skips, size):
+def test_images_of_every_size_come_back_as_large_as_they_were(skips, size):
     assert small(skips=skips).eval()(torch.randn(2, 3, *size)).shape == (2, 3, *size)
 
 
@@ -101,8 +101,8 @@ def test_a_unet_can_begin_from_its_contracting_path_and_from_no_other(tmp_path, 
     ],
     ids=["dense", "convolutional", "with skips"],
 )
-def test_it_gives_back_four_pictures_by_heart(build, rng):
-    """Pictures of 2×2 squares of one colour each, of variance 1."""
+def test_it_gives_back_four_images_by_heart(build, rng):
+    """Images of 2×2 squares of one colour each, of variance 1."""
     torch.manual_seed(0)
     images = torch.randn(4, 3, 5, 5, generator=rng).repeat_interleave(2, 2).repeat_interleave(2, 3)
     assert error_after(build(), steps=120, images=images) < 0.05

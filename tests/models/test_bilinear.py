@@ -59,7 +59,7 @@ class Seen(nn.Module):
         return self.head(self.maps(x).mean(dim=(2, 3)))
 
 
-def test_each_stream_gets_the_picture_in_its_own_size_and_normalisation():
+def test_each_stream_gets_the_image_in_its_own_size_and_normalisation():
     networks = Seen(), Seen()
     shown = Preprocessing(8, (0.5, 0.5, 0.5), (0.25, 0.5, 1.0)), AS_GIVEN
     first, second = (Stream(n, s) for n, s in zip(networks, shown, strict=True))
@@ -103,7 +103,7 @@ def test_its_head_can_be_told_from_its_streams():
     assert {block.name.split(".")[0] for block in parts.blocks} == {"first", "second"}
 
 
-def test_it_learns_eight_pictures_by_heart():
+def test_it_learns_eight_images_by_heart():
     torch.manual_seed(0)
     model = models.create("bilinear", classes=4, streams=["convnet"])
     _, after = loss_after(model, steps=60, side=16, lr=1e-2)

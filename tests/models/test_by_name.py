@@ -156,7 +156,7 @@ def test_it_is_told_from_a_name_whether_there_are_weights(run):
     assert not any(models.has_weights(name) for name in OURS.keys() - {"bilinear"})
 
 
-# Pictures that a network was made for
+# Images that a network was made for
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_a_network_that_there_is_not_has_no_natural_size(name):
         models.natural_size(name)
 
 
-def test_a_network_of_a_run_has_the_size_of_the_run_s_pictures(run):
+def test_a_network_of_a_run_has_the_size_of_the_run_s_images(run):
     assert models.natural_size(str(run.folder)) == 48
 
 
@@ -265,8 +265,8 @@ def test_weights_of_a_file_for_a_library_s_network_were_shown_what_the_library_s
     ],
     ids=["smaller", "gray", "ours"],
 )
-def test_weights_of_a_file_fit_a_network_for_pictures_of_its_own(tmp_path, name, options):
-    """The pictures that the library says it was made for, it does not take."""
+def test_weights_of_a_file_fit_a_network_for_images_of_its_own(tmp_path, name, options):
+    """The images that the library says it was made for, it does not take."""
     source = changed(models.create(name, classes=5, **options))
     save_file(source.state_dict(), tmp_path / "mine.safetensors")
     model = models.create(name, classes=5, weights=tmp_path / "mine.safetensors", **options)
@@ -316,7 +316,7 @@ def test_the_network_of_a_run_gets_a_head_for_other_classes(run):
     assert model.built_as == {"name": "convnet", "classes": 3, "options": {"widths": [4, 6]}}
 
 
-def test_the_network_of_a_run_on_gray_pictures_was_shown_one_mean(tmp_path):
+def test_the_network_of_a_run_on_gray_images_was_shown_one_mean(tmp_path):
     model = models.create("convnet", classes=5, widths=[4])
     run = Run(tmp_path / "run", model, mean=[0.25], std=[0.5])
     taken = models.create(str(run.folder), classes=None)

@@ -61,11 +61,11 @@ def test_a_colour_belongs_to_the_bin_whose_centre_is_nearest(rng):
     ab = 200 * torch.rand(2, 2, 3, 4, generator=rng) - 100
     found = network.binned(ab)
     assert found.shape == (2, 3, 4)
-    for picture in range(2):
+    for image in range(2):
         for row in range(3):
             for column in range(4):
-                away = (colour_bins() - ab[picture, :, row, column]).square().sum(dim=1)
-                assert away[found[picture, row, column]] == away.min()
+                away = (colour_bins() - ab[image, :, row, column]).square().sum(dim=1)
+                assert away[found[image, row, column]] == away.min()
 
 
 def test_painting_keeps_the_light_and_takes_the_colours_that_are_told(rng):
@@ -91,7 +91,7 @@ def with_embedder():
     return small(embedder="timm:test_resnet")
 
 
-def test_the_embedder_is_told_the_grey_picture_as_it_was_shown_others(with_embedder):
+def test_the_embedder_is_told_the_grey_image_as_it_was_shown_others(with_embedder):
     """L* = 50 is a grey of 0.4663 in each channel."""
     seen = []
     with_embedder.embedder.register_forward_pre_hook(lambda _m, taken: seen.append(taken[0]))

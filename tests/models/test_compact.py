@@ -33,7 +33,7 @@ def test_a_depthwise_convolution_mixes_no_channels():
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (21, 33)])
-def test_pictures_of_any_shape_give_a_score_a_class(height, width):
+def test_images_of_any_shape_give_a_score_a_class(height, width):
     assert Compact(classes=5)(torch.randn(2, 3, height, width)).shape == (2, 5)
 
 
@@ -45,7 +45,7 @@ def test_it_drops_only_in_training():
     assert not torch.equal(model(images), model(images))
 
 
-def test_it_learns_eight_pictures_by_heart():
+def test_it_learns_eight_images_by_heart():
     torch.manual_seed(0)
     before, after = loss_after(Compact(classes=4, dropout=0.0), steps=60, side=32, lr=5e-3)
     assert before > 0.7

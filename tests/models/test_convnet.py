@@ -22,7 +22,7 @@ def test_without_batch_normalisation_each_channel_has_a_bias_instead():
 
 
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (13, 21), (32, 17)])
-def test_pictures_of_any_shape_give_a_score_a_class(height, width):
+def test_images_of_any_shape_give_a_score_a_class(height, width):
     model = ConvNet(classes=5, widths=(4, 6, 8))
     assert model(torch.randn(2, 3, height, width)).shape == (2, 5)
 
@@ -33,7 +33,7 @@ def test_each_stage_halves_the_side():
 
 
 @pytest.mark.parametrize("options", [{}, {"batch_norm": False}, {"noise": 0.05}], ids=str)
-def test_it_learns_eight_pictures_by_heart(options):
+def test_it_learns_eight_images_by_heart(options):
     torch.manual_seed(0)
     model = ConvNet(classes=4, widths=(8, 12, 16), **options)
     before, after = loss_after(model, steps=60, side=16, lr=1e-2)

@@ -25,7 +25,7 @@ COUNTED = [
         92,
     ),
     (
-        "three-layer-conv",  # a picture of 7×7 is 3×3 after pooling
+        "three-layer-conv",  # an image of 7×7 is 3×3 after pooling
         {"classes": 3, "side": 7, "filters": 4, "kernel": 3, "hidden": 5, "channels": 2},
         (4 * 2 * 9 + 4) + (4 * 9 * 5 + 5) + (15 + 3),
     ),
@@ -107,7 +107,7 @@ def test_the_running_variance_is_the_biased_one():
     assert net["var1"][1].item() == pytest.approx(0.81)
 
 
-def test_a_channel_is_averaged_over_pictures_and_pixels(rng):
+def test_a_channel_is_averaged_over_images_and_pixels(rng):
     net = normalising(3)
     h = 2 + 3 * torch.randn(4, 3, 2, 5, dtype=torch.float64, generator=rng)
     out = net.batch_norm(h, 1)
@@ -144,7 +144,7 @@ def test_when_testing_the_averages_stand_in_and_stay(rng):
     net["mean1"].copy_(torch.tensor([1.0, 2.0, 3.0]))
     net["var1"].copy_(torch.tensor([4.0, 1.0, 0.25]))
     net.eval()
-    h = torch.randn(1, 3, dtype=torch.float64, generator=rng)  # one picture is enough
+    h = torch.randn(1, 3, dtype=torch.float64, generator=rng)  # one image is enough
     out = net.batch_norm(h, 1)[0].tolist()
     for k, (mean, var) in enumerate(((1, 4), (2, 1), (3, 0.25))):
         normal = (h[0, k].item() - mean) / (var + 1e-5) ** 0.5
@@ -156,21 +156,21 @@ def test_when_testing_the_averages_stand_in_and_stay(rng):
 # What they read
 
 
-def test_a_linear_network_scores_pictures_with_and_without_the_column_of_ones(rng):
+def test_a_linear_network_scores_images_with_and_without_the_column_of_ones(rng):
     net = models.create("linear-scores", classes=4, features=13)
-    pictures = torch.randn(5, 3, 2, 2, generator=rng)
-    W, flat = net["W"], pictures.flatten(1)
+    images = torch.randn(5, 3, 2, 2, generator=rng)
+    W, flat = net["W"], images.flatten(1)
     wanted = [
         [sum(x * w for x, w in zip(row, W[:12, k].tolist(), strict=True)) + W[12, k].item()
          for k in range(4)]
         for row in flat.tolist()
     ]  # fmt: skip
-    for given in (pictures, flat, torch.cat([flat, torch.ones(5, 1)], dim=1)):
+    for given in (images, flat, torch.cat([flat, torch.ones(5, 1)], dim=1)):
         torch.testing.assert_close(net(given), torch.tensor(wanted))
 
 
 @pytest.mark.parametrize("width", [11, 14])
-def test_a_linear_network_refuses_pictures_of_another_size(width, rng):
+def test_a_linear_network_refuses_images_of_another_size(width, rng):
     net = models.create("linear-scores", classes=4, features=13)
     with pytest.raises(RuntimeError):
         net(torch.randn(5, width, generator=rng))

@@ -1,4 +1,4 @@
-"""Networks that answer with pictures, masks or boxes, by name and from a run's folder."""
+"""Networks that answer with images, masks or boxes, by name and from a run's folder."""
 
 import inspect
 import json

@@ -60,7 +60,7 @@ def test_a_transition_takes_means_of_four_places():
 @pytest.mark.parametrize(
     ("height", "width", "rows", "columns"), [(32, 32, 8, 8), (13, 21, 3, 5), (4, 7, 1, 1)]
 )
-def test_pictures_of_any_shape_give_a_score_a_class(height, width, rows, columns):
+def test_images_of_any_shape_give_a_score_a_class(height, width, rows, columns):
     model = DenseNet(classes=5, depth=10, growth=4).eval()
     images = torch.randn(2, 3, height, width)
     assert model.features(images).shape[2:] == (rows, columns)
@@ -93,7 +93,7 @@ def test_a_compression_that_keeps_no_share_is_refused(compression):
         DenseNet(classes=2, depth=10, compression=compression)
 
 
-def test_it_learns_eight_pictures_by_heart():
+def test_it_learns_eight_images_by_heart():
     torch.manual_seed(0)
     model = DenseNet(classes=4, depth=16, growth=6)
     before, after = loss_after(model, steps=60, side=12, lr=1e-2)

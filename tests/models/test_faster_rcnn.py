@@ -70,7 +70,7 @@ def proposed(boxes, logits):
 
 
 def test_proposals_are_cut_sorted_suppressed_and_padded():
-    """In a picture of 16×24: the second covers the first by 0.8, the first and the third reach out,
+    """In an image of 16×24: the second covers the first by 0.8, the first and the third reach out,
     the fourth is half a pixel high, the fifth has the least logit."""
     boxes = [[-3.0, 0, 10, 10], [0, 0, 10, 8], [18, 10, 30, 20], [0, 0, 9, 0.5], [12, 0, 20, 9]]
     proposals = proposed(boxes, [[1.0, 2.0, 0.5, 3.0, -4.0], [0.0, -1.0, -2.0, -3.0, 9.0]])
@@ -118,7 +118,7 @@ def test_the_second_stage_looks_at_what_lies_in_the_box():
 
 def told(network, logits, offsets=None):
     """Return the network with the second stage's answer given."""
-    network.judge = lambda _maps, _boxes, _picture: (
+    network.judge = lambda _maps, _boxes, _image: (
         torch.tensor(logits),
         None if offsets is None else torch.tensor(offsets),
     )
@@ -148,14 +148,14 @@ def test_without_offsets_the_proposals_are_the_answer():
     assert found.kinds.tolist() == [0]
 
 
-def test_a_batch_is_its_pictures_one_by_one(rng):
+def test_a_batch_is_its_images_one_by_one(rng):
     network = small(before=40, after=9).eval()
     images = torch.randn(3, 3, 32, 40, generator=rng)
     together = network.detect(images, least=0.0, most=7)
     assert len(together.boxes) == 21
-    for picture in range(3):
-        alone = network.detect(images[picture : picture + 1], least=0.0, most=7)
-        mine = together.of(picture)
+    for image in range(3):
+        alone = network.detect(images[image : image + 1], least=0.0, most=7)
+        mine = together.of(image)
         torch.testing.assert_close(mine.scores, alone.scores, atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(mine.boxes, alone.boxes, atol=1e-3, rtol=1e-4)
 

@@ -80,7 +80,7 @@ def assert_same_answers(one, other, side):
     images = torch.randn(2, 3, side, side)
     with torch.no_grad():
         answer = one.eval()(images)
-        assert not torch.equal(answer[0], answer[1])  # it sees which picture it is
+        assert not torch.equal(answer[0], answer[1])  # it sees which image it is
         assert torch.equal(answer, other.eval()(images))
 
 
@@ -406,7 +406,7 @@ def test_without_a_preprocessor_nothing_is_said_of_what_was_shown(tmp_path):
     [
         ("{}", DataError, r"^hf:.* says no model_type in its config\.json; it cannot be built$"),
         ("{", DataError, r"^hf:.* cannot be fetched \(Expecting "),
-        ('{"model_type": "bert"}', OptionError, r"^hf:.* is no classifier of pictures \("),
+        ('{"model_type": "bert"}', OptionError, r"^hf:.* is no classifier of images \("),
         ('{"model_type": "nobody"}', OptionError, r"^hf:.*nobody"),
     ],
     ids=["without a type", "broken", "of texts", "unknown"],

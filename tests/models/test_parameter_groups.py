@@ -178,8 +178,8 @@ def test_every_block_is_named_in_the_order_in_which_it_runs():
 def test_weights_of_a_block_change_what_it_gives_and_nothing_before_it(build, side):
     torch.manual_seed(0)
     model = build().eval()
-    picture = torch.randn(1, 3, side, side)
-    blocks = parameter_groups(model, picture).blocks
+    image = torch.randn(1, 3, side, side)
+    blocks = parameter_groups(model, image).blocks
     seen = {}
     hooks = [
         model.get_submodule(block.name).register_forward_hook(
@@ -188,14 +188,14 @@ def test_weights_of_a_block_change_what_it_gives_and_nothing_before_it(build, si
         for place, block in enumerate(blocks)
     ]
     with torch.no_grad():
-        model(picture)
+        model(image)
         before = dict(seen)
         assert len(before) == len(blocks) > 5
         for place, block in enumerate(blocks):
             kept = {name: model.get_parameter(name).clone() for name in block.parameters}
             for name in block.parameters:
                 model.get_parameter(name).add_(torch.randn(()))
-            model(picture)
+            model(image)
             same = [torch.equal(before[other], seen[other]) for other in range(place + 1)]
             assert same == [True] * place + [False]
             for name, value in kept.items():
@@ -260,11 +260,11 @@ def test_a_network_is_separable_when_its_answer_is_one_linear_layer_of_features(
 
 
 def test_the_answer_of_a_separable_network_is_its_head_on_what_the_head_was_given():
-    model, picture = Backwards().eval(), torch.randn(1, 3, 9, 8)
-    (name,) = parameter_groups(model, picture).head.modules
+    model, image = Backwards().eval(), torch.randn(1, 3, 9, 8)
+    (name,) = parameter_groups(model, image).head.modules
     head, given = model.get_submodule(name), []
     hook = head.register_forward_pre_hook(lambda _module, arguments: given.append(arguments[0]))
-    answer = model(picture)
+    answer = model(image)
     hook.remove()
     assert torch.equal(given[0] @ head.weight.T + head.bias, answer)
 
@@ -371,9 +371,9 @@ def used(model):
 def test_a_network_is_left_as_it_was():
     model = used(Backwards())
     model.bottom["deep"].append(nn.Dropout(0.5))
-    picture = torch.randn(1, 3, 9, 8)
+    image = torch.randn(1, 3, 9, 8)
     before = state(model)
-    parameter_groups(model, picture)
+    parameter_groups(model, image)
     assert state(model) == before
 
 

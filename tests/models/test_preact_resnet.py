@@ -83,7 +83,7 @@ def tame(model, block):
 
 @pytest.mark.parametrize("block", ["basic", "bottleneck"])
 @pytest.mark.parametrize("stage", ["stage1", "stage2"])
-def test_a_picture_twice_as_bright_changes_the_shortcut_alone(block, stage):
+def test_an_image_twice_as_bright_changes_the_shortcut_alone(block, stage):
     """Normalised first, f(2x) = f(x), so that y(2x) - y(x) = s(2x) - s(x)."""
     model = PreActResNet(classes=2, block=block, depth=20, widths=(4, 8, 12)).double()
     for module in model.modules():
@@ -150,7 +150,7 @@ def test_a_bottleneck_of_a_width_without_a_quarter_is_refused():
 
 
 @pytest.mark.parametrize(("block", "depth"), [("basic", 8), ("bottleneck", 11), ("plain", 8)])
-def test_it_learns_eight_pictures_by_heart(block, depth):
+def test_it_learns_eight_images_by_heart(block, depth):
     torch.manual_seed(0)
     model = PreActResNet(classes=4, block=block, depth=depth, widths=(8, 16, 32))
     before, after = loss_after(model, steps=80, side=12, lr=1e-2)

@@ -29,7 +29,7 @@ def test_its_parameters_are_counted_by_hand():
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (45, 37)])
-def test_pictures_of_any_shape_give_a_score_a_class(height, width):
+def test_images_of_any_shape_give_a_score_a_class(height, width):
     model = resnet18(classes=5).eval()
     assert model(torch.randn(2, 3, height, width)).shape == (2, 5)
 
@@ -52,7 +52,7 @@ def test_the_small_stem_starts_like_the_rest():
 
 
 @pytest.mark.parametrize(("stem", "side"), [("imagenet", 33), ("small", 10)])
-def test_it_learns_eight_pictures_by_heart(stem, side):
+def test_it_learns_eight_images_by_heart(stem, side):
     torch.manual_seed(0)
     before, after = loss_after(resnet18(classes=4, stem=stem), steps=12, side=side, lr=1e-3)
     assert before > 0.7

@@ -29,11 +29,11 @@ def test_scores_are_an_eighth_of_a_linear_layer_of_the_largest_values():
 
 
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (13, 21)])
-def test_pictures_of_any_shape_give_a_score_a_class(height, width):
+def test_images_of_any_shape_give_a_score_a_class(height, width):
     assert ResNet9(classes=5, width=4)(torch.randn(2, 3, height, width)).shape == (2, 5)
 
 
-def test_it_learns_eight_pictures_by_heart():
+def test_it_learns_eight_images_by_heart():
     torch.manual_seed(0)
     before, after = loss_after(ResNet9(classes=4, width=4), steps=80, side=16, lr=2e-2)
     assert before > 0.7

@@ -34,7 +34,7 @@ def test_unpooling_puts_maxima_where_they_were_by_hand():
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(1, 11), st.integers(1, 11), st.integers(0, 999))
-def test_unpooled_maxima_are_the_picture_where_it_is_largest_and_zero_elsewhere(h, w, seed):
+def test_unpooled_maxima_are_the_image_where_it_is_largest_and_zero_elsewhere(h, w, seed):
     maps = torch.randn(2, 3, h, w, generator=torch.Generator().manual_seed(seed))
     values, places = F.max_pool2d(maps, 2, ceil_mode=True, return_indices=True)
     grown = unpool(values, places, (h, w))
@@ -116,5 +116,5 @@ def test_a_growth_alone_doubles_the_maps(way, rng):
 
 
 @pytest.mark.parametrize("way", FIVE)
-def test_it_learns_four_pictures_by_heart(way):
+def test_it_learns_four_images_by_heart(way):
     assert wrong_after(small(way=way, width=12, convolutions=(2, 1)), steps=90) <= 10  # of 1080

@@ -20,7 +20,7 @@ def network():
     return TorchvisionFasterRCNN(classes=3, **OPTIONS)
 
 
-def test_pictures_reach_the_backbone_as_they_are(network, rng):
+def test_images_reach_the_backbone_as_they_are(network, rng):
     seen = []
     network.backbone.register_forward_pre_hook(lambda _m, taken: seen.append(taken[0]))
     images = torch.randn(2, 3, 32, 32, generator=rng)
@@ -51,14 +51,14 @@ def test_there_are_four_losses_and_all_weights_have_a_part(network, rng):
     assert [name for name, p in network.named_parameters() if p.grad is None] == []
 
 
-def test_classes_are_counted_from_zero_and_pictures_told_apart(network, rng):
+def test_classes_are_counted_from_zero_and_images_told_apart(network, rng):
     images = torch.randn(3, 3, 32, 32, generator=rng)
     scores = network.detector.roi_heads.box_predictor.cls_score
     scores.weight.data.zero_()
     scores.bias.data = torch.tensor([0.0, -9.0, 5.0, -9.0])  # "nothing", then classes 0 to 2
     found = network.eval().detect(images, least=0.5, most=3)
     assert found.kinds.tolist() == [1] * len(found.kinds)
-    assert found.picture.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert found.image.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
     assert len(network.detect(images, least=0.999).boxes) == 0
     alone = network.detect(images[1:2], least=0.5, most=3)
     torch.testing.assert_close(found.of(1).boxes, alone.boxes, atol=1e-3, rtol=1e-4)

@@ -39,7 +39,7 @@ def test_maps_are_halved_rounding_up():
 
 
 def test_an_uneven_size_keeps_places(rng):
-    """What is changed at one end of an uneven picture does not move the answer at the other."""
+    """What is changed at one end of an uneven image does not move the answer at the other."""
     network = small(depth=1).eval()
     images = torch.randn(1, 3, 37, 50, generator=rng)
     changed = images.clone()
@@ -94,5 +94,5 @@ def test_a_skip_that_is_not_there_cannot_be_cut(cut, named):
         small(cut=cut)
 
 
-def test_it_learns_four_pictures_by_heart():
+def test_it_learns_four_images_by_heart():
     assert wrong_after(small(width=6), steps=40) <= 5  # of 1080

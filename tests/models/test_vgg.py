@@ -84,7 +84,7 @@ def test_a_depth_that_the_paper_lacks_says_which_it_has():
 
 
 @pytest.mark.parametrize("batch_norm", [True, False])
-def test_it_learns_eight_pictures_by_heart(batch_norm):
+def test_it_learns_eight_images_by_heart(batch_norm):
     torch.manual_seed(0)
     model = VGG(classes=4, depth=11, width=8, batch_norm=batch_norm)
     before, after = loss_after(model, steps=60, side=32)

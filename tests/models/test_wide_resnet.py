@@ -119,7 +119,7 @@ def test_a_dropout_that_is_no_share_is_refused(dropout):
         WideResNet(classes=2, depth=10, widen=1, dropout=dropout)
 
 
-def test_it_learns_eight_pictures_by_heart():
+def test_it_learns_eight_images_by_heart():
     torch.manual_seed(0)
     model = WideResNet(classes=4, depth=10, widen=1)
     before, after = loss_after(model, steps=50, side=12, lr=1e-2)

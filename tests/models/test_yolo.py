@@ -70,14 +70,14 @@ def test_what_is_found_by_hand():
     answer.offsets[0, 1, 2, 1] = torch.tensor([0.25, -0.5, 0.0, math.log(2)])
     answer.kinds[0, 1, 2] = torch.tensor([0.0, math.log(6), 0.0])  # shares 1/8, 6/8, 1/8
     found = small().found(answer, (32, 32))
-    assert found.picture.tolist() == [0]
+    assert found.image.tolist() == [0]
     assert found.kinds.tolist() == [1]
     torch.testing.assert_close(found.scores, torch.tensor([0.8 * 0.75]))
     torch.testing.assert_close(found.boxes, torch.tensor([[14.0, 0.0, 30.0, 24.0]]))
     assert len(small().found(answer, (32, 32), least=0.61).boxes) == 0
 
 
-def test_boxes_end_where_the_picture_does_also_where_it_is_not_square():
+def test_boxes_end_where_the_image_does_also_where_it_is_not_square():
     answer = silent(2, 4)
     answer.confidence[..., 4] = 9.0  # 40×40 pixels
     found = small().found(answer, (16, 32), overlap=1.0)
@@ -97,15 +97,15 @@ def test_two_of_one_kind_that_overlap_are_one_and_of_two_kinds_are_two():
     assert small().found(answer, (16, 16)).kinds.tolist() == [0, 2]
 
 
-def test_a_batch_is_its_pictures_one_by_one(rng):
+def test_a_batch_is_its_images_one_by_one(rng):
     network = small().eval()
     images = torch.randn(3, 3, 32, 24, generator=rng)
     together = network.detect(images, least=0.0, most=7)
     assert len(together.boxes) == 21
-    for picture in range(3):
-        alone = network.detect(images[picture : picture + 1], least=0.0, most=7)
+    for image in range(3):
+        alone = network.detect(images[image : image + 1], least=0.0, most=7)
         for name in ("boxes", "kinds", "scores"):
-            mine, own = getattr(together.of(picture), name), getattr(alone, name)
+            mine, own = getattr(together.of(image), name), getattr(alone, name)
             torch.testing.assert_close(mine, own, atol=1e-4, rtol=1e-4)
 
 

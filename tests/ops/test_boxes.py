@@ -117,13 +117,13 @@ def test_no_box_however_degenerate_gives_nan_or_an_endless_gradient(rows):
     assert not bool(b.iou(one, two)[empty].any())
 
 
-def test_one_set_of_anchors_serves_all_pictures():
+def test_one_set_of_anchors_serves_all_images():
     generator = torch.Generator().manual_seed(0)
     anchors, things = random_boxes(generator, 6), random_boxes(generator, 3, 2)
     found = b.pairwise_iou(anchors, things)
     assert found.shape == (3, 6, 2)
-    for picture in range(3):
-        torch.testing.assert_close(found[picture], b.pairwise_iou(anchors, things[picture]))
+    for image in range(3):
+        torch.testing.assert_close(found[image], b.pairwise_iou(anchors, things[image]))
     assert b.pairwise_iou(anchors, things[:, :0]).shape == (3, 6, 0)
 
 

@@ -33,7 +33,7 @@ def test_a_case_by_hand():
     assert kind.tolist() == [0, 0, IGNORED, 1, 0, NEGATIVE]
 
 
-def test_padding_is_given_to_no_one_and_pictures_do_not_mix():
+def test_padding_is_given_to_no_one_and_images_do_not_mix():
     both = torch.stack((IOU, IOU.flip(1), IOU))
     real = torch.tensor([[True, True, True], [True, True, True], [False, True, True]])
     found = match(both, **LIMITS, allow_low_quality=True, real=real)
@@ -45,7 +45,7 @@ def test_padding_is_given_to_no_one_and_pictures_do_not_mix():
 
 
 @pytest.mark.parametrize("allow_low_quality", [True, False])
-def test_a_picture_with_nothing_in_it_is_negative_and_no_anchors_are_no_answers(allow_low_quality):
+def test_an_image_with_nothing_in_it_is_negative_and_no_anchors_are_no_answers(allow_low_quality):
     found = match(torch.zeros(2, 5, 0), **LIMITS, allow_low_quality=allow_low_quality)
     assert found.tolist() == [[NEGATIVE] * 5] * 2
     found = match(torch.zeros(2, 0, 3), **LIMITS, allow_low_quality=allow_low_quality)
@@ -137,7 +137,7 @@ def test_of_two_yolo_instances_for_one_anchor_the_better_has_it_and_of_equals_th
 
 @given(st.integers(0, 9999), st.integers(0, 6))
 @settings(max_examples=20, deadline=None)
-def test_yolo_is_what_loops_over_pictures_and_instances_find(seed, instances):
+def test_yolo_is_what_loops_over_images_and_instances_find(seed, instances):
     generator = torch.Generator().manual_seed(seed)
     corner = torch.rand(3, instances, 2, generator=generator) * torch.tensor([25.0, 15.0])
     boxes = torch.cat(
@@ -145,14 +145,14 @@ def test_yolo_is_what_loops_over_pictures_and_instances_find(seed, instances):
     )
     real = torch.rand(3, instances, generator=generator) < 0.7
     found = yolo_assignment(boxes, real, GRID, stride=10)
-    for picture in range(3):
+    for image in range(3):
         wanted = torch.full((2, 3, 2), NEGATIVE)
         best = torch.zeros(2, 3, 2)
         held = {}
-        for instance in real[picture].nonzero()[:, 0].tolist():
-            iou = pairwise_iou(GRID.view(-1, 4), boxes[picture, instance][None]).view(2, 3, 2)
+        for instance in real[image].nonzero()[:, 0].tolist():
+            iou = pairwise_iou(GRID.view(-1, 4), boxes[image, instance][None]).view(2, 3, 2)
             best = torch.maximum(best, iou)
-            x1, y1, x2, y2 = boxes[picture, instance].tolist()
+            x1, y1, x2, y2 = boxes[image, instance].tolist()
             i, j = min(int((y1 + y2) / 20), 1), min(int((x1 + x2) / 20), 2)
             place = (i, j, int(iou[i, j].argmax()))
             if place not in held or iou[place] > held[place][0]:
@@ -160,4 +160,4 @@ def test_yolo_is_what_loops_over_pictures_and_instances_find(seed, instances):
         wanted[best >= 0.2] = IGNORED
         for place, (_, instance) in held.items():
             wanted[place] = instance
-        assert torch.equal(found[picture], wanted)
+        assert torch.equal(found[image], wanted)

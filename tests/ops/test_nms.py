@@ -1,4 +1,4 @@
-"""Non-maximum suppression of a batch: by hand, by a naive loop, and picture by picture."""
+"""Non-maximum suppression of a batch: by hand, by a naive loop, and image by image."""
 
 import pytest
 import torch
@@ -12,18 +12,18 @@ INFINITY = float("inf")
 
 
 def naive(boxes, scores, kinds, *, least, overlap, most):
-    """Return (picture, place) of what stays: one box after another, against all kept before."""
+    """Return (image, place) of what stays: one box after another, against all kept before."""
     answer = []
-    for picture in range(len(scores)):
+    for image in range(len(scores)):
         kept = []
-        for place in scores[picture].argsort(descending=True, stable=True).tolist():
-            if not scores[picture, place] >= least or not scores[picture, place].isfinite():
+        for place in scores[image].argsort(descending=True, stable=True).tolist():
+            if not scores[image, place] >= least or not scores[image, place].isfinite():
                 continue
-            mine, kind = boxes[picture, place], kinds[picture, place]
-            rivals = [other for other in kept if kinds[picture, other] == kind]
-            if all(iou(mine[None], boxes[picture, o][None]) <= overlap for o in rivals):
+            mine, kind = boxes[image, place], kinds[image, place]
+            rivals = [other for other in kept if kinds[image, other] == kind]
+            if all(iou(mine[None], boxes[image, o][None]) <= overlap for o in rivals):
                 kept.append(place)
-        answer += [(picture, place) for place in kept[:most]]
+        answer += [(image, place) for place in kept[:most]]
     return answer
 
 
@@ -35,7 +35,7 @@ def test_a_case_by_hand():
     scores = torch.tensor([[0.8, 0.9, 0.7, 0.3, 0.05]])
     kinds = torch.tensor([[0, 0, 0, 1, 0]])
     found = suppress(boxes, scores, kinds, least=0.05, overlap=0.5, most=9)
-    assert found.picture.tolist() == [0, 0, 0]
+    assert found.image.tolist() == [0, 0, 0]
     assert found.boxes.tolist() == [[3, 0, 13, 10], [0, 0, 10, 10], [20, 20, 24, 30]]
     assert found.kinds.tolist() == [0, 1, 0]
     torch.testing.assert_close(found.scores, torch.tensor([0.9, 0.3, 0.05]))
@@ -74,15 +74,15 @@ def test_it_does_what_a_naive_loop_does(seed, n, p, classes, overlap, most):
     limits = {"least": 0.2, "overlap": overlap, "most": most}
     found = suppress(boxes, scores, kinds, **limits)
     rows = naive(boxes, scores, kinds, **limits)
-    assert found.picture.tolist() == [picture for picture, _ in rows]
+    assert found.image.tolist() == [image for image, _ in rows]
     for name, column in (("boxes", boxes), ("kinds", kinds), ("scores", scores)):
         wanted = [column[row].tolist() for row in rows]
         assert getattr(found, name).tolist() == wanted, name
 
 
 @pytest.mark.parametrize("classes", [1, 80])
-def test_a_batch_is_its_pictures_one_by_one(classes):
-    """However many pictures and classes: with 2560 groups, their places must stay exact."""
+def test_a_batch_is_its_images_one_by_one(classes):
+    """However many images and classes: with 2560 groups, their places must stay exact."""
     boxes, scores, kinds = drawn(3, 32, 30, classes, side=500.0)
     # Partners a hair above and below the limit: 100 wide, moved by a third, IoU one half.
     corner = boxes[:, :10, :2].round()
@@ -93,22 +93,22 @@ def test_a_batch_is_its_pictures_one_by_one(classes):
     boxes[:, :10, :2], boxes[:, :10, 2:] = corner, corner + 100
     limits = {"least": 0.0, "overlap": 0.5, "most": 50}
     together = suppress(boxes, scores, kinds, **limits)
-    for picture in range(32):
-        one = slice(picture, picture + 1)
+    for image in range(32):
+        one = slice(image, image + 1)
         alone = suppress(boxes[one], scores[one], kinds[one], **limits)
-        mine = together.of(picture)
-        assert bool((mine.picture == picture).all())
+        mine = together.of(image)
+        assert bool((mine.image == image).all())
         assert torch.equal(mine.boxes, alone.boxes)
         assert torch.equal(mine.kinds, alone.kinds)
         assert torch.equal(mine.scores, alone.scores)
 
 
-def test_boxes_that_reach_out_of_the_picture_do_not_meet_those_of_another():
+def test_boxes_that_reach_out_of_the_image_do_not_meet_those_of_another():
     boxes = torch.tensor([[[-50.0, -50, 10, 10]], [[-50.0, -50, 10, 10]], [[-50.0, -50, 12, 12]]])
     found = suppress(
         boxes, torch.ones(3, 1), torch.zeros(3, 1).long(), least=0.5, overlap=0.05, most=5
     )
-    assert found.picture.tolist() == [0, 1, 2]
+    assert found.image.tolist() == [0, 1, 2]
 
 
 def test_nothing_is_found_where_nothing_scores():
@@ -128,7 +128,7 @@ def test_scores_that_are_no_numbers_are_not_found():
 
 def test_padding_by_hand():
     found = Found(
-        picture=torch.tensor([0, 2, 2]),
+        image=torch.tensor([0, 2, 2]),
         boxes=torch.tensor([[1.0, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12]]),
         kinds=torch.tensor([0, 1, 0]),
         scores=torch.tensor([0.5, 0.75, 0.25]),
@@ -143,7 +143,7 @@ def test_padding_by_hand():
     assert bool(boxes[scores == -INFINITY].isfinite().all())
 
 
-def test_padding_of_nothing_is_one_row_a_picture():
+def test_padding_of_nothing_is_one_row_an_image():
     nothing = suppress(
         torch.zeros(3, 2, 4), torch.zeros(3, 2), torch.zeros(3, 2).long(),
         least=0.5, overlap=0.5, most=5,

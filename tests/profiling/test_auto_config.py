@@ -1,4 +1,4 @@
-"""What is chosen from how many pictures there are, how long there is and how fast it goes."""
+"""What is chosen from how many images there are, how long there is and how fast it goes."""
 
 import re
 
@@ -7,7 +7,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vislab.data.pictures import Survey
+from vislab.data.images import Survey
 from vislab.profiling import auto_config
 from vislab.profiling.auto_config import choose, default_network
 
@@ -28,7 +28,7 @@ def nothing_installed(monkeypatch):
 
 @pytest.fixture
 def speeds(monkeypatch):
-    """Seconds a picture: answered 0.01, all layers trained 0.04, the last 5 blocks 0.02."""
+    """Seconds an image: answered 0.01, all layers trained 0.04, the last 5 blocks 0.02."""
     asked = []
 
     def told(name, size, device):
@@ -47,8 +47,8 @@ def unmeasured(monkeypatch):
     monkeypatch.setattr(auto_config, "_speeds", refuse)
 
 
-# At 224 pixels: the head's features, twice each picture, 26 s; an epoch of all layers 41 s and of
-# the last blocks 21 s, validation among it. 16 000 pictures seen are 16 epochs; 8 are enough.
+# At 224 pixels: the head's features, twice each image, 26 s; an epoch of all layers 41 s and of
+# the last blocks 21 s, validation among it. 16 000 images seen are 16 epochs; 8 are enough.
 # A side of 160 takes (160/224)² = 0.510 of that, one of 128 0.327.
 BY_HAND = [
     (12.0, "layer-decay:0.8", 224, 16),  # 26 + 16 · 41 = 682 s
@@ -66,14 +66,14 @@ BY_HAND = [
 
 @pytest.mark.usefixtures("installed", "speeds")
 @pytest.mark.parametrize(("minutes", "strategy", "size", "epochs"), BY_HAND)
-def test_the_less_time_the_smaller_the_pictures_then_the_fewer_the_layers(
+def test_the_less_time_the_smaller_the_images_then_the_fewer_the_layers(
     minutes, strategy, size, epochs
 ):
     found = choose(SOME, minutes, CPU)
     assert (found.strategy, found.size, found.epochs) == (strategy, size, epochs)
     assert (found.network, found.pretrained) == (LITE, True)
     assert f"{minutes:g} minutes given" in found.reason
-    assert "1000 pictures" in found.reason
+    assert "1000 images" in found.reason
     assert f"{size} pixels" in found.reason
 
 
@@ -91,31 +91,31 @@ def test_without_a_time_ten_minutes_are_aimed_at():
 
 
 @pytest.mark.usefixtures("installed", "speeds")
-def test_the_sentence_tells_pictures_a_second_and_minutes():
+def test_the_sentence_tells_images_a_second_and_minutes():
     text = choose(SOME, 12.0, CPU).reason
-    # 682 s are 11.4 minutes; 0.04 s a picture are 25 a second.
-    assert "1000 pictures at 25 a second take about 11.4 minutes (12 minutes given)" in text
-    # 0.02 · 0.51 s a picture are 98 a second; 0.51 · (26 + 8 · 21) = 99 s.
+    # 682 s are 11.4 minutes; 0.04 s an image are 25 a second.
+    assert "1000 images at 25 a second take about 11.4 minutes (12 minutes given)" in text
+    # 0.02 · 0.51 s an image are 98 a second; 0.51 · (26 + 8 · 21) = 99 s.
     assert "at 98 a second take about 1.6 minutes" in choose(SOME, 1.8, CPU).reason
 
 
 @pytest.mark.usefixtures("installed", "unmeasured")
 @pytest.mark.parametrize("minutes", [0.1, 1000.0, None])
-def test_of_fewer_than_five_pictures_a_class_the_head_alone_learns(minutes):
+def test_of_fewer_than_five_images_a_class_the_head_alone_learns(minutes):
     found = choose(Survey(classes=10, train=49, val=5, test=10_000), minutes, CPU)
     assert (found.strategy, found.size, found.epochs) == ("head", 224, 30)
     found = choose(Survey(classes=10, train=40, val=5, test=10), minutes, CPU, size=96, epochs=8)
     assert (found.strategy, found.size, found.epochs) == ("head", 96, 8)
-    assert "its head alone: 4 pictures a class are too few to move more" in found.reason
+    assert "its head alone: 4 images a class are too few to move more" in found.reason
 
 
 @pytest.mark.usefixtures("installed", "speeds")
-def test_of_five_pictures_a_class_more_may_move():
+def test_of_five_images_a_class_more_may_move():
     assert choose(Survey(10, 50, 5, 100), 1000.0, CPU).strategy == "layer-decay:0.8"
 
 
 @pytest.mark.usefixtures("installed", "speeds")
-def test_a_strategy_that_is_asked_for_is_not_refused_for_few_pictures():
+def test_a_strategy_that_is_asked_for_is_not_refused_for_few_images():
     assert choose(Survey(10, 20, 0, 20), None, CPU, strategy="all").strategy == "all"
 
 
@@ -123,7 +123,7 @@ def test_a_strategy_that_is_asked_for_is_not_refused_for_few_pictures():
 @pytest.mark.parametrize(
     ("train", "epochs"), [(1, 30), (50, 30), (533, 30), (534, 30), (640, 25), (5400, 3), (10**6, 3)]
 )
-def test_epochs_are_as_many_as_show_sixteen_thousand_pictures(train, epochs):
+def test_epochs_are_as_many_as_show_sixteen_thousand_images(train, epochs):
     found = choose(Survey(1, train, 0, 10), 1e9, CPU, strategy="all")
     assert found.epochs == epochs
 
@@ -149,7 +149,7 @@ def test_a_network_that_is_asked_for_is_kept_with_its_weights_and_its_size(speed
 
 
 @pytest.mark.usefixtures("installed", "speeds")
-def test_pictures_are_never_enlarged_for_want_of_time():
+def test_images_are_never_enlarged_for_want_of_time():
     for minutes in (0.01, 1.0, 2.0, 5.0, 100.0):
         assert choose(SOME, minutes, CPU, network="convnet").size == 32
 
@@ -210,7 +210,7 @@ def test_speeds_are_those_of_answering_of_all_layers_and_of_the_last_third(monke
         asked.append((size, train, len(trained)))
         return float(len(asked))
 
-    monkeypatch.setattr(auto_config, "seconds_a_picture", note)
+    monkeypatch.setattr(auto_config, "seconds_per_image", note)
     # A ConvNet of six convolutions.
     assert auto_config._speeds("convnet", 24, CPU) == (1.0, 2.0, 3.0, 2)
     assert asked == [(24, False, 6), (24, True, 6), (24, True, 2)]

@@ -13,7 +13,7 @@ SIDE = 13
 
 
 class Mapped(nn.Module):
-    """A network whose forward is a function of itself and the picture."""
+    """A network whose forward is a function of itself and the image."""
 
     def __init__(self, forward, **parts):
         super().__init__()

@@ -15,11 +15,11 @@ from vislab.models.parameter_groups import parameter_groups
 from vislab.ops.seeding import generator
 from vislab.profiling import tuner
 from vislab.profiling.tuner import (
-    bytes_a_picture,
+    bytes_per_image,
     largest_batch,
     loss_of,
     rate_test,
-    seconds_a_picture,
+    seconds_per_image,
     unchanged,
 )
 from vislab.tasks import Classify
@@ -65,10 +65,10 @@ def batches(labelled=True):
 
 
 TRIALS = {
-    "speed of training": lambda task: seconds_a_picture(task, 16, CPU, batch=2, train=True),
-    "speed of answering": lambda task: seconds_a_picture(task, 16, CPU, batch=2, train=False),
-    "memory": lambda task: bytes_a_picture(task, 16, CPU),
-    "batch": lambda task: largest_batch(task, 16, CPU, pictures=100),
+    "speed of training": lambda task: seconds_per_image(task, 16, CPU, batch=2, train=True),
+    "speed of answering": lambda task: seconds_per_image(task, 16, CPU, batch=2, train=False),
+    "memory": lambda task: bytes_per_image(task, 16, CPU),
+    "batch": lambda task: largest_batch(task, 16, CPU, images=100),
     "rate": lambda task: rate_test(task, batches(), steps=20),
 }
 
@@ -124,15 +124,15 @@ def test_a_step_is_timed_in_the_mode_and_size_that_is_asked_for():
     task.model.features[0].register_forward_pre_hook(
         lambda _m, x: seen.append((tuple(x[0].shape), task.model.training, torch.is_grad_enabled()))
     )
-    assert seconds_a_picture(task, 12, CPU, batch=5, train=True) > 0
-    assert seconds_a_picture(task, 20, CPU, batch=2, train=False) > 0
+    assert seconds_per_image(task, 12, CPU, batch=5, train=True) > 0
+    assert seconds_per_image(task, 20, CPU, batch=2, train=False) > 0
     assert seen == [((5, 3, 12, 12), True, True)] * 3 + [((2, 3, 20, 20), False, False)] * 3
 
 
-def test_the_faster_of_two_passes_after_a_first_is_divided_by_the_pictures(monkeypatch):
+def test_the_faster_of_two_passes_after_a_first_is_divided_by_the_images(monkeypatch):
     clock = iter([0.0, 1.0, 200.0, 208.0, 300.0, 304.0])
     monkeypatch.setattr(tuner.time, "perf_counter", lambda: next(clock))
-    assert seconds_a_picture(task_of(), 16, CPU, batch=8, train=True) == 4.0 / 8
+    assert seconds_per_image(task_of(), 16, CPU, batch=8, train=True) == 4.0 / 8
 
 
 def test_the_loss_is_that_of_the_training():
@@ -158,9 +158,9 @@ def stack(side):
 
 
 @pytest.mark.parametrize("side", [8, 14, 32])
-def test_bytes_a_picture_are_those_counted_by_hand(side):
+def test_bytes_an_image_are_those_counted_by_hand(side):
     floats, places = (3 + 8 + 8 + 2) * side**2, 2 * side**2
-    found = bytes_a_picture(Classify(stack(side)), side, CPU)
+    found = bytes_per_image(Classify(stack(side)), side, CPU)
     assert found == pytest.approx(4 * floats + 8 * places, rel=0.05)
 
 
@@ -169,21 +169,21 @@ def test_what_is_frozen_keeps_nothing():
     parts = parameter_groups(model, torch.zeros(1, 3, 16, 16))
     task = Classify(model, strategy=Strategy("head"), groups=parts)
     task.before_step(0.0)
-    assert bytes_a_picture(task, 16, CPU) == pytest.approx(4 * 2 * 16**2, rel=0.05)
+    assert bytes_per_image(task, 16, CPU) == pytest.approx(4 * 2 * 16**2, rel=0.05)
 
 
-def test_weights_are_not_counted_as_pictures():
+def test_weights_are_not_counted_as_images():
     model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64, 5000), nn.Linear(5000, 3))
-    assert bytes_a_picture(Classify(model), 8, CPU) < 4 * 3 * (3 * 64 + 5000)
+    assert bytes_per_image(Classify(model), 8, CPU) < 4 * 3 * (3 * 64 + 5000)
 
 
 @pytest.mark.parametrize(
-    ("free", "each", "pictures", "batch"),
+    ("free", "each", "images", "batch"),
     [
         (1 << 40, 1000, 1 << 20, 256),  # the largest there is
-        (1 << 40, 1000, 1300, 128),  # 1300 pictures in ten steps are 130
+        (1 << 40, 1000, 1300, 128),  # 1300 images in ten steps are 130
         (1 << 40, 1000, 1279, 64),
-        (1 << 40, 1000, 30, 8),  # few pictures: eight
+        (1 << 40, 1000, 30, 8),  # few images: eight
         (1 << 40, 1000, 1, 8),
         (2 * 64_000, 1000, 1 << 20, 64),  # half of what is free
         (2 * 63_999, 1000, 1 << 20, 32),
@@ -192,19 +192,19 @@ def test_weights_are_not_counted_as_pictures():
         (1 << 40, 0, 1 << 20, 256),
     ],
 )
-def test_the_batch_is_the_power_of_two_that_fits(monkeypatch, free, each, pictures, batch):
+def test_the_batch_is_the_power_of_two_that_fits(monkeypatch, free, each, images, batch):
     monkeypatch.setattr(tuner, "free_memory", lambda device: free)
-    monkeypatch.setattr(tuner, "bytes_a_picture", lambda task, size, device: each)
-    assert largest_batch(task_of(), 16, CPU, pictures=pictures) == batch
+    monkeypatch.setattr(tuner, "bytes_per_image", lambda task, size, device: each)
+    assert largest_batch(task_of(), 16, CPU, images=images) == batch
 
 
 def test_with_half_the_memory_fits_half_the_batch(monkeypatch):
-    """With what a picture takes truly counted."""
-    each = bytes_a_picture(task_of(), 16, CPU)
+    """With what an image takes truly counted."""
+    each = bytes_per_image(task_of(), 16, CPU)
     found = []
-    for pictures in (40, 20, 10):
-        monkeypatch.setattr(tuner, "free_memory", lambda _, n=pictures: 2 * n * each)
-        found.append(largest_batch(task_of(), 16, CPU, pictures=100_000))
+    for images in (40, 20, 10):
+        monkeypatch.setattr(tuner, "free_memory", lambda _, n=images: 2 * n * each)
+        found.append(largest_batch(task_of(), 16, CPU, images=100_000))
     assert found == [32, 16, 8]
 
 
@@ -216,7 +216,7 @@ def test_free_memory_is_some_and_less_than_there_is():
 
 
 class Ball(nn.Module):
-    """Logits (w, 0) for every picture: the loss of class 0 is ln(1 + exp(-w)), of 1 ln(1 + exp w).
+    """Logits (w, 0) for every image: the loss of class 0 is ln(1 + exp(-w)), of 1 ln(1 + exp w).
 
     With as many of the one as of the other it is a bowl with its bottom at 0.
     """

@@ -44,12 +44,12 @@ def counted(monkeypatch):
         return zoo.Count(name, size or 7, 100 + len(name), None if "34" in name else len(name))
 
     monkeypatch.setattr(zoo, "count", count)
-    monkeypatch.setattr(zoo, "picture_networks", lambda: list(NAMES))
+    monkeypatch.setattr(zoo, "image_networks", lambda: list(NAMES))
     return calls
 
 
 class Unlike(nn.Module):
-    """Refuses all pictures but those of 48 pixels; its `image_size` says so."""
+    """Refuses all images but those of 48 pixels; its `image_size` says so."""
 
     def __init__(self, *, classes):
         super().__init__()
@@ -110,7 +110,7 @@ def test_what_cannot_be_counted_is_unknown_and_says_why(register):
     assert found.problem.startswith("ZeroDivisionError")
 
 
-def test_networks_that_need_more_than_classes_or_a_picture_are_no_picture_networks(register):
+def test_networks_that_need_more_than_classes_or_an_image_are_no_image_networks(register):
     class TwoInputs(nn.Linear):
         def __init__(self, *, classes):
             super().__init__(3, classes)
@@ -126,7 +126,7 @@ def test_networks_that_need_more_than_classes_or_a_picture_are_no_picture_networ
     register("optional-input")(Optional)
     register("with-options")(lambda *, classes, width=3: Optional(classes=classes))
     register("with-needs")(lambda *, classes, width: Optional(classes=classes))
-    names = zoo.picture_networks()
+    names = zoo.image_networks()
     assert {"convnet", "all-cnn", "resnet18", "optional-input", "with-options"} <= set(names)
     assert not {"captioner", "linear-scores", "deep-conv", "two-inputs", "with-needs"} & set(names)
     libraries = [name for name in names if ":" in name]
@@ -196,7 +196,7 @@ def test_a_list_that_is_stopped_keeps_what_was_counted(own_home, monkeypatch):
         return zoo.Count(name, 7, 1, 2)
 
     monkeypatch.setattr(zoo, "count", count)
-    monkeypatch.setattr(zoo, "picture_networks", lambda: list(NAMES))
+    monkeypatch.setattr(zoo, "image_networks", lambda: list(NAMES))
     with pytest.raises(KeyboardInterrupt):
         zoo.listing("*", quiet=True)
     assert [one.name for one in zoo.listing("*", quiet=True)] == list(NAMES)
@@ -225,8 +225,8 @@ def test_a_card_tells_the_sums_of_the_layers_and_times(monkeypatch):
     assert card.multiplying == 9
     assert card.parameters == sum(row.parameters for row in rows)
     assert card.macs == sum(row.macs for row in rows)
-    for pictures in ("1", "64"):
-        assert 0 < card.latency_ms[pictures]["median"] <= card.latency_ms[pictures]["p95"]
+    for images in ("1", "64"):
+        assert 0 < card.latency_ms[images]["median"] <= card.latency_ms[images]["p95"]
 
 
 def test_a_slow_network_is_not_timed_in_batches(monkeypatch):
@@ -241,9 +241,9 @@ def test_a_slow_network_is_not_timed_in_batches(monkeypatch):
     assert asked == [1]
 
 
-def test_a_picture_of_the_wrong_size_is_told_in_a_sentence(register):
+def test_an_image_of_the_wrong_size_is_told_in_a_sentence(register):
     register("unlike")(Unlike)
-    wanted = r"unlike cannot be run on a picture of 32×32: AssertionError: Wrong image height! "
+    wanted = r"unlike cannot be run on an image of 32×32: AssertionError: Wrong image height! "
     for look in (zoo.open_layers, zoo.card):
         with pytest.raises(OptionError, match=wanted):
             look("unlike", 32)
@@ -251,7 +251,7 @@ def test_a_picture_of_the_wrong_size_is_told_in_a_sentence(register):
         zoo.measure("unlike", 32, batch=2, classes=3, device=torch.device("cpu"))
 
 
-def test_measuring_times_one_picture_and_a_batch(monkeypatch):
+def test_measuring_times_one_image_and_a_batch(monkeypatch):
     asked = []
 
     def latency(model, size, batch, device):
@@ -264,5 +264,5 @@ def test_measuring_times_one_picture_and_a_batch(monkeypatch):
     model = models.create("convnet", classes=7)
     assert (found.parameters, found.name) == (parameters(model), "convnet")
     assert found.macs == multiply_adds(model, 24)
-    assert found.pictures_per_second == 4 / 4.0e-3
+    assert found.images_per_second == 4 / 4.0e-3
     assert found.pace == found.macs / 2.0e-3

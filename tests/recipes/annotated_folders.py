@@ -2,20 +2,20 @@
 
 import numpy as np
 
-from tests.data.formats.sets import coco, instance, mask, picture, voc, voc_object, yolo
+from tests.data.formats.sets import coco, image, instance, mask, voc, voc_object, yolo
 
 STEMS = "abcdefghijkl"
-BAD = "c"  # the picture whose annotation is flawed
+BAD = "c"  # the image whose annotation is flawed
 OUTLINE = [[5.0, 5.0, 30.0, 6.0, 20.0, 25.0]]
 
 
 def own(root, form, flawed=False):
-    """Fill a folder with 12 pictures of 40×30 pixels, one object in each, and return it."""
+    """Fill a folder with 12 images of 40×30 pixels, one object in each, and return it."""
     images, instances = [], []
     for number, stem in enumerate(STEMS):
         bad = flawed and stem == BAD
         if form == "coco":
-            picture(root / "images" / f"{stem}.png")
+            image(root / "images" / f"{stem}.png")
             images.append({"id": number, "file_name": f"{stem}.png", "width": 40, "height": 30})
             box = (50, 40, 9, 9) if bad else (5, 5, 25, 20)
             kind = 10 + 10 * (number % 2)
@@ -27,7 +27,7 @@ def own(root, form, flawed=False):
         elif form == "yolo":
             yolo(root, ["0 0.5 0.5 0.5" if bad else f"{number % 2} 0.5 0.5 0.5 0.5"], stem)
         else:
-            picture(root / "images" / f"{stem}.png")
+            image(root / "images" / f"{stem}.png")
             size = (12, 17) if bad else (30, 40)
             values = np.zeros(size, dtype=np.uint8)
             values[5:20, 8:30] = 255

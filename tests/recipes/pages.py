@@ -14,7 +14,7 @@ from pathlib import Path
 import vislab.recipes
 
 TELLING_OF_LAB = {
-    "annotated", "create_model", "dry_run", "example", "fit", "keep", "once", "open", "pictures",
+    "annotated", "create_model", "dry_run", "example", "fit", "keep", "once", "open", "images",
     "plan", "record", "solve", "test", "variant", "variants", "why",
 }  # fmt: skip
 TELLING_OF_VARIANTS = {"compare", "conclude", "costs", "gain", "gain_over", "keep"}

@@ -1,4 +1,4 @@
-"""A folder of coloured squares that stand for pictures of people of two kinds."""
+"""A folder of coloured squares that stand for images of people of two kinds."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from PIL import Image
 
 
 def people(folder: Path, *, count: int = 30, side: int = 20) -> Path:
-    """Write two pictures of each person, brighter ones of the first kind, and labels.csv."""
+    """Write two images of each person, brighter ones of the first kind, and labels.csv."""
     rng = np.random.default_rng(0)
     lines = ["path,label,group"]
     folder.mkdir(parents=True)

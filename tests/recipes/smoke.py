@@ -9,7 +9,7 @@ from vislab import recipes
 from vislab.lab.running import execute
 from vislab.runs.folder import RunFolder
 
-SIZE = 8  # pixels: the smallest pictures there are
+SIZE = 8  # pixels: the smallest images there are
 
 
 def smoked(name: str, folder: Path, **changed: object) -> RunFolder:

@@ -1,4 +1,4 @@
-"""Captions by hand: only of pictures that have some, by either engine, with chance beside them."""
+"""Captions by hand: only of images that have some, by either engine, with chance beside them."""
 
 import pytest
 import torch
@@ -39,7 +39,7 @@ def watched(tmp_path_factory):
 
 @pytest.mark.parametrize("where", ["cifar10", "digits", "/some/folder"])
 @pytest.mark.parametrize("command", ["run", "twin"])
-def test_pictures_without_captions_are_refused_in_one_sentence(command, where, tmp_path, capsys):
+def test_images_without_captions_are_refused_in_one_sentence(command, where, tmp_path, capsys):
     words = [command, "caption-by-hand", "--data", where, "--folder", str(tmp_path / "run")]
     assert main(words) == 2
     assert capsys.readouterr().err == (
@@ -79,7 +79,7 @@ def test_writers_learn_in_every_epoch(watched):
 
 def test_what_is_written_stands_beside_what_the_world_says(watched):
     columns, rows = watched[0].table("what they write")
-    assert columns == ["picture", "the world", *CELLS]
+    assert columns == ["image", "the world", *CELLS]
     assert len(rows) == 9
     assert all(len(row[1].split()) > 3 for row in rows)
     assert not any("<" in cell for row in rows for cell in row), "no marks"

@@ -32,8 +32,8 @@ def watched(tmp_path_factory):
         return smoked("convnet-by-hand", tmp_path_factory.mktemp("conv") / "run", **TINY), drawn
 
 
-def test_it_learns_fifty_pictures_by_heart(watched):
-    assert watched[0].result.metrics["50 pictures/train accuracy"] >= 0.99
+def test_it_learns_fifty_images_by_heart(watched):
+    assert watched[0].result.metrics["50 images/train accuracy"] >= 0.99
 
 
 def test_small_fixed_weights_lose_the_signal_and_kaimings_keep_it(watched):
@@ -74,10 +74,10 @@ def test_what_is_kept_is_the_network_that_was_asked_for(watched):
 
 
 def train_only(monkeypatch):
-    """Leave the fifty pictures and the beginnings out."""
+    """Leave the fifty images and the beginnings out."""
     kind = recipes.find("convnet-by-hand")
     for part in ("beginnings", "overfit"):
-        monkeypatch.setattr(kind, part, lambda _self, _lab, _pictures: None)
+        monkeypatch.setattr(kind, part, lambda _self, _lab, _images: None)
 
 
 def test_either_engine_gives_nearly_the_same_metrics(watched, tmp_path, monkeypatch):

@@ -98,11 +98,11 @@ def test_a_unet_begins_from_the_convolutional_autoencoder(tmp_path):
     before = smoked("autoencoder", tmp_path / "before", **{**SMALL["autoencoder"], **fits})
     options = {**SMALL["segment-unet"], "width": 4, "depth": 2}
     kind = recipes.find("segment-unet")
-    pictures = Lab(RunFolder.create(tmp_path / "lab", "x", {}), quiet=True).annotated(
+    images = Lab(RunFolder.create(tmp_path / "lab", "x", {}), quiet=True).annotated(
         "shapes", wanted="masks", size=16, limit=4
     )
     built = kind(**{**kind.smoke, **options, "start": before.path}).network(
-        "unet", len(pictures.classes)
+        "unet", len(images.classes)
     )
     from vislab.inference import network_of
 

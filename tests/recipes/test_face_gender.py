@@ -18,24 +18,24 @@ def run(tmp_path, **changed):
 
 def test_the_numbers_that_an_accuracy_hides_stand_beside_it(tmp_path):
     found = run(tmp_path, networks=("compact",)).result.metrics
-    for split in ("picture", "person"):
+    for split in ("image", "person"):
         name = f"compact, by {split}"
         errors = [found[f"{name}: error, {who}"] for who in ("female", "male")]
         assert found[f"{name}: balanced accuracy"] == pytest.approx(1 - np.mean(errors))
         assert 0.5 <= found[f"{name}: majority level"] < 1
         assert found[f"{name}: parameters"] == 84_786
-    lost = found["compact, by picture/test/accuracy"] - found["compact, by person/test/accuracy"]
+    lost = found["compact, by image/test/accuracy"] - found["compact, by person/test/accuracy"]
     assert found["compact: accuracy lost on people not met"] == pytest.approx(lost)
 
 
 def test_no_person_is_on_two_sides_of_the_split_by_person_and_some_are_otherwise(tmp_path):
     folder = str(people(tmp_path / "people"))
-    for split, shared in (("by group", False), ("by picture", True)):
-        pictures = data.pictures(folder, size=SIZE, split=split, validation=0.1)
-        who = np.asarray(pictures.groups)
-        sides = {side: set(who[pictures.split(side).rows]) for side in ("train", "val", "test")}
+    for split, shared in (("by group", False), ("by image", True)):
+        images = data.images(folder, size=SIZE, split=split, validation=0.1)
+        who = np.asarray(images.groups)
+        sides = {side: set(who[images.split(side).rows]) for side in ("train", "val", "test")}
         assert bool(sides["train"] & sides["test"]) is shared
-        assert sum(len(pictures.split(side)) for side in sides) == 60
+        assert sum(len(images.split(side)) for side in sides) == 60
         if not shared:
             assert not sides["train"] & sides["val"]
 
@@ -45,9 +45,9 @@ def test_a_network_over_the_budget_is_refused(tmp_path):
         run(tmp_path, budget=80_000)
 
 
-def test_without_people_the_split_by_picture_is_still_measured(tmp_path):
+def test_without_people_the_split_by_image_is_still_measured(tmp_path):
     result = smoked("face-gender", tmp_path / "run", size=SIZE, networks=("compact",)).result
-    assert "compact, by picture/test/accuracy" in result.metrics
+    assert "compact, by image/test/accuracy" in result.metrics
     assert any(note.startswith("Not split by person") for note in result.notes)
     assert any("do not use it on people" in note for note in result.notes)
 

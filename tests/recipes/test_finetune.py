@@ -10,13 +10,13 @@ from vislab.cli.main import main
 from vislab.profiling import auto_config
 from vislab.runs.folder import RunFolder
 
-COUNT = 8  # pictures of each class
+COUNT = 8  # images of each class
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Three classes in three scripts, with the kinds of files that people have."""
-    root = tmp_path_factory.mktemp("pictures")
+    root = tmp_path_factory.mktemp("images")
     rng = np.random.default_rng(0)
     for shade, name in enumerate(("кошки", "犬", "voitures à vendre")):
         place = root / name
@@ -57,7 +57,7 @@ def test_it_says_what_it_chose_and_why(run):
     assert kept["reason"] in chosen
 
 
-def test_a_new_picture_gets_a_label_a_probability_and_a_picture_of_why(run, folder, capsys):
+def test_a_new_image_gets_a_label_a_probability_and_an_image_of_why(run, folder, capsys):
     photo = folder / "犬" / "cmyk.jpg"
     assert main(["predict", str(run.path), str(photo), "--json"]) == 0
     (told,) = json.loads(capsys.readouterr().out)

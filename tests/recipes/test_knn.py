@@ -18,7 +18,7 @@ def run(tmp_path_factory):
 
 
 def rows(split):
-    side = data.pictures("shapes:easy", size=SIZE, per_class=6, validation=0.2).split(split)
+    side = data.images("shapes:easy", size=SIZE, per_class=6, validation=0.2).split(split)
     # Channels first, as a row of the course's; a distance does not mind.
     pixels = side.take(slice(None)).transpose(0, 3, 1, 2).reshape(len(side), -1) / 255
     return pixels, np.asarray(side.labels)
@@ -31,14 +31,14 @@ def table(run, title):
 
 
 @pytest.mark.parametrize("k", K_CHOICES)
-def test_its_accuracy_is_scikit_learns_on_the_same_pictures(k, tmp_path, run):
+def test_its_accuracy_is_scikit_learns_on_the_same_images(k, tmp_path, run):
     if run.result.metrics["best k"] != k:
         run = smoked("knn", tmp_path / "run", k_choices=(k,))
     assert run.result.metrics["best k"] == k
     theirs = KNeighborsClassifier(k, algorithm="brute").fit(*rows("train"))
     pixels, labels = rows("test")
     assert len(labels) == 2000
-    # One picture may tie within the rounding of float32.
+    # One image may tie within the rounding of float32.
     assert run.result.metrics["test/accuracy"] == pytest.approx(
         theirs.score(pixels, labels), abs=1.5 / 2000
     )
@@ -71,9 +71,9 @@ def test_three_ways_to_compute_distances_agree(run):
     assert all(float(row["relative error"]) < 1e-5 for row in found)
 
 
-def test_fewer_pictures_are_tried_up_to_all_there_are(run):
-    found = table(run, "best k by number of pictures")
-    assert [row["training pictures"] for row in found] == ["20", "60"]
+def test_fewer_images_are_tried_up_to_all_there_are(run):
+    found = table(run, "best k by number of images")
+    assert [row["training images"] for row in found] == ["20", "60"]
     assert all(int(row["best k"]) in K_CHOICES for row in found)
 
 

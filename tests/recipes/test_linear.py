@@ -40,8 +40,8 @@ def test_the_better_losss_weights_are_kept_and_predict_as_it_did(losses, tmp_pat
     assert max(found["svm"]) != max(found["softmax"]), "one must be better"
     _, told = run.table(f"{better} test predictions")
     _, other = run.table(f"{min(set(losses) - {better})} test predictions")
-    pictures = data.pictures("shapes:easy", size=SIZE, per_class=8, validation=0.2)
-    test, paths = pictures.split("test"), []
+    images = data.images("shapes:easy", size=SIZE, per_class=8, validation=0.2)
+    test, paths = images.split("test"), []
     for place in range(0, 2000, 59):
         paths.append(tmp_path / f"{place}.png")
         Image.fromarray(test.take(slice(place, place + 1))[0]).save(paths[-1])
@@ -59,7 +59,7 @@ def test_the_better_losss_weights_are_kept_and_predict_as_it_did(losses, tmp_pat
     assert low <= gain <= high
 
 
-def test_pictures_are_centred_and_not_scaled(run):
+def test_images_are_centred_and_not_scaled(run):
     about = json.loads((run.path / "model.json").read_text())
     assert about["std"] == [1, 1, 1]
     assert about["built_as"]["options"] == {"features": 3 * SIZE**2 + 1}

@@ -20,7 +20,7 @@ from vislab.recipes.model_zoo import (
 )
 from vislab.runs.lesson import read_lesson
 
-# Name, parameters, multiply-adds, milliseconds for one picture and for a batch.
+# Name, parameters, multiply-adds, milliseconds for one image and for a batch.
 ANIMALS = {
     "mouse": (10, 1_000, 1.0, 4.0),
     "cat": (30, 2_000, 8.0, 8.0),
@@ -63,9 +63,9 @@ def test_the_table_is_sorted_by_parameters_and_computes_its_columns(animals):
     assert [row[0] for row in rows] == ["mouse", "horse", "cat", "whale"]
     horse = dict(zip(columns, rows[1], strict=True))
     assert (horse["parameters"], horse["multiply-adds"]) == ("20", "4000")
-    assert float(horse["ms for one picture"]) == 2.0
+    assert float(horse["ms for one image"]) == 2.0
     assert float(horse["95 % below, ms"]) == 2.2
-    assert float(horse["pictures/s in batches of 4"]) == 4 / 16e-3
+    assert float(horse["images/s in batches of 4"]) == 4 / 16e-3
     assert float(horse["gain of the batch"]) == 0.5  # 250 a second, and 500 alone
     assert float(horse["billion multiply-adds/s"]) == 4_000 / 2e-3 / 1e9
 
@@ -135,8 +135,8 @@ def test_names_lose_where_they_come_from_unless_two_would_be_alike():
     [
         ({"networks": ("convnet", "all-cnn", "resnet18")}, "name four or more"),
         ({"networks": ("convnet", "all-cnn", "resnet18", "convnet", "x")}, "each once"),
-        ({"size": 0}, "--size 0 is no picture"),
-        ({"batch": 0}, "--batch 0 is no picture"),
+        ({"size": 0}, "--size 0 is no image"),
+        ({"batch": 0}, "--batch 0 is no image"),
     ],
 )
 def test_what_cannot_be_ranked_or_timed_is_refused(options, sentence, tmp_path):
@@ -160,6 +160,6 @@ def test_the_exercises_have_the_answers_that_the_layers_give():
 
 
 def test_the_networks_of_every_size_are_known_by_name():
-    known = set(zoo.picture_networks())
+    known = set(zoo.image_networks())
     for preset in ({}, ModelZoo.quick, ModelZoo.smoke):
         assert set(ModelZoo(**preset).networks) <= known

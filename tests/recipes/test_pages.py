@@ -29,7 +29,7 @@ def test_at_least_half_of_a_recipe_tells_its_experiment():
 @pytest.mark.parametrize(
     ("line", "kind"),
     [
-        ("images = lab.pictures(self.data)", "tells"),
+        ("images = lab.images(self.data)", "tells"),
         ("task = tasks.Classify(models.create('convnet', classes=2))", "tells"),
         ("found.gain('x', 'a', over='b')", "tells"),
         ("raise OptionError('no')", "tells"),

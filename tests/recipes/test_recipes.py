@@ -84,9 +84,9 @@ def test_the_command_names_only_what_differs():
     from vislab.lab.running import Conditions
     from vislab.tasks.optim import Optim
 
-    recipe = kind(data="my pictures", per_class=None, optim=Optim(lr=0.1))
+    recipe = kind(data="my images", per_class=None, optim=Optim(lr=0.1))
     assert command(recipe, "resnet-overfit", Conditions(seed=2)) == (
-        "vislab run resnet-overfit --data 'my pictures' --optim.lr 0.1 --per-class None --seed 2"
+        "vislab run resnet-overfit --data 'my images' --optim.lr 0.1 --per-class None --seed 2"
     )
 
 

@@ -1,4 +1,4 @@
-"""The recipe of style transfer: the user's pictures, the painting, its losses."""
+"""The recipe of style transfer: the user's images, the painting, its losses."""
 
 import io
 
@@ -24,7 +24,7 @@ def run(folder, monkeypatch, **options):
 
 @pytest.fixture
 def files(tmp_path):
-    """A wide picture of red and a tall one of stripes."""
+    """A wide image of red and a tall one of stripes."""
     red = np.zeros((30, 60, 3), dtype=np.uint8)
     red[..., 0] = 200
     stripes = np.zeros((50, 20, 3), dtype=np.uint8)
@@ -34,7 +34,7 @@ def files(tmp_path):
     return {name: tmp_path / f"{name}.png" for name in ("content", "style")}
 
 
-def test_two_pictures_make_a_third_of_the_contents_shape(files, tmp_path, monkeypatch):
+def test_two_images_make_a_third_of_the_contents_shape(files, tmp_path, monkeypatch):
     done = run(tmp_path / "run", monkeypatch, **files)
     painting = Image.open(done.path / "painting.png")
     assert painting.size == (32, 16)
@@ -43,7 +43,7 @@ def test_two_pictures_make_a_third_of_the_contents_shape(files, tmp_path, monkey
     metrics = done.result.metrics
     assert metrics["style loss"] > 0
     assert metrics["content loss"] > 0
-    assert set(metrics) >= {"style loss, times smaller", "content loss, over the style picture's"}
+    assert set(metrics) >= {"style loss, times smaller", "content loss, over the style image's"}
 
 
 def test_the_seed_decides(tmp_path, monkeypatch):
@@ -83,15 +83,15 @@ def test_what_paints_nothing_is_refused(options, sentence, tmp_path, monkeypatch
         run(tmp_path / "run", monkeypatch, **options)
 
 
-def test_a_missing_picture_is_told(tmp_path, monkeypatch):
+def test_a_missing_image_is_told(tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"gone\.jpg cannot be read"):
         run(tmp_path / "run", monkeypatch, content=tmp_path / "gone.jpg")
 
 
-def test_a_picture_is_fitted_by_its_middle():
-    picture = np.zeros((4, 8, 3), dtype=np.uint8)
-    picture[:, 2:6] = 90
-    assert (fitted(picture, np.zeros((4, 4, 3), dtype=np.uint8)) == 90).all()
+def test_an_image_is_fitted_by_its_middle():
+    image = np.zeros((4, 8, 3), dtype=np.uint8)
+    image[:, 2:6] = 90
+    assert (fitted(image, np.zeros((4, 4, 3), dtype=np.uint8)) == 90).all()
 
 
 def test_a_png_is_read_back_to_the_bit(rng):

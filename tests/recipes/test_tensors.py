@@ -97,7 +97,7 @@ def test_each_answer_gets_its_own_verdict_and_only_right_ones_are_timed(file, tm
         "def even_rows(x): return x[::2]\n"
         "def swap_halves(x): return x\n"
         "def differences(a, b): return a - b\n"
-        "def halve(picture): raise NotImplementedError\n"
+        "def halve(image): raise NotImplementedError\n"
     )
     done = execute(Tensors(answers=file, repeats=1), "tensors", tmp_path / "run")
     found = verdicts(done)

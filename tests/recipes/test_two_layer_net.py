@@ -18,7 +18,7 @@ def test_either_engine_gives_nearly_the_same_metrics(run, tmp_path):
     close(run.result.metrics, other.result.metrics, accuracy=2.1 / 2000, loss=1e-3)
 
 
-def test_the_gain_is_that_over_a_linear_classifier_of_the_same_pictures(run):
+def test_the_gain_is_that_over_a_linear_classifier_of_the_same_images(run):
     metrics = run.result.metrics
     gain = metrics["test/accuracy"] - metrics["linear/test/accuracy"]
     assert metrics["gain over linear"] == pytest.approx(gain, abs=1e-9)

@@ -15,7 +15,7 @@ PIXEL = bytes.fromhex(
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
-    """A finished run of two networks on ten pictures."""
+    """A finished run of two networks on ten images."""
     options = {"data": "cifar10", "optim": {"name": "adam", "lr": 0.001}, "epochs": 3}
     made = RunFolder.create(tmp_path / "first-run", "resnet-overfit", options)
     result = made.result
@@ -68,7 +68,7 @@ def run(tmp_path: Path) -> RunFolder:
     ]
     result.lesson = {
         "title": "Overfit a ResNet-18.",
-        "story": ["A network meets a few pictures."],
+        "story": ["A network meets a few images."],
         "source": "GNR-650",
         "question": "More or fewer than half?",
         "look_at": ["the gap between the curves"],

@@ -6,7 +6,7 @@ import pytest
 from vislab.runs.calibration import calibration
 
 
-def test_four_pictures_by_hand():
+def test_four_images_by_hand():
     # Bins of a half: (0, 0.5] holds 0.2 (wrong) and 0.5 (right), (0.5, 1] holds 0.9 and 1.0, one
     # right. ECE = 2/4 · |0.5 − 0.35| + 2/4 · |0.5 − 0.95| = 0.075 + 0.225.
     found = calibration(
@@ -42,7 +42,7 @@ def test_one_that_is_always_sure_and_never_right_is_wholly_wrong():
     assert calibration(np.ones(5), np.zeros(5, dtype=bool)).error == 1.0
 
 
-def test_no_pictures_leave_empty_bins():
+def test_no_images_leave_empty_bins():
     found = calibration(np.array([]), np.array([], dtype=bool))
     assert found.error == 0.0
     assert len(found.bins) == 15

@@ -8,11 +8,11 @@ from vislab.errors import RunError
 from vislab.runs.compare import compare, comparison_lines, write_comparison
 from vislab.runs.folder import RunFolder
 
-COLUMNS = ["picture", "label", "predicted", "probability", "loss"]
+COLUMNS = ["image", "label", "predicted", "probability", "loss"]
 
 
 def made(path: Path, options=None, **fits):
-    """A finished run; each fit is a list of (picture, label, predicted), `test` an unnamed one."""
+    """A finished run; each fit is a list of (image, label, predicted), `test` an unnamed one."""
     run = RunFolder.create(path, "resnet-overfit", options or {"optim": {"lr": 0.1}})
     run.result.status = "finished"
     for name, rows in fits.items():
@@ -23,31 +23,31 @@ def made(path: Path, options=None, **fits):
 
 
 def rows(right: int, total: int, start: int = 0):
-    """The first `right` of `total` pictures are right."""
+    """The first `right` of `total` images are right."""
     return [
         (f"{k}.png", "cat", "cat" if k - start < right else "dog")
         for k in range(start, start + total)
     ]
 
 
-def test_a_run_that_is_right_on_more_of_the_same_pictures_is_better(tmp_path):
+def test_a_run_that_is_right_on_more_of_the_same_images_is_better(tmp_path):
     first = made(tmp_path / "plain", test=rows(100, 200))
     second = made(tmp_path / "augmented", test=rows(150, 200))
     found = compare([first, second])
     (pair,) = found.pairs
-    assert [(one.name, one.accuracy, one.pictures) for one in found.contenders] == [
+    assert [(one.name, one.accuracy, one.images) for one in found.contenders] == [
         ("plain", 0.5, 200),
         ("augmented", 0.75, 200),
     ]
     assert pair.difference == 0.25
-    # 50 of 200 pictures changed, all one way: √(0.25 · 0.75 / 200) = 0.03062.
+    # 50 of 200 images changed, all one way: √(0.25 · 0.75 / 200) = 0.03062.
     assert pair.interval == pytest.approx((0.25 - 1.96 * 0.03062, 0.25 + 1.96 * 0.03062), abs=0.006)
     assert pair.verdict == "augmented is better by 25.0 points (19.0 to 31.0)"
     (pair,) = compare([second, first]).pairs
     assert pair.verdict == "plain is worse by 25.0 points (19.0 to 31.0)"
 
 
-def test_pictures_are_paired_by_name_not_by_place(tmp_path):
+def test_images_are_paired_by_name_not_by_place(tmp_path):
     first = made(tmp_path / "a", test=rows(40, 200))
     second = made(tmp_path / "b", test=rows(60, 200))
     shuffled = made(tmp_path / "c", test=rows(60, 200)[::-1])
@@ -68,24 +68,24 @@ def test_a_small_difference_is_none_that_the_test_set_could_show(tmp_path):
     assert pair.verdict.startswith("no difference that this test set could show (+2.5 points, −")
 
 
-def test_other_pictures_are_not_paired(tmp_path):
+def test_other_images_are_not_paired(tmp_path):
     first = made(tmp_path / "a", test=rows(10, 40))
     other = made(tmp_path / "b", test=rows(30, 40, start=5))
     fewer = made(tmp_path / "c", test=rows(10, 39))
     twice = made(tmp_path / "d", test=[*rows(10, 40), ("3.png", "cat", "cat")])
     for pair in compare([first, other, fewer, twice]).pairs:
         assert pair.interval is None
-        assert pair.verdict == "not paired: the runs were tested on different pictures"
+        assert pair.verdict == "not paired: the runs were tested on different images"
     relabelled = made(tmp_path / "e", test=[(p, "dog", said) for p, _, said in rows(10, 40)])
     (pair,) = compare([first, relabelled]).pairs
     assert pair.interval is None
-    assert pair.verdict == "not paired: the same pictures bear different labels in the two runs"
+    assert pair.verdict == "not paired: the same images bear different labels in the two runs"
 
 
-def test_a_picture_that_stands_twice_is_two_pictures(tmp_path):
+def test_an_image_that_stands_twice_is_two_images(tmp_path):
     twice = [*rows(10, 40), ("3.png", "cat", "dog")]
     found = compare([made(tmp_path / "a", test=twice), made(tmp_path / "b", test=twice)])
-    assert found.contenders[0].pictures == 41
+    assert found.contenders[0].images == 41
     assert found.contenders[0].accuracy == 10 / 41
     assert found.pairs[0].same_predictions
 
@@ -98,9 +98,9 @@ def test_runs_are_identical_when_predictions_and_weights_are(tmp_path):
         verdicts.append(compare([first, second]).pairs[0].verdict)
     assert verdicts == [
         "the two runs are identical: same predictions and same weights (SHA-256 f00)",
-        "same predictions on all 40 pictures, though the weights differ",
-        "same predictions on all 40 pictures; their weights cannot be compared",
-        "same predictions on all 40 pictures; their weights cannot be compared",
+        "same predictions on all 40 images, though the weights differ",
+        "same predictions on all 40 images; their weights cannot be compared",
+        "same predictions on all 40 images; their weights cannot be compared",
     ]
 
 
@@ -155,8 +155,8 @@ def test_what_cannot_be_compared_says_why(tmp_path):
     with pytest.raises(RunError, match=r"'test predictions' of .*c is empty"):
         compare([first, made(tmp_path / "c", test=[])])
     damaged = made(tmp_path / "d", test=rows(1, 9))
-    damaged.add_table("test predictions", ["picture", "label"], [["a", "b"]])
-    with pytest.raises(RunError, match="it needs the columns picture, label and predicted"):
+    damaged.add_table("test predictions", ["image", "label"], [["a", "b"]])
+    with pytest.raises(RunError, match="it needs the columns image, label and predicted"):
         compare([first, damaged])
     (damaged.path / "tables" / "test-predictions.csv").unlink()
     with pytest.raises(RunError, match="is missing"):
@@ -201,7 +201,7 @@ def costly(tmp_path):
             "name": "network",
             "parameters": 1234,
             "macs": 5_000_000,
-            "train_pictures_per_second": 99.5,
+            "train_images_per_second": 99.5,
             "latency_ms": {"1": {"median": 2.0, "p95": 3.0}, "64": {"median": 20.0, "p95": 30.0}},
             "peak_memory_bytes": None,
         }
@@ -215,13 +215,13 @@ def test_costs_stand_beside_accuracy(tmp_path):
     text = comparison_lines(found).replace("\u202f", " ")
     table = [line.split("  ") for line in text.splitlines()]
     cells = {line[0]: [cell.strip() for cell in line[1:] if cell.strip()] for line in table}
-    assert cells["test pictures"] == ["40", "40"]
+    assert cells["test images"] == ["40", "40"]
     assert cells["accuracy"][0].startswith("22.5 % (")
     assert cells["parameters"] == ["1 234", "–"]
-    assert cells["multiply–adds a picture"] == ["5 M", "–"]
-    assert cells["training pictures/s"] == ["99.5", "–"]
-    assert cells["latency of 1 picture, median"] == ["2 ms", "–"]
-    assert cells["latency of 64 pictures, 95 % within"] == ["30 ms", "–"]
+    assert cells["multiply–adds an image"] == ["5 M", "–"]
+    assert cells["training images/s"] == ["99.5", "–"]
+    assert cells["latency of 1 image, median"] == ["2 ms", "–"]
+    assert cells["latency of 64 images, 95 % within"] == ["30 ms", "–"]
     assert cells["peak memory"] == ["2.0 GiB", "–"]
 
 

@@ -21,13 +21,13 @@ def drawn(figure, dpi=60):
 
 
 def flat(colours, h=7, w=6):
-    """Pictures of one colour each."""
+    """Images of one colour each."""
     return np.array([np.full((h, w, 3), colour, dtype=np.uint8) for colour in colours])
 
 
-def where(picture, colour):
+def where(image, colour):
     """Return the rows and columns that a colour fills: (top, bottom, left, right)."""
-    down, across = np.nonzero((picture == colour).all(axis=2))
+    down, across = np.nonzero((image == colour).all(axis=2))
     assert down.size, f"{colour} is nowhere"
     return down.min(), down.max(), across.min(), across.max()
 
@@ -45,9 +45,9 @@ RED, GREEN, BLUE, GREY, PINK = COLOURS = [
 ]
 
 
-def test_pictures_stand_in_reading_order_in_their_own_colours_and_shape():
-    picture = drawn(figures.picture_grid(flat(COLOURS), columns=3))
-    places = [where(picture, colour) for colour in COLOURS]
+def test_images_stand_in_reading_order_in_their_own_colours_and_shape():
+    image = drawn(figures.image_grid(flat(COLOURS), columns=3))
+    places = [where(image, colour) for colour in COLOURS]
     assert places[0][3] < places[1][2] <= places[1][3] < places[2][2]  # one row
     assert places[0][1] < places[3][0]
     assert places[3][2:] == places[0][2:]  # one column
@@ -55,20 +55,20 @@ def test_pictures_stand_in_reading_order_in_their_own_colours_and_shape():
     assert (bottom - top + 1) / (right - left + 1) == pytest.approx(7 / 6, abs=0.05)
 
 
-def test_pixels_of_a_small_picture_are_squares_and_not_smoothed():
+def test_pixels_of_a_small_image_are_squares_and_not_smoothed():
     board = np.zeros((1, 2, 2, 3), dtype=np.uint8)
     board[0, [0, 1], [0, 1]] = RED
     board[0, [0, 1], [1, 0]] = BLUE
-    picture = drawn(figures.picture_grid(board), dpi=100)
+    image = drawn(figures.image_grid(board), dpi=100)
     seen = {
-        tuple(int(part) for part in colour) for colour in np.unique(picture.reshape(-1, 3), axis=0)
+        tuple(int(part) for part in colour) for colour in np.unique(image.reshape(-1, 3), axis=0)
     }
     assert seen == {RED, BLUE, WHITE}
 
 
 def test_titles_are_broken_then_cut_and_wear_their_colours():
     titles = ["frog", "a class name so long that nobody would ever read all of it", "$\\bad$ <b>"]
-    figure = figures.picture_grid(
+    figure = figures.image_grid(
         flat(COLOURS[:3]), titles=titles, colours=[figures.RIGHT, figures.WRONG, "#000000"]
     )
     first, second, third = (text for text in figure.axes[0].texts if text.get_text())
@@ -97,7 +97,7 @@ def test_titles_break_at_spaces_and_keep_their_own_lines(title, wanted):
 
 def test_titles_that_are_too_few_are_refused():
     with pytest.raises(ValueError, match="zip"):
-        figures.picture_grid(flat(COLOURS), titles=["one"])
+        figures.image_grid(flat(COLOURS), titles=["one"])
 
 
 @pytest.mark.parametrize(("count", "columns"), [(1, 1), (4, 4), (5, 3), (9, 3), (10, 4)])
@@ -110,8 +110,8 @@ def test_named_rows_keep_order_and_may_be_uneven():
         [("plain", flat([RED, GREEN])), ("a stretched one", flat([BLUE], h=3, w=9))]
     )
     assert texts(figure) == ["plain", "a stretched one"]
-    picture = drawn(figure)
-    red, green, blue = (where(picture, colour) for colour in (RED, GREEN, BLUE))
+    image = drawn(figure)
+    red, green, blue = (where(image, colour) for colour in (RED, GREEN, BLUE))
     assert red[3] < green[2]
     assert red[1] < blue[0]
     assert blue[2:] == red[2:]
@@ -120,11 +120,11 @@ def test_named_rows_keep_order_and_may_be_uneven():
 
 def test_maps_share_one_scale_from_the_least_value_to_the_greatest():
     maps = np.stack([np.full((3, 4), value) for value in (-1.0, 2.0, np.nan)])
-    picture = drawn(figures.map_grid(maps, bar=False))
+    image = drawn(figures.map_grid(maps, bar=False))
     dark, light = (68, 1, 84), (253, 231, 36)  # the ends of viridis, Smith and van der Walt 2015
-    assert where(picture, dark)[3] < where(picture, light)[2]
+    assert where(image, dark)[3] < where(image, light)[2]
     grey = tuple(int(style.RULE[k : k + 2], 16) for k in (1, 3, 5))
-    assert where(picture, light)[3] < where(picture, grey)[2]
+    assert where(image, light)[3] < where(image, grey)[2]
 
 
 def test_a_centred_map_is_white_at_zero_and_reaches_as_far_down_as_up():
@@ -148,12 +148,12 @@ def test_maps_of_one_value_or_none_can_be_drawn():
 def test_nothing_to_show_says_so():
     none = np.zeros((0, 4, 4, 3), dtype=np.uint8)
     for figure in (
-        figures.picture_grid(none, titles=[]),
+        figures.image_grid(none, titles=[]),
         figures.named_rows([("empty", none)]),
         figures.named_rows([]),
         figures.map_grid(np.zeros((0, 4, 4))),
     ):
-        assert texts(figure) == ["no pictures"]
+        assert texts(figure) == ["no images"]
 
 
 def test_curves_hold_the_values_with_gaps_where_there_is_none():
@@ -272,13 +272,13 @@ def test_reliability_shows_accuracy_by_bin_and_the_error():
     bars = {round(bar.get_x() + bar.get_width() / 2, 3): bar for bar in figure.axes[0].patches[::2]}
     assert {at: bar.get_height() for at, bar in bars.items()} == {0.35: 0.5, 0.95: 0.75}
     # 4/6 · |0.75 − 0.95| + 2/6 · |0.5 − 0.35| = 0.18333
-    assert figure.axes[0].get_title(loc="left").replace("\u202f", " ") == "ECE 18.3 %  (6 pictures)"
+    assert figure.axes[0].get_title(loc="left").replace("\u202f", " ") == "ECE 18.3 %  (6 images)"
 
 
 def all_kinds():
     rng = np.random.default_rng(0)
     return [
-        figures.picture_grid(flat(COLOURS), titles=list("abcde")),
+        figures.image_grid(flat(COLOURS), titles=list("abcde")),
         figures.map_grid(rng.random((2, 3, 4))),
         figures.curves({"a": ([0, 1], [0, 1]), "b": ([0, 1], [1, 0])}, x="step", y="loss"),
         figures.confusion_matrix(np.eye(3, dtype=int), list("abc")),

@@ -113,9 +113,9 @@ def test_a_resumed_fit_forgets_what_came_after_its_checkpoint(tmp_path):
 def test_a_table_comes_back_as_it_was_written(tmp_path):
     run = made(tmp_path / "a")
     rows = [["a, b", 'say "x"'], ["two\nlines", ""], ["<b>", "ü"]]
-    path = run.add_table("Test predictions", ["picture", "label"], rows, shown=False)
+    path = run.add_table("Test predictions", ["image", "label"], rows, shown=False)
     assert path == run.path / "tables" / "test-predictions.csv"
-    assert run.table("Test predictions") == (["picture", "label"], rows)
+    assert run.table("Test predictions") == (["image", "label"], rows)
     with pytest.raises(RunError, match="holds no table 'seeds'"):
         run.table("seeds")
     path.write_bytes(b"\xff\xfe")

@@ -24,7 +24,7 @@ def test_wilson_bounds_solve_the_score_equation():
             assert apart == pytest.approx(z * math.sqrt(bound * (1 - bound) / total), rel=1e-9)
 
 
-def test_wilson_stays_within_zero_and_one_and_knows_nothing_from_no_pictures():
+def test_wilson_stays_within_zero_and_one_and_knows_nothing_from_no_images():
     low, high = wilson(0, 9)
     assert low == 0.0
     assert high == pytest.approx(3.841459 / (9 + 3.841459), rel=1e-6)
@@ -37,7 +37,7 @@ def test_a_higher_level_gives_a_wider_interval():
     assert wilson(30, 50, level=0.99)[0] < wilson(30, 50)[0] < wilson(30, 50, level=0.8)[0]
 
 
-def test_the_paired_bootstrap_is_the_normal_interval_for_many_pictures():
+def test_the_paired_bootstrap_is_the_normal_interval_for_many_images():
     rng = np.random.default_rng(1)
     first = rng.random(4000) < 0.6
     second = np.where(rng.random(4000) < 0.1, ~first, first)
@@ -49,7 +49,7 @@ def test_the_paired_bootstrap_is_the_normal_interval_for_many_pictures():
     assert (low, high) == pytest.approx((difference - half, difference + half), abs=0.06 * half)
 
 
-def test_pairing_narrows_the_interval_of_networks_that_fail_on_the_same_pictures():
+def test_pairing_narrows_the_interval_of_networks_that_fail_on_the_same_images():
     rng = np.random.default_rng(2)
     first = rng.random(500) < 0.5
     second = first.copy()
@@ -81,7 +81,7 @@ def test_the_bootstrap_is_the_same_every_time_and_swaps_its_sign():
     assert back[1] == pytest.approx((-forth[1][1], -forth[1][0]), abs=0.03)
 
 
-def test_one_picture_says_nothing_of_others():
+def test_one_image_says_nothing_of_others():
     one = np.array([3.0])
     assert bootstrap(one) == (3.0, (-math.inf, math.inf))
     judged = claim("more", "gain", at_least=0.1).judge({"gain": 3.0}, {"gain": bootstrap(one)[1]})
@@ -93,7 +93,7 @@ def test_one_picture_says_nothing_of_others():
     assert beside["verdict"] == "not measured"
 
 
-def test_no_pictures_and_no_difference_give_nothing():
+def test_no_images_and_no_difference_give_nothing():
     nothing = np.array([], dtype=bool)
     assert paired_bootstrap(nothing, nothing) == (0.0, (0.0, 0.0))
     same = np.array([True, False, True])
@@ -112,14 +112,14 @@ def test_one_seed_has_no_interval():
 
 
 def disagreeing(only_first, only_second, both=3, neither=2):
-    """Two classifiers that have so many pictures right, each alone, both or neither."""
+    """Two classifiers that have so many images right, each alone, both or neither."""
     first = [True] * (only_first + both) + [False] * (only_second + neither)
     second = [False] * only_first + [True] * (both + only_second) + [False] * neither
     return np.array(first), np.array(second)
 
 
 def test_mcnemar_of_one_against_nine_by_hand():
-    # Of 2¹⁰ ways to deal ten pictures, (1 + 10) give one side at most one; either side: 22 / 1024.
+    # Of 2¹⁰ ways to deal ten images, (1 + 10) give one side at most one; either side: 22 / 1024.
     assert mcnemar(*disagreeing(1, 9)) == pytest.approx(0.021484375, rel=1e-12)
 
 
@@ -133,7 +133,7 @@ def test_mcnemar_counts_the_deals_that_are_as_uneven_or_more(count):
         assert found == pytest.approx(as_uneven / 2**count, rel=1e-12)
 
 
-def test_mcnemar_looks_only_at_pictures_that_one_alone_has_right_and_takes_no_side():
+def test_mcnemar_looks_only_at_images_that_one_alone_has_right_and_takes_no_side():
     wanted = mcnemar(*disagreeing(2, 8))
     assert wanted == pytest.approx(112 / 1024)  # 2 · (1 + 10 + 45) / 1024
     assert mcnemar(*disagreeing(2, 8, both=500, neither=0)) == wanted
@@ -143,7 +143,7 @@ def test_mcnemar_looks_only_at_pictures_that_one_alone_has_right_and_takes_no_si
     assert mcnemar(first[order], second[order]) == wanted
 
 
-def test_classifiers_that_agree_on_every_picture_may_well_be_equal():
+def test_classifiers_that_agree_on_every_image_may_well_be_equal():
     first, _ = disagreeing(4, 3)
     assert mcnemar(first, first) == 1.0
     assert mcnemar(np.array([], dtype=bool), np.array([], dtype=bool)) == 1.0

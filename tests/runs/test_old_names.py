@@ -7,6 +7,8 @@ from vislab.data.augment import Augment
 from vislab.errors import OptionError, RunError
 from vislab.lab.knobs import restore
 from vislab.recipes.segment_unet import SegmentUnet
+from vislab.runs.compare import PREDICTIONS, read_predictions
+from vislab.runs.folder import RunFolder
 from vislab.runs.old_names import FIELDS, by_new_names, refuse_old_options
 
 
@@ -24,6 +26,16 @@ def test_an_old_name_is_known_only_where_it_was_used():
 
 def test_the_new_name_stands_where_both_are_given():
     assert by_new_names("Augment", {"rotation": False, "turn": True}) == {"rotation": False}
+
+
+def test_columns_and_costs_of_a_run_made_before_are_read(tmp_path):
+    run = RunFolder.create(tmp_path / "run", "a test", {})
+    run.add_table(PREDICTIONS, ("picture", "label", "predicted"), [("a.png", "cat", "dog")])
+    run.result.costs = [{"name": "", "train_pictures_per_second": 70.0}]
+    run.save()
+    again = RunFolder.open(run.path)
+    assert read_predictions(again, PREDICTIONS).label == {("a.png", 0): "cat"}
+    assert again.result.costs == [{"name": "", "train_images_per_second": 70.0}]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +72,7 @@ def test_every_new_name_is_one():
     kinds = {kind.__name__: kind for kind in map(recipes.find, recipes.names())}
     kinds["Augment"] = Augment
     for name, table in FIELDS.items():
-        if name != "model.json":
+        if name in kinds:
             fields = {field.name for field in dataclasses.fields(kinds[name])}
             assert fields >= set(table.values())
             assert not fields & table.keys()

@@ -1,4 +1,4 @@
-"""Colour lies where the evidence is, and the picture below it can still be seen."""
+"""Colour lies where the evidence is, and the image below it can still be seen."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def rng():
 
 
 @pytest.fixture
-def picture(rng):
+def image(rng):
     return rng.integers(0, 256, (19, 26, 3), dtype=np.uint8)
 
 
@@ -48,25 +48,25 @@ def test_more_evidence_is_brighter():
     assert np.ptp(shown[-1]) > 50
 
 
-def test_no_evidence_leaves_a_grey_picture_a_quarter_darker(picture):
-    expected = (0.75 * picture.mean(axis=2)).round()
+def test_no_evidence_leaves_a_grey_image_a_quarter_darker(image):
+    expected = (0.75 * image.mean(axis=2)).round()
     for nothing in (np.zeros((4, 5)), np.full((4, 5), -1.0), np.zeros((1, 1))):
         with np.errstate(all="raise"):
-            shown = overlaid(picture, nothing)
+            shown = overlaid(image, nothing)
         assert shown.dtype == np.uint8
         assert (colourful(shown) == 0).all()
         assert np.abs(shown[..., 0] - expected).max() <= 1
 
 
-def test_each_map_is_shown_in_its_own_range_from_zero_up(picture, rng):
+def test_each_map_is_shown_in_its_own_range_from_zero_up(image, rng):
     found = rng.random((4, 5))
-    shown = overlaid(picture, found)
+    shown = overlaid(image, found)
     for factor in (1e-12, 7.3, 1e9):
-        assert np.abs(overlaid(picture, factor * found).astype(int) - shown).max() <= 1
+        assert np.abs(overlaid(image, factor * found).astype(int) - shown).max() <= 1
     below = np.where(found < 0.5, -found, found)
     cut = np.where(found < 0.5, 0.0, found)
-    assert np.array_equal(overlaid(picture, below), overlaid(picture, cut))
-    assert np.array_equal(overlaid(picture, found.astype(np.float32)), shown)
+    assert np.array_equal(overlaid(image, below), overlaid(image, cut))
+    assert np.array_equal(overlaid(image, found.astype(np.float32)), shown)
 
 
 def test_evidence_everywhere_colours_everything_alike():
@@ -76,47 +76,47 @@ def test_evidence_everywhere_colours_everything_alike():
 
 
 @pytest.mark.parametrize("cells", [(1, 1), (1, 7), (4, 5), (7, 3), (40, 50)])
-def test_a_map_of_any_shape_is_widened_to_the_picture(picture, cells, rng):
-    assert overlaid(picture, rng.random(cells)).shape == (19, 26, 3)
+def test_a_map_of_any_shape_is_widened_to_the_image(image, cells, rng):
+    assert overlaid(image, rng.random(cells)).shape == (19, 26, 3)
 
 
-def test_a_turned_or_mirrored_picture_has_a_turned_or_mirrored_overlay(picture, rng):
+def test_a_turned_or_mirrored_image_has_a_turned_or_mirrored_overlay(image, rng):
     found = rng.random((4, 5))
-    shown = overlaid(picture, found).astype(int)
-    turned = overlaid(picture.transpose(1, 0, 2), found.T)
+    shown = overlaid(image, found).astype(int)
+    turned = overlaid(image.transpose(1, 0, 2), found.T)
     assert np.abs(turned.transpose(1, 0, 2) - shown).max() <= 2
-    mirrored = overlaid(np.ascontiguousarray(picture[:, ::-1]), found[:, ::-1].copy())
+    mirrored = overlaid(np.ascontiguousarray(image[:, ::-1]), found[:, ::-1].copy())
     assert np.abs(mirrored[:, ::-1] - shown).max() <= 2
 
 
-def test_the_picture_shows_through_also_where_the_evidence_is(rng):
+def test_the_image_shows_through_also_where_the_evidence_is(rng):
     board = np.zeros((20, 20, 3), dtype=np.uint8)
     board[::2, ::2] = board[1::2, 1::2] = 255
     shown = overlaid(board, np.ones((2, 2))).astype(int)
     assert (shown[0, 0] - shown[0, 1]).min() > 20
 
 
-def test_a_picture_and_a_map_are_not_written_on(picture, rng):
+def test_an_image_and_a_map_are_not_written_on(image, rng):
     found = rng.random((4, 5))
-    kept = picture.copy(), found.copy()
-    overlaid(picture, found)
-    assert np.array_equal(picture, kept[0])
+    kept = image.copy(), found.copy()
+    overlaid(image, found)
+    assert np.array_equal(image, kept[0])
     assert np.array_equal(found, kept[1])
 
 
 @pytest.mark.parametrize("columns", [2, 3, 4, 6])
-def test_each_picture_stands_beside_its_own_overlay(columns):
+def test_each_image_stands_beside_its_own_overlay(columns):
     """Without evidence the overlay of a colour is three quarters of its mean, grey."""
-    pictures = flat(COLOURS[:3])
+    images = flat(COLOURS[:3])
     figure = figures.heatmaps_over_images(
-        pictures, np.zeros((3, 2, 2)), titles=["one", "two", "three"], columns=columns
+        images, np.zeros((3, 2, 2)), titles=["one", "two", "three"], columns=columns
     )
-    images = figure.axes[0].images
-    assert len(images) == 6
+    drawings = figure.axes[0].images
+    assert len(drawings) == 6
     tops = []
-    for picture, plain, covered in zip(pictures, images[::2], images[1::2], strict=True):
-        assert np.array_equal(plain.get_array(), picture)
-        assert np.array_equal(covered.get_array(), overlaid(picture, np.zeros((2, 2))))
+    for image, plain, covered in zip(images, drawings[::2], drawings[1::2], strict=True):
+        assert np.array_equal(plain.get_array(), image)
+        assert np.array_equal(covered.get_array(), overlaid(image, np.zeros((2, 2))))
         left, right, bottom, top = plain.get_extent()
         beside = covered.get_extent()
         assert (beside[2], beside[3]) == (bottom, top)  # in one row
@@ -133,8 +133,8 @@ def test_each_picture_stands_beside_its_own_overlay(columns):
 def test_each_overlay_is_of_its_own_map():
     maps = np.zeros((2, 3, 3))
     maps[1, 0, 2] = 1.0
-    pictures = np.stack([GREY, GREY])
-    figure = figures.heatmaps_over_images(pictures, maps, titles=["a", "b"])
+    images = np.stack([GREY, GREY])
+    figure = figures.heatmaps_over_images(images, maps, titles=["a", "b"])
     shown = [image.get_array() for image in figure.axes[0].images]
     assert len(shown) == 4
     assert [int(colourful(np.asarray(one)).max()) > 50 for one in shown] == [
@@ -143,7 +143,7 @@ def test_each_overlay_is_of_its_own_map():
 
 
 @pytest.mark.parametrize("titles", [1, 3])
-def test_titles_are_as_many_as_pictures(titles):
+def test_titles_are_as_many_as_images(titles):
     with pytest.raises(ValueError, match="zip"):
         figures.heatmaps_over_images(
             np.stack([GREY, GREY]), np.zeros((2, 2, 2)), titles=["a"] * titles

@@ -1,4 +1,4 @@
-"""Answers are written beside a user's pictures and over none of them."""
+"""Answers are written beside a user's images and over none of them."""
 
 import pytest
 from PIL import Image
@@ -18,11 +18,11 @@ def test_a_stem_is_numbered_until_none_of_its_files_is_taken(tmp_path):
 
 @pytest.fixture
 def drawn(tmp_path):
-    """A figure as a report keeps it, a picture with our mark, and one of a user's."""
+    """A figure as a report keeps it, an image with our mark, and one of a user's."""
     import numpy as np
 
-    picture = np.zeros((1, 4, 4, 3), dtype=np.uint8)
-    write_bytes(tmp_path / "figure.png", figures.to_png(figures.picture_grid(picture)))
+    image = np.zeros((1, 4, 4, 3), dtype=np.uint8)
+    write_bytes(tmp_path / "figure.png", figures.to_png(figures.image_grid(image)))
     plain = Image.new("RGB", (2, 2))
     plain.save(tmp_path / "mask.png", pnginfo=marked())
     plain.save(tmp_path / "theirs.png")

@@ -123,9 +123,9 @@ def test_references_say_what_differs(run):
         "the same: their number lies inside our interval; 1 cell of the protocol differs"
         in page.text
     )
-    assert "93.0 %\n50.0 %\nnot comparable: different training pictures" in page.text
+    assert "93.0 %\n50.0 %\nnot comparable: different training images" in page.text
     marked = re.findall(r'<tr class="([\w ]+)"><th>([^<]+) <span', source)
-    assert marked == [("differs", "side in pixels"), ("differs decides", "training pictures")]
+    assert marked == [("differs", "side in pixels"), ("differs decides", "training images")]
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_references_say_what_differs(run):
         (
             "not comparable",
             ["data", "size", "test", "metric"],
-            "not comparable: different data, test pictures and metric",
+            "not comparable: different data, test images and metric",
         ),
     ],
 )
@@ -233,9 +233,9 @@ def test_a_missing_file_is_said_and_a_file_outside_the_folder_is_not_read(run, t
     run.result.figures[1]["file"] = "../secret.png"
     source = read(run)
     page = assert_safe(source)
-    assert "The picture figures/kernels.png is missing from the run folder." in page.shown
+    assert "The image figures/kernels.png is missing from the run folder." in page.shown
     assert "The table tables/seeds.csv is missing from the run folder." in page.shown
-    assert "The picture ../secret.png is missing" in page.folded
+    assert "The image ../secret.png is missing" in page.folded
     assert "c2VjcmV0" not in source  # "secret" in base64
 
 
@@ -249,7 +249,7 @@ def test_a_table_of_seeds_reads_well(run):
     [
         (["9.0", "8.98765", "-0.5"], "loss", ["9.000", "8.988", "−0.500"]),
         (["0.1", "1e-05", ""], "learning rate", ["0.1", "1e-05", ""]),
-        (["1000", "7"], "pictures", ["1000", "7"]),
+        (["1000", "7"], "images", ["1000", "7"]),
         (["0.5", "1"], "plain accuracy", ["50.0 %", "100.0 %"]),
         (["0.5", "cat", "nan"], "mixed", ["0.5", "cat", "nan"]),
         (["12345.678", "1.5", "nan"], "steps", ["12 345.7", "1.5", "nan"]),
@@ -261,11 +261,11 @@ def test_a_column_is_written_with_as_many_decimals_throughout(cells, column, wan
 
 
 def test_a_long_table_shows_its_first_rows_and_says_where_the_rest_is(run):
-    run.add_table("worst", ["picture"], [[f"picture-{k}"] for k in range(1234)])
+    run.add_table("worst", ["image"], [[f"image-{k}"] for k in range(1234)])
     run.add_table("hidden", ["a"], [["nobody sees me"]], shown=False)
     page = Page(read(run))
-    assert "picture-49\n" in page.shown
-    assert "picture-50" not in page.text
+    assert "image-49\n" in page.shown
+    assert "image-50" not in page.text
     assert "The first 50 of 1 234 rows; all are in tables/worst.csv." in page.shown
     assert "nobody sees me" not in page.text
 
@@ -340,7 +340,7 @@ def test_costs_leave_out_what_nobody_measured():
             "name": "plain",
             "parameters": 11_173_962,
             "macs": None,
-            "train_pictures_per_second": 812.34,
+            "train_images_per_second": 812.34,
             "latency_ms": {"1": {"median": 4.3125, "p95": 5.0}, "64": None},
             "peak_memory_bytes": 2**30,
         },
@@ -352,9 +352,9 @@ def test_costs_leave_out_what_nobody_measured():
     rows = {name: [cell.replace("\u202f", " ") for cell in cells] for name, cells in table["rows"]}
     assert rows == {
         "parameters": ["11.2 M", "–"],
-        "training pictures/s": ["812", "–"],
-        "latency of 1 picture, median": ["4.31 ms", "–"],
-        "latency of 1 picture, 95 % within": ["5 ms", "–"],
+        "training images/s": ["812", "–"],
+        "latency of 1 image, median": ["4.31 ms", "–"],
+        "latency of 1 image, 95 % within": ["5 ms", "–"],
         "peak memory": ["1.0 GiB", "–"],
     }
     assert cost_table([{"name": "plain"}]) is None

@@ -37,7 +37,7 @@ def test_the_running_variance_is_the_biased_one_by_hand():
     assert var.item() == pytest.approx(0.75 * 20 + 0.25 * 14 / 3, rel=1e-14)
 
 
-@pytest.mark.parametrize("shape", [(5, 3), (2, 3, 4, 2)], ids=["rows", "pictures"])
+@pytest.mark.parametrize("shape", [(5, 3), (2, 3, 4, 2)], ids=["rows", "images"])
 def test_torchs_running_variance_is_larger_by_n_over_n_minus_one(shape, rng):
     n = math.prod(shape) // 3
     x = 2 * torch.randn(shape, dtype=torch.float64, generator=rng) + 1
@@ -77,10 +77,10 @@ def test_after_many_batches_testing_is_as_training_was(rng):
     [
         (lambda x, g, b: LayerNorm.forward(x.flatten(1), g.repeat_interleave(6), b.repeat(3))[0],
          "of a row"),
-        (lambda x, g, b: GroupNorm.forward(x, g, b[:3], 1)[0], "of a picture"),
+        (lambda x, g, b: GroupNorm.forward(x, g, b[:3], 1)[0], "of an image"),
     ],
 )  # fmt: skip
-def test_layer_and_group_norm_never_look_at_other_pictures(forward, axes, rng):
+def test_layer_and_group_norm_never_look_at_other_images(forward, axes, rng):
     x = torch.randn(4, 3, 3, 2, dtype=torch.float64, generator=rng)
     gamma, beta = tensor([1.0, 2.0, 3.0]), torch.zeros(6).double()
     whole = forward(x, gamma, beta)

@@ -160,10 +160,10 @@ def same(x, **options):
 
 D, H, M = 4, 3, 5
 NORM = {"running_mean": (M,), "running_var": (M,)}
-PICTURES, KERNELS = (2, 3, 7, 6), (M, 3, 3, 2)
+IMAGES, KERNELS = (2, 3, 7, 6), (M, 3, 3, 2)
 CASES = [
     case("linear", Linear, linear, (3, D), (D, M), (M,)),
-    case("linear of pictures", Linear, linear, (2, 3, 2, 1), (6, M), (M,)),
+    case("linear of images", Linear, linear, (2, 3, 2, 1), (6, M), (M,)),
     case("linear, one row", Linear, linear, (1, D), (D, 1), (1,)),
     case("linear over time", TemporalLinear, linear_over_time,
          (2, 3, D), (D, M), (M,)),
@@ -175,13 +175,13 @@ CASES = [
     case("dropout of nothing", SeededDropout, seeded_dropout, (5, 7), p=0.0, training=True),
     case("dropout, testing", SeededDropout, seeded_dropout, (5, 7), p=0.3, training=False),
     *(
-        case(f"conv, stride {stride}, pad {pad}", Conv, conv, PICTURES, KERNELS, (M,),
+        case(f"conv, stride {stride}, pad {pad}", Conv, conv, IMAGES, KERNELS, (M,),
              stride=stride, pad=pad)
         for stride, pad in [(1, 0), (1, 1), (1, 3), (2, 0), (2, 1), (2, 2), (3, 0), (3, 3)]
     ),
-    case("conv, one picture, one channel", Conv, conv, (1, 1, 7, 6), (2, 1, 2, 3), (2,), pad=1),
+    case("conv, one image, one channel", Conv, conv, (1, 1, 7, 6), (2, 1, 2, 3), (2,), pad=1),
     case("conv, one pixel a kernel", Conv, conv, (2, 3, 4, 5), (2, 3, 1, 1), (2,), stride=2),
-    case("conv, a kernel as large as the picture", Conv, conv, (2, 3, 4, 5), (2, 3, 4, 5), (2,)),
+    case("conv, a kernel as large as the image", Conv, conv, (2, 3, 4, 5), (2, 3, 4, 5), (2,)),
     case("conv, 40 channels", Conv, conv, (1, 40, 5, 4), (2, 40, 3, 2), (2,), pad=1),
     case("conv, 40 channels, stride 2", Conv, conv, (2, 40, 5, 4), (2, 40, 2, 3), (2,), stride=2,
          pad=1),
@@ -198,7 +198,7 @@ CASES = [
     case("batch norm, testing one", BatchNorm, batch_norm, (1, M), (M,), (M,), fixed=NORM,
          training=False),
     case("spatial batch norm", SpatialBatchNorm, batch_norm, (2, M, 3, 2), (M,), (M,), fixed=NORM),
-    case("spatial batch norm, one picture", SpatialBatchNorm, batch_norm, (1, M, 3, 2), (M,), (M,),
+    case("spatial batch norm, one image", SpatialBatchNorm, batch_norm, (1, M, 3, 2), (M,), (M,),
          fixed=NORM),
     case("spatial batch norm, testing", SpatialBatchNorm, batch_norm, (2, M, 3, 2), (M,), (M,),
          fixed=NORM, training=False),
@@ -234,9 +234,9 @@ CASES = [
          (M,), (M,), (M,), kinks=linear_norm, fixed=NORM),
     case("linear-batch norm-relu, testing", LinearBatchNormReLU, then(linear_norm, F.relu), (4, D),
          (D, M), (M,), (M,), (M,), kinks=linear_norm, fixed=NORM, training=False),
-    case("conv-relu", ConvReLU, then(conv, F.relu), PICTURES, KERNELS, (M,), kinks=conv,
+    case("conv-relu", ConvReLU, then(conv, F.relu), IMAGES, KERNELS, (M,), kinks=conv,
          stride=2, pad=1),
-    case("conv-relu-pool", ConvReLUPool, then(conv, F.relu, max_pool), PICTURES, KERNELS, (M,),
+    case("conv-relu-pool", ConvReLUPool, then(conv, F.relu, max_pool), IMAGES, KERNELS, (M,),
          kinks=before_relu_and_pool(conv), stride=1, pad=1),
     case("conv-batch norm-relu", ConvBatchNormReLU, then(conv_norm, F.relu), (2, 3, 5, 4), KERNELS,
          (M,), (M,), (M,), kinks=conv_norm, fixed=NORM, stride=2, pad=1),

@@ -39,10 +39,10 @@ def drawn(rng, n, k):
     return scores, torch.randint(k, (n,), generator=rng)
 
 
-def test_the_hinge_loss_of_three_pictures_by_hand():
+def test_the_hinge_loss_of_three_images_by_hand():
     scores = tensor([[3.0, 2.5, 1.0], [0.0, 4.0, 1.0], [1.0, 1.0, 1.0]])
     y = torch.tensor([0, 1, 2])
-    # Picture 0: 2.5 - 3 + 1 = 0.5, and 1 - 3 + 1 < 0. Picture 1: -3 and -2. Picture 2: 1 + 1.
+    # Image 0: 2.5 - 3 + 1 = 0.5, and 1 - 3 + 1 < 0. Image 1: -3 and -2. Image 2: 1 + 1.
     loss, dscores = svm_loss(scores, y)
     assert loss == pytest.approx((0.5 + 0 + 2) / 3, abs=1e-15)
     close(dscores, tensor([[-1, 1, 0], [0, 0, 0], [1, 1, -2]]) / 3)
@@ -54,7 +54,7 @@ def test_a_margin_of_exactly_one_costs_nothing():
     close(dscores, tensor([[-1, 0, 1]]))
 
 
-def test_the_cross_entropy_of_two_pictures_by_hand():
+def test_the_cross_entropy_of_two_images_by_hand():
     scores = tensor([[0.0, math.log(2), math.log(5)], [math.log(3), 0.0, 0.0]])
     y = torch.tensor([2, 1])
     # The probabilities are 1/8, 2/8, 5/8 and 3/5, 1/5, 1/5.
@@ -70,7 +70,7 @@ def test_equal_scores_cost_the_logarithm_of_the_classes():
     assert svm_loss(tensor([[7.0] * 10] * 3), torch.tensor([0, 4, 9]))[0] == pytest.approx(9)
 
 
-def test_the_loss_over_time_by_hand_sums_over_steps_and_divides_by_pictures():
+def test_the_loss_over_time_by_hand_sums_over_steps_and_divides_by_images():
     third = [0.0, 0.0, 0.0]
     x = tensor([[third, third], [third, [0.0, 0.0, math.log(2)]]])
     y = torch.tensor([[0, 1], [2, 2]])

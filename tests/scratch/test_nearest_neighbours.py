@@ -23,7 +23,7 @@ WAYS = [compute_distances_two_loops, compute_distances_one_loop, compute_distanc
 each_way = pytest.mark.parametrize("way", WAYS)
 
 
-def pictures(rng, n, *shape):
+def images(rng, n, *shape):
     return torch.randn(n, *shape, dtype=torch.float64, generator=rng)
 
 
@@ -35,7 +35,7 @@ def pictures(rng, n, *shape):
 )  # fmt: skip
 def test_distances_are_the_squares_of_torchs(way, n, m, seed, shape):
     draws = generator("distances", seed)
-    train, test = pictures(draws, n, *shape), pictures(draws, m, *shape)
+    train, test = images(draws, n, *shape), images(draws, m, *shape)
     told = torch.cdist(
         train.flatten(1), test.flatten(1), compute_mode="donot_use_mm_for_euclid_dist"
     )
@@ -64,7 +64,7 @@ def test_no_distance_is_below_zero(way, rng):
 @given(n=st.integers(1, 30), m=st.integers(1, 8), seed=st.integers(0, 999), data=st.data())
 def test_both_ways_to_predict_agree_with_sklearn_where_no_votes_tie(n, m, seed, data):
     draws = generator("votes", seed)
-    train, test = pictures(draws, n, 2, 2), pictures(draws, m, 2, 2)
+    train, test = images(draws, n, 2, 2), images(draws, m, 2, 2)
     y = torch.randint(3, (n,), generator=draws)
     k = data.draw(st.integers(1, n))
     told = KNeighborsClassifier(n_neighbors=k, algorithm="brute").fit(train.flatten(1), y)
@@ -105,7 +105,7 @@ def test_neighbours_come_nearest_first():
 
 @pytest.mark.parametrize("bytes_at_once", [1, 13 * 8 * 2, 13 * 8 * 3 + 5, 1 << 20])
 def test_the_size_of_a_block_changes_nothing(bytes_at_once, rng, monkeypatch):
-    train, test = pictures(rng, 13, 3), pictures(rng, 7, 3)
+    train, test = images(rng, 13, 3), images(rng, 7, 3)
     y = torch.randint(3, (13,), generator=rng)
     wanted = compute_distances_two_loops(train, test).T.sort(dim=1).indices[:, :5]
     blocks = []
@@ -121,8 +121,8 @@ def range_in_parts(count, size):
     return [range(count)[i : i + size] for i in range(0, count, size)]
 
 
-def test_every_training_picture_is_its_own_neighbour_and_accuracy_is_a_share(rng):
-    train, y = pictures(rng, 12, 2, 3), torch.randint(4, (12,), generator=rng)
+def test_every_training_image_is_its_own_neighbour_and_accuracy_is_a_share(rng):
+    train, y = images(rng, 12, 2, 3), torch.randint(4, (12,), generator=rng)
     knn = KnnClassifier(train, y)
     assert knn.nearest(train, 1)[:, 0].tolist() == list(range(12))
     assert knn.check_accuracy(train, y) == 1
@@ -147,7 +147,7 @@ def folds_of(monkeypatch, n, num_folds, k_choices=(1,)):
 
 
 @pytest.mark.parametrize(("n", "num_folds"), [(6, 3), (7, 3), (6, 4), (11, 4), (5, 5), (9, 2)])
-def test_every_picture_is_asked_about_once_and_not_remembered_then(n, num_folds, monkeypatch):
+def test_every_image_is_asked_about_once_and_not_remembered_then(n, num_folds, monkeypatch):
     seen, found = folds_of(monkeypatch, n, num_folds)
     assert len(seen) == num_folds == len(found[1])
     assert sorted(x for _, asked in seen for x in asked) == list(range(n))
@@ -165,7 +165,7 @@ def test_folds_are_drawn_and_always_the_same(monkeypatch):
 
 
 def test_accuracies_of_a_fold_are_those_of_a_classifier_without_it(rng, monkeypatch):
-    x, y = pictures(rng, 17, 3), torch.randint(3, (17,), generator=rng)
+    x, y = images(rng, 17, 3), torch.randint(3, (17,), generator=rng)
     marked = torch.cat([torch.arange(17.0)[:, None].double() * 1e-9, x], dim=1)
     asked = []
     monkeypatch.setattr(
@@ -195,9 +195,9 @@ def test_the_best_k_has_the_highest_mean_and_is_the_smallest_of_equals(accuracie
 
 
 @pytest.mark.parametrize("k", [0, 5, -1])
-def test_more_neighbours_than_pictures_are_refused(k):
+def test_more_neighbours_than_images_are_refused(k):
     train, y = torch.zeros(4, 2), torch.zeros(4, dtype=torch.long)
-    wanted = f"k is {k}, wanted 1 to 4, the number of training pictures"
+    wanted = f"k is {k}, wanted 1 to 4, the number of training images"
     with pytest.raises(OptionError, match=wanted):
         KnnClassifier(train, y).predict(train, k)
     with pytest.raises(OptionError, match=wanted):
@@ -211,6 +211,6 @@ def test_a_number_of_folds_that_makes_no_sense_is_refused(num_folds):
 
 
 @each_way
-def test_pictures_of_another_size_are_refused(way):
+def test_images_of_another_size_are_refused(way):
     with pytest.raises(ShapeError, match=r"x_test has shape \(2, 5\), wanted \(2, 4\)"):
         way(torch.zeros(3, 2, 2), torch.zeros(2, 5))

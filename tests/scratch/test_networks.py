@@ -88,10 +88,10 @@ def scores_of_deep(net, X, training):
 
 @dataclass(frozen=True)
 class Case:
-    """A network, one picture's shape, and the scores it should have, written with torch."""
+    """A network, one image's shape, and the scores it should have, written with torch."""
 
     make: Callable[..., Any]
-    picture: tuple[int, ...]
+    image: tuple[int, ...]
     witness: Callable[..., Any]
     shapes: dict[str, tuple[int, ...]]
 
@@ -99,11 +99,11 @@ class Case:
         return self.make(dtype=torch.float64, generator=generator("masks"), **options)
 
 
-def case(make, picture, witness, *arguments, shapes, classes=4, **named):
+def case(make, image, witness, *arguments, shapes, classes=4, **named):
     def made(**options):
         return make(*arguments, num_classes=classes, **{**named, **options})
 
-    return Case(made, picture, witness, shapes)
+    return Case(made, image, witness, shapes)
 
 
 def layers(*sides, norm=False):
@@ -154,7 +154,7 @@ each = pytest.mark.parametrize("name", NETWORKS)
 
 
 def batch(one, rng, n=4):
-    X = torch.randn(n, *one.picture, dtype=torch.float64, generator=rng)
+    X = torch.randn(n, *one.image, dtype=torch.float64, generator=rng)
     return X, torch.randint(4, (n,), generator=rng)
 
 
@@ -299,13 +299,13 @@ def test_only_weights_are_penalised(name, rng):
 
 
 @each
-def test_a_loss_leaves_the_parameters_and_the_pictures_alone(name, rng):
+def test_a_loss_leaves_the_parameters_and_the_images_alone(name, rng):
     one = NETWORKS[name]
     net, (X, y) = stir(one.network(reg=0.3), rng), batch(one, rng)
-    before, pictures = {key: w.clone() for key, w in net.params.items()}, X.clone()
+    before, images = {key: w.clone() for key, w in net.params.items()}, X.clone()
     net.loss(X, y)
     assert all(net.params[key].equal(w) for key, w in before.items())
-    assert X.equal(pictures)
+    assert X.equal(images)
 
 
 @each
@@ -329,7 +329,7 @@ def test_biases_begin_at_zero_and_normalisations_as_nothing(name):
 def test_a_network_is_float32_unless_told(name, rng):
     X, y = batch(NETWORKS[name], rng)
     net = NETWORKS[name].make(generator=generator("masks"))
-    loss, grads = net.loss(X, y)  # float64 pictures are taken to the network's type
+    loss, grads = net.loss(X, y)  # float64 images are taken to the network's type
     assert isinstance(loss, float)
     assert {g.dtype for g in grads.values()} == {torch.float32} == {net.loss(X).dtype}
 
@@ -375,7 +375,7 @@ MEMORISERS = {
 
 
 @pytest.mark.parametrize("name", MEMORISERS)
-def test_five_pictures_can_be_learned_by_heart(name, rng):
+def test_five_images_can_be_learned_by_heart(name, rng):
     shape = (3, 2, 2) if name in {"three layers", "deep with batchnorm"} else (12,)
     X, y = torch.randn(5, *shape, generator=rng), torch.tensor([0, 1, 2, 3, 1])
     net = MEMORISERS[name](generator=rng)

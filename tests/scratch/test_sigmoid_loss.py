@@ -25,7 +25,7 @@ def test_a_case_worked_out_by_hand():
     assert dscores[0].tolist() == pytest.approx([-1 / 4, 1 / 2, 1 / 5], rel=1e-15)
 
 
-def test_it_is_summed_over_classes_and_averaged_over_pictures():
+def test_it_is_summed_over_classes_and_averaged_over_images():
     loss, dscores = sigmoid_loss(torch.zeros(5, 7), torch.zeros(5, 7))
     assert loss == pytest.approx(7 * math.log(2), rel=1e-6)
     assert dscores.eq(0.5 / 5).all()

@@ -1,4 +1,4 @@
-"""Training: the same seed, put down and taken up, batches that share out the pictures, failures."""
+"""Training: the same seed, put down and taken up, batches that share out the images, failures."""
 
 import copy
 import io
@@ -195,7 +195,7 @@ def test_the_options_handed_in_are_left_as_they_were():
 
 @settings(deadline=None, max_examples=40)
 @given(n=st.integers(1, 40), batch_size=st.integers(1, 45), seed=st.integers(0, 99))
-def test_every_picture_is_seen_once_an_epoch_in_batches_of_like_size(n, batch_size, seed):
+def test_every_image_is_seen_once_an_epoch_in_batches_of_like_size(n, batch_size, seed):
     X, y = torch.arange(float(n))[:, None], torch.zeros(n, dtype=torch.long)
     data = {"X_train": X, "y_train": y, "X_val": X, "y_val": y}
     one = Solver(TwoLayerNet(1, 2, 2), data, batch_size=batch_size, seed=seed)
@@ -228,7 +228,7 @@ def test_a_training_sees_what_its_rows_say():
     assert all(y.equal(data["y_train"][rows]) for (_, y), rows in zip(seen, wanted, strict=True))
 
 
-def test_accuracy_by_hand_over_more_pictures_than_are_scored_at_once():
+def test_accuracy_by_hand_over_more_images_than_are_scored_at_once():
     model = TwoLayerNet(1, 2, 2)
     model.params.update(W1=torch.tensor([[1.0, -1.0]]), W2=torch.eye(2))  # class 0 where x > 0
     X = torch.linspace(-1, 1, 602)[:, None]
@@ -277,7 +277,7 @@ def test_a_learning_rate_too_high_is_told_as_such(rate):
     assert len(one.loss_history) == 3 * one.epoch + one.step_in_epoch
 
 
-def test_pictures_with_nan_are_named_with_the_step():
+def test_images_with_nan_are_named_with_the_step():
     data = some_data()
     data["X_train"] = data["X_train"].clone()
     data["X_train"][5, 2] = math.nan
@@ -321,7 +321,7 @@ def test_data_that_lack_a_part_are_refused(key):
         solver(data=data)
 
 
-def test_a_training_without_pictures_is_refused():
+def test_a_training_without_images_is_refused():
     with pytest.raises(OptionError, match=r"data\['X_train'\] is empty"):
         solver(data=some_data(n=0))
 
@@ -333,14 +333,14 @@ def test_less_than_one_is_refused(option):
 
 
 @pytest.mark.parametrize("key", ["y_train", "y_val"])
-def test_fewer_labels_than_pictures_are_refused(key):
+def test_fewer_labels_than_images_are_refused(key):
     data = some_data()
     data[key] = data[key][:-1]
     with pytest.raises(VislabError, match=key):
         solver(data=data).train()
 
 
-def test_pictures_may_be_read_as_they_are_needed():
+def test_images_may_be_read_as_they_are_needed():
     data, asked = some_data(), []
 
     class Drawer:

@@ -121,8 +121,8 @@ def changes_its_input(x):
     return x
 
 
-def reshapes_its_input(pictures):
-    return pictures.transpose_(1, 3).transpose(2, 3).flatten(start_dim=1)
+def reshapes_its_input(images):
+    return images.transpose_(1, 3).transpose(2, 3).flatten(start_dim=1)
 
 
 def one_column_off(x):
@@ -153,7 +153,7 @@ def not_a_number(x):
             changes_its_input,
             r"on x of shape \(\d, \d\): it changed its input x: at \[\d, \d\] was -[\d.]+, is 0 ",
         ),
-        ("channels_first", reshapes_its_input, r"changed its input pictures: was shape .* is shap"),
+        ("channels_first", reshapes_its_input, r"changed its input images: was shape .* is shap"),
         ("swap_halves", one_column_off, r"at \[\d, \d\] expected -?[\d.]+, came -?[\d.]+ \(\d+ of"),
         ("standardise_rows", sloppy_on_squares, r"on x of shape \((\d+), \1\): at \["),
         (
@@ -174,7 +174,7 @@ def not_a_number(x):
         ("even_rows", only_small_ones, r"on x of shape \(48, 24\): expected shape \(24, 24\)"),
         ("column_shares", not_a_number, r"expected [\d.e-]+, came nan"),
         ("checkerboard", lambda rows, columns: None, r"came nothing \(is a return missing\?\)"),
-        ("halve", lambda picture: picture.numpy(), r"expected a tensor, came a ndarray"),
+        ("halve", lambda image: image.numpy(), r"expected a tensor, came a ndarray"),
         ("even_rows", lambda x: x[::2].to_sparse(), r"expected strided on cpu, came sparse_coo"),
         (
             "patches",
@@ -187,7 +187,7 @@ def not_a_number(x):
         ),
         (
             "scale_channels",
-            lambda pictures, factors: pictures * 1.001 * factors[:, None, None],
+            lambda images, factors: images * 1.001 * factors[:, None, None],
             r"expected",
         ),
     ],

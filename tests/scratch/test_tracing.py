@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from tests.tasks.small_networks import NETWORKS, OF_PICTURES, stir
+from tests.tasks.small_networks import NETWORKS, OF_IMAGES, stir
 from vislab import scratch
 from vislab.errors import OptionError, ShapeError, UnknownName
 from vislab.scratch import Conv, Dropout, Linear, MultiHeadAttention, ReLU, TemporalLinear
@@ -75,7 +75,7 @@ def test_a_pass_is_the_same_to_the_last_bit_whether_or_not_it_is_traced(name, rn
     assert scores.equal(alone.loss(X))
 
 
-@pytest.mark.parametrize("name", OF_PICTURES)  # with words and features there is no one chain
+@pytest.mark.parametrize("name", OF_IMAGES)  # with words and features there is no one chain
 def test_what_a_layer_is_given_back_is_what_the_layer_above_gave(name, rng):
     calls, _, _ = heard(name, rng)
     for below, above in pairwise(calls):

@@ -164,9 +164,9 @@ def test_of_a_loss_the_lowest_is_the_best(tmp_path):
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_choosing_by_test_pictures_is_warned_of(tmp_path, capsys):
+def test_choosing_by_test_images_is_warned_of(tmp_path, capsys):
     run = go(sweep_of(trials=2, metric="test/accuracy"), tmp_path / "s", quiet=False)
-    assert "the test pictures are no test any more" in run.result.notes[-1]
+    assert "the test images are no test any more" in run.result.notes[-1]
     assert run.result.notes[-1] in capsys.readouterr().out
     run = go(sweep_of(trials=2), tmp_path / "t", quiet=False)
     assert "no test any more" not in "".join(run.result.notes) + capsys.readouterr().out
@@ -347,11 +347,11 @@ class Smallest(Recipe):
     names: tuple[str, ...] = ("",)
 
     def run(self, lab):
-        pictures = lab.pictures("shapes:easy", per_class=4, size=8, validation=0.25)
+        images = lab.images("shapes:easy", per_class=4, size=8, validation=0.25)
         for name in self.names:
-            model = models.create("convnet", classes=len(pictures.classes), widths=(4, 4))
+            model = models.create("convnet", classes=len(images.classes), widths=(4, 4))
             task = tasks.Classify(model, self.optim)
-            lab.fit(task, pictures, epochs=self.epochs, batch=20, name=name)
+            lab.fit(task, images, epochs=self.epochs, batch=20, name=name)
 
 
 @pytest.mark.usefixtures("undrawn")

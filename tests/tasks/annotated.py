@@ -1,4 +1,4 @@
-"""Pictures with a rectangle or two, and training on them to the end of a test."""
+"""Images with a rectangle or two, and training on them to the end of a test."""
 
 from types import SimpleNamespace
 
@@ -10,7 +10,7 @@ from vislab.data.views import IGNORED
 from vislab.ops.seeding import generator
 
 SIDE = 32
-# Each picture's rectangles: corners and kind. Kind 0 is bright in red, kind 1 in blue.
+# Each image's rectangles: corners and kind. Kind 0 is bright in red, kind 1 in blue.
 SCENES = (
     [((2, 3, 12, 13), 0), ((17, 16, 29, 26), 1)],
     [((18, 4, 30, 14), 0)],
@@ -20,7 +20,7 @@ SCENES = (
 
 
 def scenes(chosen=range(4), *, void=False):
-    """Return a batch of these pictures, padded to two things each."""
+    """Return a batch of these images, padded to two things each."""
     chosen = list(chosen)
     images = 0.1 * torch.randn(len(SCENES), 3, SIDE, SIDE, generator=generator("scenes"))[chosen]
     boxes = torch.zeros(len(chosen), 2, 4)
@@ -38,10 +38,10 @@ def scenes(chosen=range(4), *, void=False):
     return Batch(images, rows, len(chosen), boxes=boxes, kinds=kinds, masks=masks)
 
 
-def ignoring(batch, picture, place):
+def ignoring(batch, image, place):
     """Return the batch with one thing that is neither to be found nor not."""
     kinds = batch.kinds.clone()
-    kinds[picture, place] = IGNORED - kinds[picture, place]
+    kinds[image, place] = IGNORED - kinds[image, place]
     return batch.replaced(kinds=kinds)
 
 

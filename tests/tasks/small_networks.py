@@ -60,7 +60,7 @@ def captioner(cell):
 
 
 CAPTIONERS = {cell: captioner(cell) for cell in ("rnn", "lstm", "attention")}
-OF_PICTURES = {
+OF_IMAGES = {
     "svm": Small(lambda **o: LinearSVM(13, CLASSES, weight_scale=0.1, **o), (13,)),
     "softmax": Small(lambda **o: Softmax(13, CLASSES, weight_scale=0.1, **o), (13,)),
     "two layers": Small(lambda **o: TwoLayerNet(12, 5, CLASSES, "kaiming", **o), (3, 2, 2)),
@@ -77,7 +77,7 @@ OF_WORDS = {
     cell: Small(build, (3, 2, 2) if cell == "attention" else (3,))
     for cell, build in CAPTIONERS.items()
 }
-NETWORKS = OF_PICTURES | OF_WORDS
+NETWORKS = OF_IMAGES | OF_WORDS
 
 
 def stir(network, draws):

@@ -16,7 +16,7 @@ from vislab.tasks.optim import Optim
 
 
 class Told(nn.Module):
-    """Gives the logits it was told, whatever the pictures."""
+    """Gives the logits it was told, whatever the images."""
 
     def __init__(self, logits):
         super().__init__()
@@ -43,7 +43,7 @@ def task_of(model, world=1, **options):
     return task
 
 
-# Picture 1: scores 0, ln 2, ln 5, so shares 1/8, 2/8, 5/8. Picture 2: ln 3, 0, 0: 3/5, 1/5, 1/5.
+# Image 1: scores 0, ln 2, ln 5, so shares 1/8, 2/8, 5/8. Image 2: ln 3, 0, 0: 3/5, 1/5, 1/5.
 LOGITS = [[0.0, math.log(2), math.log(5)], [math.log(3), 0.0, 0.0]]
 
 
@@ -79,7 +79,7 @@ def test_mixed_labels_weigh_the_logs_of_their_classes():
 
 
 def test_the_mean_over_processes_is_the_mean_over_the_batch():
-    """Of seven pictures one process holds four and another three."""
+    """Of seven images one process holds four and another three."""
     chance = torch.Generator().manual_seed(0)
     logits = torch.randn(7, 3, generator=chance)
     labels = [0, 2, 1, 1, 0, 2, 2]
@@ -108,7 +108,7 @@ def test_a_loss_that_is_no_number_is_refused_before_anything_changes(bad):
     torch.testing.assert_close(model.logits.detach(), before, equal_nan=True)
 
 
-def test_losses_of_a_test_are_each_pictures_own_without_smoothing():
+def test_losses_of_a_test_are_each_images_own_without_smoothing():
     task = task_of(Told(LOGITS), label_smoothing=0.3)
     found = task.test([batch_of([2, 1], [[0.5, 0, 0.5], [0, 1.0, 0]])])
     assert found.losses.tolist() == pytest.approx([math.log(8 / 5), math.log(5)])

@@ -1,4 +1,4 @@
-"""Colorization: both losses by hand, and the colours of four pictures by heart."""
+"""Colorization: both losses by hand, and the colours of four images by heart."""
 
 import math
 
@@ -15,7 +15,7 @@ MEAN, DEVIATION = (0.5, 0.4, 0.3), (0.25, 0.2, 0.5)
 
 
 def coloured(ab, *, lightness=60.0, side=6):
-    """Return pictures of one colour each, normalised."""
+    """Return images of one colour each, normalised."""
     ab = torch.tensor(ab)
     lab = torch.cat([torch.full((len(ab), 1), lightness), ab], dim=1)[:, :, None, None]
     pixels = lab_to_rgb(lab.expand(-1, -1, side, side))
@@ -36,7 +36,7 @@ def saying(task, bias):
     return task
 
 
-def test_pictures_come_back_to_pixels():
+def test_images_come_back_to_pixels():
     images = coloured([[20.0, -10.0]])
     lab = rgb_to_lab(task_of(2).pixels(images))
     torch.testing.assert_close(
@@ -86,7 +86,7 @@ def test_bins_by_hand_each_pixel_weighs_what_its_colour_weighs():
 
 
 def test_the_mean_over_processes_is_the_mean_over_the_batch():
-    """Parts of one and of two pictures of three, of unlike colours."""
+    """Parts of one and of two images of three, of unlike colours."""
     bins = len(colour_bins())
     shares = torch.rand(bins, generator=torch.Generator().manual_seed(0)).softmax(dim=0)
     images = coloured([[20.0, 0.0], [-20.0, 10.0], [40.0, 40.0]], side=12)
@@ -120,8 +120,8 @@ def test_scores_by_hand_of_a_network_that_paints_grey():
 
 
 @pytest.mark.parametrize("way", ["regression", "class-bins"])
-def test_it_learns_the_colours_of_four_pictures_by_heart(way):
-    """Each picture has its own light, and its own colour on it."""
+def test_it_learns_the_colours_of_four_images_by_heart(way):
+    """Each image has its own light, and its own colour on it."""
     colours = [[25.0, 20.0], [-20.0, 20.0], [10.0, -30.0], [0.0, 40.0]]
     images = torch.cat(
         [

@@ -1,4 +1,4 @@
-"""The two-stage detector's task: what each stage learns, and four pictures by heart."""
+"""The two-stage detector's task: what each stage learns, and four images by heart."""
 
 import math
 
@@ -79,8 +79,8 @@ def learned(kinds=KINDS, chosen=CHOSEN, scores=SCORES):
 
 def test_what_the_second_stage_learns_by_hand():
     """The true boxes, but the ignored one, stand among the proposals; class 2 is "nothing"."""
-    picture, boxes, labels, target = learned()
-    assert picture.tolist() == [0] * 5
+    image, boxes, labels, target = learned()
+    assert image.tolist() == [0] * 5
     assert boxes.tolist() == [
         [0, 0, 10, 6], [0, 0, 10, 4], [40, 0, 50, 3], [0, 0, 10, 10], [20, 20, 30, 24],
     ]  # fmt: skip
@@ -107,7 +107,7 @@ def test_of_many_proposals_64_are_drawn_and_a_quarter_have_a_instance_at_most():
     assert int((labels < 2).sum()) == 16
 
 
-def test_a_picture_without_instances_teaches_that_nothing_is_there():
+def test_an_image_without_instances_teaches_that_nothing_is_there():
     none = torch.full_like(KINDS, -1)
     has, drawn, target = learn_anchors(proposals(), BOXES, none, generator("draw"))
     assert not has.any()
@@ -136,7 +136,7 @@ def test_the_loss_is_the_sum_of_its_four_parts_and_every_weight_has_a_part():
 
 
 def test_what_is_drawn_follows_torchs_own_seed():
-    task, losses = task_of(model_options={"stride": 4, "hidden": 8}), []  # 384 anchors a picture
+    task, losses = task_of(model_options={"stride": 4, "hidden": 8}), []  # 384 anchors an image
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
         losses.append(float(task.eval().training_step(scenes(), 0)["loss"].detach()))
@@ -163,7 +163,7 @@ def test_what_is_said_of_an_ignored_instance_costs_nothing():
 
 
 @pytest.mark.parametrize(("scale", "side"), [(1.0, 32), (2.0, 64), (1.6, 64), (0.1, 32)])
-def test_pictures_and_boxes_are_resized_together(scale, side):
+def test_images_and_boxes_are_resized_together(scale, side):
     task, batch = task_of(scales=(scale,)), scenes()
     images, boxes = task.rescaled(batch)
     assert images.shape == (4, 3, side, side)
@@ -200,7 +200,7 @@ def test_frozen_norms_keep_their_averages_and_still_learn(frozen):
 
 
 @pytest.mark.parametrize("refine", [True, False])
-def test_it_learns_four_pictures_by_heart_and_scores_leave_it_as_it_was(refine):
+def test_it_learns_four_images_by_heart_and_scores_leave_it_as_it_was(refine):
     task = task_of(Optim(lr=3e-3), {"refine": refine})
     before, after = fit(task, scenes(), 80)
     assert after < before / 4

@@ -56,7 +56,7 @@ def test_frozen_norms_keep_their_averages(frozen):
     assert all(not torch.equal(before[n], after[n]) for n in before if n not in averages)
 
 
-def test_it_learns_two_pictures_by_heart_and_scores_leave_it_as_it_was():
+def test_it_learns_two_images_by_heart_and_scores_leave_it_as_it_was():
     task = task_of(Optim(lr=3e-3))
     before, after = fit(task, scenes([1, 2]), 50)
     assert after < before / 3

@@ -1,4 +1,4 @@
-"""The single-stage detector's task: who learns what, and four pictures by heart."""
+"""The single-stage detector's task: who learns what, and four images by heart."""
 
 import pytest
 import torch
@@ -24,7 +24,7 @@ def anchors_of(task, batch):
 
 
 def instances(boxes, kinds):
-    """Return a batch of one picture of 32×32 with these."""
+    """Return a batch of one image of 32×32 with these."""
     known = {"boxes": torch.tensor([boxes]), "kinds": torch.tensor([kinds])}
     return Batch(torch.zeros(1, 3, 32, 32), torch.tensor([0]), 1, **known)
 
@@ -120,7 +120,7 @@ def test_frozen_norms_keep_their_averages_and_still_learn(frozen):
     assert not any(module.training for module in task.eval().model.modules())
 
 
-def test_it_learns_four_pictures_by_heart_and_scores_leave_it_as_it_was():
+def test_it_learns_four_images_by_heart_and_scores_leave_it_as_it_was():
     task = task_of(Optim(lr=5e-3, ema=0.8))
     before, after = fit(task, scenes(), 60)
     assert after < before / 10

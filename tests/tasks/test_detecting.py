@@ -15,7 +15,7 @@ def average_precision_of(network, batches, classes):
 
 
 class Knows(nn.Module):
-    """Finds just what it was told, by picture of the four scenes."""
+    """Finds just what it was told, by image of the four scenes."""
 
     def __init__(self, found):
         super().__init__()
@@ -51,9 +51,9 @@ def parts(*sizes):
 
 
 @pytest.mark.parametrize("sizes", [(4,), (3, 1), (2, 2)])
-def test_pictures_are_counted_through_the_batches(sizes):
+def test_images_are_counted_through_the_batches(sizes):
     found, targets = detections_of(Knows(ALL), parts(*sizes))
-    assert found.picture.tolist() == targets.picture.tolist() == [0, 0, 1, 2, 3, 3]
+    assert found.image.tolist() == targets.image.tolist() == [0, 0, 1, 2, 3, 3]
     assert found.kind.tolist() == targets.kind.tolist() == [0, 1, 0, 1, 1, 1]
     assert found.boxes.tolist() == targets.boxes.tolist()
     assert not targets.ignored.any()

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tests.tasks.small_networks import NETWORKS, OF_PICTURES, OF_WORDS, stir
+from tests.tasks.small_networks import NETWORKS, OF_IMAGES, OF_WORDS, stir
 from vislab import models
 from vislab.errors import UnknownName
 from vislab.lab.captioning import WordSpotter
@@ -14,7 +14,7 @@ from vislab.scratch import DeepConvNet, Softmax, Solver
 from vislab.tasks.engines import AutogradEngine, ByHand, InPlace, Scorer, as_input, engine
 
 each = pytest.mark.parametrize("name", NETWORKS)
-each_of_pictures = pytest.mark.parametrize("name", OF_PICTURES)
+each_of_images = pytest.mark.parametrize("name", OF_IMAGES)
 each_of_words = pytest.mark.parametrize("name", OF_WORDS)
 CAN_BE_PENALISED = [name for name in NETWORKS if name not in OF_WORDS]
 
@@ -50,8 +50,8 @@ def test_both_engines_penalise_the_same_weights_by_the_same_rule(name, conventio
     agree(theirs[1], ours[1])
 
 
-@each_of_pictures
-def test_both_engines_give_the_same_scores_and_are_right_about_the_same_pictures(name, rng):
+@each_of_images
+def test_both_engines_give_the_same_scores_and_are_right_about_the_same_images(name, rng):
     by_hand, twin = both(name, rng)
     X, y = NETWORKS[name].batch(0, n=23)
     torch.testing.assert_close(twin.loss(X), by_hand.loss(X), rtol=1e-12, atol=1e-12)
@@ -202,18 +202,18 @@ def test_weights_in_place_are_neither_lost_nor_added():
 # What the bench tests and keeps
 
 
-def pictures_for(name, rng):
-    """Return pictures as the lab gives them: (N, 3, S, S) for a linear classifier too."""
+def images_for(name, rng):
+    """Return images as the lab gives them: (N, 3, S, S) for a linear classifier too."""
     reads = NETWORKS[name].reads
     shape = (3, 2, 2) if reads == (13,) else reads
     return torch.randn(6, *shape, dtype=torch.float64, generator=rng)
 
 
-@each_of_pictures
+@each_of_images
 @pytest.mark.parametrize("who", ["scratch", "autograd"])
 def test_what_is_kept_gives_the_same_scores_in_a_module_made_anew(name, who, rng):
     task = ByHand(stir(NETWORKS[name].network(), rng), who)
-    X = pictures_for(name, rng)
+    X = images_for(name, rng)
     scores = task.network(X)
     built = json.loads(json.dumps(task.model.built_as))
     fresh = models.create(built["name"], classes=built["classes"], **built["options"]).double()
@@ -237,7 +237,7 @@ def test_the_model_of_a_task_holds_the_weights_as_they_are_now(name, who, rng):
     assert all(held[key].equal(value) for key, value in task.engine.running.items())
 
 
-def test_a_linear_classifier_is_given_its_column_of_ones_and_others_the_pictures(rng):
+def test_a_linear_classifier_is_given_its_column_of_ones_and_others_the_images(rng):
     X = torch.randn(2, 3, 2, 2, generator=rng)
     for make in (lambda n: n, AutogradEngine):
         found = as_input(make(Softmax(13, 4)), X)

@@ -1,4 +1,4 @@
-"""Reconstruction: its error in units of pixels, its noise, and pictures by heart."""
+"""Reconstruction: its error in units of pixels, its noise, and images by heart."""
 
 import math
 
@@ -15,7 +15,7 @@ LOOK = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.25, 0.125)}
 
 
 class Off(nn.Module):
-    """Gives pictures back that are wrong by as much in each channel, normalised."""
+    """Gives images back that are wrong by as much in each channel, normalised."""
 
     def __init__(self, by=(0.0, 0.0, 0.0)):
         super().__init__()
@@ -37,7 +37,7 @@ def test_the_error_is_counted_in_pixels_from_zero_to_one():
     assert scores["psnr"] == pytest.approx(-10 * math.log10(0.02 / 3), abs=1e-3)
 
 
-def test_the_mean_psnr_is_the_mean_of_each_pictures():
+def test_the_mean_psnr_is_the_mean_of_each_images():
     images = torch.zeros(2, 3, 4, 4)
     whole = {"mean": (0.0,) * 3, "std": (1.0,) * 3}
     task = Reconstruct(nn.Flatten(start_dim=4), **whole)
@@ -57,7 +57,7 @@ def test_noise_is_as_strong_as_told_in_pixels():
     assert torch.equal(Reconstruct(Off(), **LOOK).noisy(images), images)
 
 
-def test_what_is_learned_is_the_picture_without_the_noise():
+def test_what_is_learned_is_the_image_without_the_noise():
     """A network that gives back what it sees is wrong by the noise."""
     task = ready(Reconstruct(Off(), **LOOK, noise=0.2))
     torch.manual_seed(0)
@@ -79,12 +79,12 @@ def test_noise_is_a_share(noise):
         Reconstruct(Off(), **LOOK, noise=noise)
 
 
-def test_scores_of_no_pictures_are_no_numbers():
+def test_scores_of_no_images_are_no_numbers():
     scores = Reconstruct(Off(), **LOOK).scores([])
     assert all(math.isnan(value) for value in scores.values())
 
 
-def test_the_noisy_picture_is_the_trivial_answer():
+def test_the_noisy_image_is_the_trivial_answer():
     task = Reconstruct(Off(), **LOOK, noise=0.1)
     found = task.test([plain(torch.zeros(2, 3, 20, 20))])
     assert found.trivial["psnr"] == pytest.approx(20, abs=0.3)
@@ -92,7 +92,7 @@ def test_the_noisy_picture_is_the_trivial_answer():
     assert Reconstruct(Off(), **LOOK).test([plain(torch.zeros(2, 3, 4, 4))]).trivial == {}
 
 
-def test_it_gives_back_four_pictures_by_heart_and_scores_leave_it_as_it_was(rng):
+def test_it_gives_back_four_images_by_heart_and_scores_leave_it_as_it_was(rng):
     torch.manual_seed(0)
     images = torch.randn(4, 3, 4, 4, generator=rng).repeat_interleave(4, 2).repeat_interleave(4, 3)
     task = Reconstruct(

@@ -1,4 +1,4 @@
-"""Segmentation: loss and scores by hand, void, and four pictures by heart."""
+"""Segmentation: loss and scores by hand, void, and four images by heart."""
 
 import math
 
@@ -19,7 +19,7 @@ from vislab.tasks.segment import over_instances
 
 
 class Told(nn.Module):
-    """Gives the logits it was told, whatever the pictures."""
+    """Gives the logits it was told, whatever the images."""
 
     def __init__(self, logits):
         super().__init__()
@@ -49,7 +49,7 @@ def test_a_step_by_hand():
     assert out["sums"]["pixel accuracy"].item() == pytest.approx(2 / 3 + 3 / 4)
 
 
-def test_a_picture_of_nothing_but_void_is_not_wrong():
+def test_an_image_of_nothing_but_void_is_not_wrong():
     batch = batch_of([[[255, 255], [255, 255]], [[0, 0], [0, 1]]])
     out = ready(Segment(Told(LOGITS))).training_step(batch, 0)
     assert out["sums"]["pixel accuracy"].item() == pytest.approx(1 + 3 / 4)
@@ -66,22 +66,22 @@ def test_what_is_said_of_void_changes_no_sum():
 
 
 def test_scores_by_hand():
-    """Picture 0: class 1 is found once and a half as often as it is, 2·1/(2 + 1); class 2 not at
-    all. Picture 1 has nothing and is said to have nothing."""
+    """Image 0: class 1 is found once and a half as often as it is, 2·1/(2 + 1); class 2 not at
+    all. Image 1 has nothing and is said to have nothing."""
     batch = batch_of([[[0, 1], [0, 255]], [[0, 0], [0, 0]]])
     scores = Segment(Told(LOGITS), loss="cross-entropy").scores([batch])
     assert scores["dice"] == pytest.approx((2 / 3 + 1) / 2)
     assert scores["loss"] == pytest.approx((6 * math.log(10 / 8) + math.log(10)) / 7)
 
 
-def test_scores_do_not_depend_on_how_pictures_are_cut_into_batches():
+def test_scores_do_not_depend_on_how_images_are_cut_into_batches():
     whole = scenes()
     task = Segment(UNet(classes=3, width=4, depth=1), loss="dice")
     alone = [scenes([row]) for row in range(4)]
     assert task.scores(alone)["dice"] == pytest.approx(task.scores([whole])["dice"])
 
 
-def test_dice_is_the_mean_over_what_a_picture_has_or_is_said_to_have():
+def test_dice_is_the_mean_over_what_an_image_has_or_is_said_to_have():
     """Rows are what is there, columns what is said."""
     table = np.zeros((4, 3, 3), dtype=np.int64)
     table[0] = [[5, 0, 0], [0, 3, 1], [0, 0, 0]]  # class 1: 6/7; class 2 said once: 0
@@ -90,7 +90,7 @@ def test_dice_is_the_mean_over_what_a_picture_has_or_is_said_to_have():
     assert over_instances(table, dice(table)).tolist() == pytest.approx([3 / 7, 1, 2 / 3, 1])
 
 
-def test_scores_of_no_pictures_are_none():
+def test_scores_of_no_images_are_none():
     (score,) = Segment(UNet(classes=3, width=4, depth=1)).scores([]).items()
     assert score[0] == "dice"
     assert math.isnan(score[1])
@@ -113,7 +113,7 @@ def test_scores_leave_the_task_as_it_was(ema):
 
 
 @pytest.mark.parametrize("loss", ["dice+cross-entropy", "focal"])
-def test_it_learns_four_pictures_by_heart(loss):
+def test_it_learns_four_images_by_heart(loss):
     torch.manual_seed(0)
     task = Segment(UNet(classes=3, width=8, depth=2), Optim(lr=1e-2), loss=loss)
     batch = scenes(void=True)

@@ -327,7 +327,7 @@ def test_averages_stand_still_where_the_scale_is_trained_too(text):
 
 
 def test_nothing_is_dropped_or_shaken_in_frozen_blocks_and_something_is_in_the_others():
-    """Blocks of a ViT with dropout: the same picture twice gives the same up to the frozen ones."""
+    """Blocks of a ViT with dropout: the same image twice gives the same up to the frozen ones."""
     model = vit(proj_drop_rate=0.4, drop_path_rate=0.4)
     task = task_of("last-blocks:1", model)
     task.before_step(0.0)

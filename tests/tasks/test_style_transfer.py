@@ -1,4 +1,4 @@
-"""Style transfer: what the losses are, what they do to the picture, what is refused."""
+"""Style transfer: what the losses are, what they do to the image, what is refused."""
 
 import copy
 
@@ -41,16 +41,16 @@ def test_the_style_is_taken_over_and_the_content_stays_nearer(net):
     content, style = smooth("content", 32, 40), smooth("style", 30, 26)
     content_layer = default_layers(net, content[0])[-1]
     done = transfer(net, content, style, steps=60, tv_weight=1.0, **QUIET)
-    assert done.picture.shape == content.shape
+    assert done.image.shape == content.shape
     assert done.style[-1] < 0.35 * done.style[0]
-    assert distance(net, done.picture, content, content_layer, IDENTITY) < distance(
+    assert distance(net, done.image, content, content_layer, IDENTITY) < distance(
         net, style, content, content_layer, IDENTITY
     )
     assert len(done.content) == len(done.style) == len(done.variation) == 60
 
 
 def test_losses_are_relative_to_what_is_wanted():
-    """A layer that is the picture itself: all three by hand, where a move by a pixel is nothing."""
+    """A layer that is the image itself: all three by hand, where a move by a pixel is nothing."""
     content = torch.tensor([0.2, 0.4, 0.8]).view(1, 3, 1, 1).expand(1, 3, 6, 8)
     style = torch.tensor([0.6, 0.6, 0.0]).view(1, 3, 1, 1).expand(1, 3, 5, 5)
     model = nn.Sequential(nn.Identity(), nn.AdaptiveAvgPool2d(1))
@@ -71,7 +71,7 @@ def test_of_pixels_alone_the_style_is_the_colours():
     model = nn.Sequential(nn.Identity(), nn.AdaptiveAvgPool2d(1))
     done = transfer(model, content, style, content_layer="0", style_layers=("0",),
                     content_weight=0.0, tv_weight=0.0, steps=150, **QUIET)  # fmt: skip
-    torch.testing.assert_close(gram_matrix(done.picture), gram_matrix(style), atol=2e-3, rtol=0)
+    torch.testing.assert_close(gram_matrix(done.image), gram_matrix(style), atol=2e-3, rtol=0)
 
 
 def test_more_variation_weight_is_smoother(net):
@@ -83,16 +83,16 @@ def test_more_variation_weight_is_smoother(net):
     assert flat < 0.5 * rough
 
 
-def test_the_picture_is_kept_on_its_way(net):
+def test_the_image_is_kept_on_its_way(net):
     content, style = smooth("content", 24, 24), smooth("style", 24, 24)
     done = transfer(net, content, style, steps=4, keep=(0, 2, 4), **QUIET)
     assert list(done.on_the_way) == [0, 2, 4]
     assert torch.equal(done.on_the_way[0], content)
-    assert torch.equal(done.on_the_way[4], done.picture)
-    assert not torch.equal(done.on_the_way[2], done.picture)
+    assert torch.equal(done.on_the_way[4], done.image)
+    assert not torch.equal(done.on_the_way[2], done.image)
     again = transfer(net, content, style, steps=4, keep=(2,), **QUIET)
     assert torch.equal(again.on_the_way[2], done.on_the_way[2])
-    assert torch.equal(again.picture, done.picture)
+    assert torch.equal(again.image, done.image)
 
 
 def test_layers_are_the_last_of_each_size_but_the_smallest(net):
@@ -127,7 +127,7 @@ def test_what_cannot_be_done_is_told_and_nothing_is_left_behind(options, kind, s
     assert state(model) == before
 
 
-def test_a_picture_file_is_read_whole(tmp_path):
+def test_an_image_file_is_read_whole(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (30, 60, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "wide.png")
     same = read_whole(tmp_path / "wide.png", 60)
@@ -139,11 +139,11 @@ def test_a_picture_file_is_read_whole(tmp_path):
     assert read_whole(tmp_path / "line.png", 60).shape == (1, 3, 16, 60)
 
 
-def test_no_picture_is_told(tmp_path):
+def test_no_image_is_told(tmp_path):
     with pytest.raises(DataError, match=r"gone\.png cannot be read"):
         read_whole(tmp_path / "gone.png", 60)
-    (tmp_path / "text.png").write_text("no picture")
-    with pytest.raises(DataError, match=r"text\.png is no picture"):
+    (tmp_path / "text.png").write_text("no image")
+    with pytest.raises(DataError, match=r"text\.png is no image"):
         read_whole(tmp_path / "text.png", 60)
 
 
@@ -154,5 +154,5 @@ def test_a_grid_of_strides_is_not_painted():
     content, style = torch.full((1, 3, 16, 16), 0.5), torch.rand(1, 3, 16, 16)
     done = transfer(model, content, style, content_layer="0", style_layers=("0",), steps=12,
                     content_weight=0.0, tv_weight=0.0, **QUIET)  # fmt: skip
-    changed = (done.picture - content).abs().amax(dim=1)[0] > 1e-3
+    changed = (done.image - content).abs().amax(dim=1)[0] > 1e-3
     assert all(changed[down::2, across::2].all() for down in (0, 1) for across in (0, 1))

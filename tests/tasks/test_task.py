@@ -84,7 +84,7 @@ def test_the_same_weights_and_draws_are_the_same_step(name):
 
 @pytest.mark.parametrize("name", TASKS)
 def test_a_part_of_a_batch_weighs_as_much_as_it_holds(name):
-    """All four pictures, as one of two processes that share a batch of five."""
+    """All four images, as one of two processes that share a batch of five."""
     shared = []
     for world, whole in ((1, 4), (2, 5)):
         torch.manual_seed(3)
@@ -103,7 +103,7 @@ def test_a_loss_that_is_no_number_is_refused():
 def test_what_a_network_answers_with_is_known():
     answers = {name: TASKS[name](None).answers for name in TASKS}
     boxes = dict.fromkeys(("yolo", "faster-rcnn", "torchvision"), "boxes")
-    others = {"reconstruct": "pictures", "colorize": "colours"}
+    others = {"reconstruct": "images", "colorize": "colours"}
     assert answers == {"classify": "classes", "segment": "masks", **others, **boxes}
 
 

@@ -24,7 +24,7 @@ def show(
 ) -> None:
     """Put two or more runs side by side; the first is what the others are compared with.
 
-    Prints the difference in accuracy with a paired bootstrap 95 % interval over the test pictures,
+    Prints the difference in accuracy with a paired bootstrap 95 % interval over the test images,
     beside speed, latency, memory and size, and writes the same as a page.
 
     Args:

@@ -1,4 +1,4 @@
-"""`vislab data`: the catalogue of pictures; checking and converting a folder."""
+"""`vislab data`: the catalogue of images; checking and converting a folder."""
 
 import json
 import textwrap
@@ -56,7 +56,7 @@ def list_sets(name: Annotated[str, tyro.conf.Positional] = "", as_json: Json = F
             counts = sum(card.splits.values())
             state = "here" if catalogue.is_here(card.name) else size_of(card)
             print(
-                f"{card.name:<{width}}  {counts:>9,} pictures  {card.classes:>5} classes  "
+                f"{card.name:<{width}}  {counts:>9,} images  {card.classes:>5} classes  "
                 f"{card.size:<16} {state:<20} {card.title}"
             )
         print("\n`vislab data list NAME` tells what is hard about a set and where it comes from.")
@@ -92,7 +92,7 @@ def whole(card: catalogue.Card) -> str:
     folder = catalogue.folder(card.name)
     splits = ", ".join(f"{count:,} {side}" for side, count in card.splits.items())
     facts = [
-        ("pictures", f"{splits}; {card.size}; {card.classes} classes"),
+        ("images", f"{splits}; {card.size}; {card.classes} classes"),
         ("split", card.split_note),
         ("chance", "" if card.chance is None else f"{card.chance:.1%}"),
         ("majority", "" if card.majority is None else f"{card.majority:.1%}"),
@@ -143,11 +143,11 @@ def check_set(
     sheet: Path = Path("contact-sheet.png"),
     as_json: Json = False,
 ) -> int:
-    """Look through pictures for what would spoil a result; exit code 1 when something would.
+    """Look through images for what would spoil a result; exit code 1 when something would.
 
-    Counts, class balance, sizes, unreadable files, exact and near duplicates, pictures that stand
-    in both train and test, labels without pictures and pictures without labels. In annotated
-    pictures (COCO, VOC, YOLO, masks; recognised by looking) also boxes and masks.
+    Counts, class balance, sizes, unreadable files, exact and near duplicates, images that stand
+    in both train and test, labels without images and images without labels. In annotated
+    images (COCO, VOC, YOLO, masks; recognised by looking) also boxes and masks.
 
     Args:
         where: A folder, a zip or a set of the catalogue.
@@ -169,7 +169,7 @@ def check_set(
 
 def _check_labelled(where: str, sheet: Path) -> "Issues":
     from vislab.data.checks.contact_sheet import contact_sheet
-    from vislab.data.checks.pictures import check
+    from vislab.data.checks.images import check
     from vislab.data.sources import open_source
     from vislab.runs.writing import replacing
 
@@ -199,16 +199,16 @@ def convert_set(
     to: Literal["coco", "voc", "yolo", "masks"],
     skip_bad: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
 ) -> int:
-    """Write annotated pictures anew in another form, which a folder of its own will hold.
+    """Write annotated images anew in another form, which a folder of its own will hold.
 
-    The form they are in is recognised by looking. The pictures are copied as they are, and the
+    The form they are in is recognised by looking. The images are copied as they are, and the
     split goes with them. What the new form has no place for is said.
 
     Args:
-        source: A folder or a zip of annotated pictures.
+        source: A folder or a zip of annotated images.
         into: A new folder.
         to: The form to write.
-        skip_bad: Leave out pictures with annotations that cannot be used, rather than stop.
+        skip_bad: Leave out images with annotations that cannot be used, rather than stop.
     """
     from vislab.data.annotations import require_sound
     from vislab.data.formats import read_annotated, write_annotated
@@ -224,5 +224,5 @@ def convert_set(
         for side in ("train", "val", "test")
         if len(annotated.rows(side))
     )
-    print(f"{len(annotated)} pictures ({sides}), {annotated.form} to {to}: {into}")
+    print(f"{len(annotated)} images ({sides}), {annotated.form} to {to}: {into}")
     return 0

@@ -1,4 +1,4 @@
-"""`vislab explain`: why a network says what it says of a picture, and how far to believe it."""
+"""`vislab explain`: why a network says what it says of an image, and how far to believe it."""
 
 import json
 import sys
@@ -20,7 +20,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def show(
-    pictures: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    images: Annotated[tuple[Path, ...], tyro.conf.Positional],
     model: str = "efficientnet-lite0",
     method: str = "all",
     target: str | None = None,
@@ -32,10 +32,10 @@ def show(
     """Show what a network looks at, by many methods, and say how far each can be trusted.
 
     Every map is tested: is what it marks needed for the answer, more than by chance? And does it
-    change when the weights are random? Pictures, scores.json and report.html go to a folder.
+    change when the weights are random? Images, scores.json and report.html go to a folder.
 
     Args:
-        pictures: Picture files, or folders of them.
+        images: Image files, or folders of them.
         model: A network by name with its pre-trained weights (see `vislab models`), or the folder
             of a run. Of a detector up to three sure boxes are explained, or the surest; of a
             segmenter the largest regions of up to three classes.
@@ -49,13 +49,13 @@ def show(
         as_json: Print what is in scores.json.
     """
     from vislab.inference.predictor import predictor
-    from vislab.inspection.explanations import chosen_methods, expected_seconds, explain_pictures
+    from vislab.inspection.explanations import chosen_methods, expected_seconds, explain_images
     from vislab.inspection.report import box_of, file_explanations, nothing_in, scores
     from vislab.runs.formatting import duration
     from vislab.runs.writing import saying_why
 
     methods = chosen_methods([word.strip() for word in method.split(",") if word.strip()])
-    paths = files(pictures)
+    paths = files(images)
     asked = predictor(model, weights)
     if target is not None:
         asked.class_named(target)
@@ -64,11 +64,11 @@ def show(
     seconds = expected_seconds(asked, methods, len(paths))
     if seconds > LONG:
         print(
-            f"{len(paths)} picture(s) by {len(methods)} method(s), each tested: up to about "
+            f"{len(paths)} image(s) by {len(methods)} method(s), each tested: up to about "
             f"{duration(seconds)}",
             file=sys.stderr,
         )
-    found = explain_pictures(
+    found = explain_images(
         asked, paths, methods=methods, target=target, budget=memory << 20, quiet=as_json
     )
     nothing = nothing_in(paths, found)

@@ -22,7 +22,7 @@ def main(words: Sequence[str]) -> int:
 def show(
     as_json: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
 ) -> None:
-    """List the recipes: what each does, which pictures it starts from and whether they are here.
+    """List the recipes: what each does, which images it starts from and whether they are here.
 
     Args:
         as_json: Print a JSON list instead of text.
@@ -37,7 +37,7 @@ def show(
         for row in rows:
             if row["group"] == group:
                 print(f"  {row['name']:<{width}}  {row['title']}")
-                print(f"  {'':<{width}}  pictures: {needs(row)}")
+                print(f"  {'':<{width}}  images: {needs(row)}")
         print()
     print("Run one with `vislab run NAME`, small and offline with `vislab run NAME --quick`.")
 
@@ -63,7 +63,7 @@ def here(data: str) -> bool:
 
 
 def needs(row: dict[str, Any]) -> str:
-    """Say which pictures a recipe starts from and whether they are here."""
+    """Say which images a recipe starts from and whether they are here."""
     if row["data"] is None:
         return "none"
     state = "here" if row["data_is_here"] else "downloaded on the first run"

@@ -10,14 +10,14 @@ from vislab.errors import VislabError, pick
 from vislab.runs.old_names import refuse_old_options
 
 COMMANDS = {
-    "list": "the recipes: what each does and which pictures it needs",
+    "list": "the recipes: what each does and which images it needs",
     "run": "run a recipe: `vislab run resnet-overfit --quick`",
     "sweep": "search a recipe's options: many trials, many workers",
     "twin": "gradients by hand against autograd: do they agree?",
     "compare": "put runs side by side, with intervals",
-    "explain": "why a network says what it says of a picture, and how far to believe it",
-    "predict": "ask a finished run's network about new pictures",
-    "data": "the catalogue of pictures; check a folder of your own",
+    "explain": "why a network says what it says of an image, and how far to believe it",
+    "predict": "ask a finished run's network about new images",
+    "data": "the catalogue of images; check a folder of your own",
     "models": "networks that can be built by name; open one layer by layer",
     "doctor": "what this machine has, and what to mend",
     "tour": "the first thing to run: offline, under three minutes",
@@ -71,7 +71,7 @@ def complain(sentence: str, code: int) -> int:
 def overview() -> str:
     """Return the help of `vislab` itself."""
     lines = [
-        "vislab: a laboratory for deep learning on pictures",
+        "vislab: a laboratory for deep learning on images",
         "",
         "usage: vislab COMMAND [options]",
         "",

@@ -41,10 +41,10 @@ def show(
         layers: List each layer of one network, in the order in which they are done.
         as_json: Print JSON, with exact numbers.
         sort: The order of the list; the largest come last.
-        size: Side of the picture in pixels; without it, what each network was made for.
+        size: Side of the image in pixels; without it, what each network was made for.
     """
     if size is not None and size < 1:
-        raise OptionError(f"--size {size} is no picture; use 1 or more")
+        raise OptionError(f"--size {size} is no image; use 1 or more")
     several = not name or any(letter in name for letter in "*?[")
     if layers and several:
         raise OptionError("--layers opens one network; name it: `vislab models resnet18 --layers`")
@@ -80,13 +80,13 @@ def list_of(counts: Sequence[Count]) -> list[str]:
     def known(value: int | None) -> str:
         return "unknown" if value is None else amount(value)
 
-    rows: list[Sequence[str]] = [("network", "parameters", "MACs", "picture")]
+    rows: list[Sequence[str]] = [("network", "parameters", "MACs", "image")]
     for one in counts:
         rows.append((one.name, known(one.parameters), known(one.macs), square(one.size)))
     return [
         *aligned(rows, left=1),
         "",
-        "MACs: multiply-adds for one picture, of convolutions and matrix products. Counted with",
+        "MACs: multiply-adds for one image, of convolutions and matrix products. Counted with",
         f"{zoo.CLASSES} classes for vislab's own, as many as they were made for for the others.",
         "`vislab models NAME` times one here, `vislab models NAME --layers` opens it;",
         "`vislab models 'timm:*vit*'` lists others.",
@@ -108,8 +108,8 @@ def table_of(rows: "Sequence[Layer]", size: int) -> list[str]:
     return [
         *aligned(lines, left=2),
         "",
-        f"For one picture of {square(size)}. Sees: how many pixels one place of what a layer",
-        "gives depends on, rows × columns, counted on beyond the picture's edge; all of them",
+        f"For one image of {square(size)}. Sees: how many pixels one place of what a layer",
+        "gives depends on, rows × columns, counted on beyond the image's edge; all of them",
         f"behind what is global; {MISSING} where it cannot be followed.",
     ]
 
@@ -120,18 +120,18 @@ def card_of(card: Card) -> list[str]:
 
     rows = [
         ("parameters", f"{amount(card.parameters)} ({number(card.parameters)})"),
-        ("MACs", f"{amount(card.macs)} ({number(card.macs)}) for one picture"),
-        ("picture", square(card.size)),
+        ("MACs", f"{amount(card.macs)} ({number(card.macs)}) for one image"),
+        ("image", square(card.size)),
         ("layers", f"{card.layers} calls, {card.multiplying} of which multiply"),
     ]
-    for pictures, times in card.latency_ms.items():
-        name = "latency" if pictures == "1" else f"{pictures} pictures"
+    for images, times in card.latency_ms.items():
+        name = "latency" if images == "1" else f"{images} images"
         told = "not timed, a pass would take long"
         if times is not None:
-            rate = 1e3 * int(pictures) / times["median"]
+            rate = 1e3 * int(images) / times["median"]
             told = (
                 f"{number(times['median'])} ms, 95 % below {number(times['p95'])} ms: "
-                f"{number(rate)} pictures a second"
+                f"{number(rate)} images a second"
             )
         rows.append((name, f"{told} ({card.device})"))
     return [
@@ -143,7 +143,7 @@ def card_of(card: Card) -> list[str]:
 
 
 def square(size: int | None) -> str:
-    """Write the size of a picture."""
+    """Write the size of an image."""
     return "unknown" if size is None else f"{size}×{size}"
 
 

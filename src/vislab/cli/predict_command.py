@@ -34,7 +34,7 @@ def show(
 
     Args:
         run: The run folder.
-        inputs: Picture files, or folders of them; as many for each answer as the network takes.
+        inputs: Image files, or folders of them; as many for each answer as the network takes.
         out: Where answers go; without it, `predictions` in the run folder.
         recipe: Your own recipe file, where it registers the network or its kind of answer. It is
             run, as any import is; a run folder alone runs nothing.
@@ -65,19 +65,19 @@ def show(
 
 
 def files(paths: Sequence[Path]) -> list[Path]:
-    """Return the files that the paths name, folders replaced by the pictures in them.
+    """Return the files that the paths name, folders replaced by the images in them.
 
-    Raises DataError for a folder without pictures and for a path where nothing is.
+    Raises DataError for a folder without images and for a path where nothing is.
     """
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
             inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS)
             if not inside:
-                raise DataError(f"{path} holds no pictures")
+                raise DataError(f"{path} holds no images")
             found += inside
         elif not path.exists():
-            raise DataError(f"there is no picture at {path}")
+            raise DataError(f"there is no image at {path}")
         else:
             found.append(path)
     return found

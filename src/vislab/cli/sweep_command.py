@@ -15,7 +15,7 @@ from vislab.lab.recipe import Recipe
 USAGE = """usage: vislab sweep RECIPE --over OPTION=VALUES … [options] [-- recipe options]
 
 Search a recipe's options. Every trial is a run of its own; the sweep's report shows them together.
-The best has the highest accuracy on validation pictures, unless --metric says otherwise.
+The best has the highest accuracy on validation images, unless --metric says otherwise.
 
   vislab sweep fully-connected --quick --trials 10 \\
       --over learning_rate=1e-4..1e-1:log --over batch=25,50,100

@@ -1,4 +1,4 @@
-"""Pictures in: the catalogue, folders and zips, the offline world, batches and augmentation."""
+"""Images in: the catalogue, folders and zips, the offline world, batches and augmentation."""
 
 import lazy_loader
 

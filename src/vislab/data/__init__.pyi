@@ -1,4 +1,4 @@
-from .annotated_pictures import annotated as annotated
+from .annotated_images import annotated as annotated
 from .augment import Augment as Augment
 from .batches import Batch as Batch
 from .batches import Batches as Batches
@@ -11,8 +11,8 @@ from .columns import Masks as Masks
 from .columns import Names as Names
 from .columns import Placement as Placement
 from .columns import Values as Values
-from .pictures import Survey as Survey
-from .pictures import pictures as pictures
-from .pictures import survey as survey
+from .images import Survey as Survey
+from .images import images as images
+from .images import survey as survey
 from .table import Split as Split
 from .table import Table as Table

@@ -1,4 +1,4 @@
-"""Annotated pictures: what objects each shows, where they are, and which pixels are theirs.
+"""Annotated images: what objects each shows, where they are, and which pixels are theirs.
 
 What was read from COCO, VOC, YOLO or a folder of masks comes to this one form. Nothing is decoded
 here. What is wrong with single annotations does not stop the reading: it is gathered, so that all
@@ -32,18 +32,18 @@ Outline = tuple[tuple[float, ...], ...] | RunLengths | None
 
 @dataclass(frozen=True)
 class AnnotationIssue:
-    """One annotation, or one picture's annotations, that cannot be learned from."""
+    """One annotation, or one image's annotations, that cannot be learned from."""
 
     where: str  # the file and the place in it, as a person would look it up
-    what: str  # "its box lies outside the picture"
-    row: int | None  # the picture; None when it is not known
+    what: str  # "its box lies outside the image"
+    row: int | None  # the image; None when it is not known
 
 
 @dataclass(frozen=True, eq=False)
 class Instances:
-    """R objects in N pictures, in columns, ordered by picture."""
+    """R objects in N images, in columns, ordered by image."""
 
-    picture: Int[np.ndarray, " r"]  # the row of the picture
+    image: Int[np.ndarray, " r"]  # the row of the image
     boxes: Float[np.ndarray, "r 4"]  # xyxy, pixels of the file; right and lower edge lie outside
     kind: Int[np.ndarray, " r"]  # a place in the classes
     crowd: Bool[np.ndarray, " r"]  # a group under one box: finding it is neither right nor wrong
@@ -52,13 +52,13 @@ class Instances:
     where: tuple[str, ...]  # file and place in it
 
     def __len__(self) -> int:
-        return len(self.picture)
+        return len(self.image)
 
     def take(self, chosen: Int[np.ndarray, " m"] | Bool[np.ndarray, " r"]) -> "Instances":
         """Return these objects only, in this order."""
         rows = np.arange(len(self))[chosen]
         return Instances(
-            self.picture[rows],
+            self.image[rows],
             self.boxes[rows],
             self.kind[rows],
             self.crowd[rows],
@@ -70,7 +70,7 @@ class Instances:
 
 @dataclass(frozen=True, eq=False)
 class Annotated:
-    """N pictures in a folder and what is in them.
+    """N images in a folder and what is in them.
 
     `masks` are files with a class for each pixel, in place of objects or beside them; where given,
     `classes` counts from the background, 0. `binary_masks` says that 255 in them is the foreground
@@ -99,27 +99,27 @@ class Annotated:
         return np.flatnonzero(self.splits == SPLITS.index(split))
 
     def take(self, rows: Int[np.ndarray, " m"]) -> "Annotated":
-        """Return these pictures, in this order, with their objects."""
+        """Return these images, in this order, with their objects."""
         new_row = np.full(len(self), -1)
         new_row[rows] = np.arange(len(rows))
-        kept = np.flatnonzero(new_row[self.instances.picture] >= 0)
-        kept = kept[np.argsort(new_row[self.instances.picture[kept]], kind="stable")]
+        kept = np.flatnonzero(new_row[self.instances.image] >= 0)
+        kept = kept[np.argsort(new_row[self.instances.image[kept]], kind="stable")]
         instances = self.instances.take(kept)
         return replace(
             self,
             members=tuple(self.members[row] for row in rows),
             sizes=self.sizes[rows],
             splits=self.splits[rows],
-            instances=replace(instances, picture=new_row[instances.picture]),
+            instances=replace(instances, image=new_row[instances.image]),
             masks=None if self.masks is None else tuple(self.masks[row] for row in rows),
             issues=(),
         )
 
 
 def require_sound(annotated: Annotated, *, skip_bad: bool) -> Annotated:
-    """Return the annotations if none is flawed; with `skip_bad` less the pictures that are.
+    """Return the annotations if none is flawed; with `skip_bad` less the images that are.
 
-    A picture one of whose objects is flawed is left out whole: what it shows there would be learned
+    An image one of whose objects is flawed is left out whole: what it shows there would be learned
     as background. Raises DataError naming the first files otherwise.
     """
     if not annotated.issues:
@@ -130,19 +130,19 @@ def require_sound(annotated: Annotated, *, skip_bad: bool) -> Annotated:
         raise DataError(
             f"{len(annotated.issues)} annotations of {annotated.root} cannot be used: {first}"
             + (f"; and {more} more" if more > 0 else "")
-            + f". See all with `vislab data check {annotated.root}`, or leave these pictures out "
+            + f". See all with `vislab data check {annotated.root}`, or leave these images out "
             "with --skip-bad"
         )
     bad = {issue.row for issue in annotated.issues}
     kept = np.array([row for row in range(len(annotated)) if row not in bad], dtype=np.int64)
     if not len(kept):
         raise DataError(
-            f"every picture of {annotated.root} has an annotation that cannot be used; "
+            f"every image of {annotated.root} has an annotation that cannot be used; "
             f"`vislab data check {annotated.root}` lists them"
         )
     left = annotated.take(kept)
     fewer = len(annotated) - len(kept)
-    note = f"left out: {fewer} of {len(annotated)} pictures, whose annotations are flawed"
+    note = f"left out: {fewer} of {len(annotated)} images, whose annotations are flawed"
     return replace(left, notes=(*annotated.notes, note))
 
 
@@ -164,7 +164,7 @@ class InstancesTable:
 
     def add(
         self,
-        picture: int,
+        image: int,
         corners: tuple[float, float, float, float],
         kind: int,
         *,
@@ -174,16 +174,16 @@ class InstancesTable:
         outline: Outline = None,
     ) -> None:
         """Add one object."""
-        self.rows.append((picture, corners, kind, crowd, difficult, outline, where))
+        self.rows.append((image, corners, kind, crowd, difficult, outline, where))
 
     def finished(self) -> Instances:
-        """Return the columns, ordered by picture."""
+        """Return the columns, ordered by image."""
         if not self.rows:
             return no_instances()
         self.rows.sort(key=lambda row: row[0])
-        picture, corners, kind, crowd, difficult, outlines, where = zip(*self.rows, strict=True)
+        image, corners, kind, crowd, difficult, outlines, where = zip(*self.rows, strict=True)
         return Instances(
-            np.array(picture, dtype=np.int64),
+            np.array(image, dtype=np.int64),
             np.array(corners, dtype=np.float64),
             np.array(kind, dtype=np.int64),
             np.array(crowd, dtype=bool),

@@ -1,7 +1,7 @@
 """Unpack an archive of unknown origin: nothing outside the target, no bombs, never half-done.
 
 Every member is written by this file, name by name and byte by byte; permissions, owners and times
-are not taken over. Links of any kind are refused, also those that stay inside: picture sets need
+are not taken over. Links of any kind are refused, also those that stay inside: image sets need
 none, and following links is where unpackers that check more have been broken into (CVE-2025-4517
 in `tarfile`'s own filter).
 """

@@ -1,4 +1,4 @@
-"""A picture set that comes as raw pixels, whole in memory: CIFAR, MNIST, digits."""
+"""An image set that comes as raw pixels, whole in memory: CIFAR, MNIST, digits."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,10 @@ from vislab.data.listing import SPLITS
 
 @dataclass(frozen=True, eq=False)
 class Arrays:
-    """Decoded pictures of one size, one row a picture.
+    """Decoded images of one size, one row an image.
 
-    `pixels` are 0–255; a grey picture has its value in all three channels. `splits` holds indices
-    into `listing.SPLITS`. `official` says whether the split came with the pictures; where it did
+    `pixels` are 0–255; a grey image has its value in all three channels. `splits` holds indices
+    into `listing.SPLITS`. `official` says whether the split came with the images; where it did
     not, every row says "train" and drawing a split is the caller's task.
     """
 

@@ -19,21 +19,21 @@ class Augment:
     resized_crop: float = 0.0
     """Cut a window of at least this share of the area and enlarge it (0.25 is usual)."""
     flip: bool = False
-    """Mirror half of the pictures left to right."""
+    """Mirror half of the images left to right."""
     rotation: bool = False
     """Turn by none, one, two or three quarters of a circle, where up and down mean nothing."""
     colour: float = 0.0
     """Change brightness, contrast and saturation by up to this share (0.3 is usual)."""
     randaugment: int = 0
-    """How many operations of RandAugment each picture goes through (2 is usual)."""
+    """How many operations of RandAugment each image goes through (2 is usual)."""
     magnitude: int = 9
     """How strong they are, of 30."""
     cutout: float = 0.0
-    """Cover a square whose side is this share of the picture's (0.5 is usual at 32 pixels)."""
+    """Cover a square whose side is this share of the image's (0.5 is usual at 32 pixels)."""
     mixup: float = 0.0
-    """Mix pairs of pictures and their labels; the alpha of the Beta distribution (0.2 is usual)."""
+    """Mix pairs of images and their labels; the alpha of the Beta distribution (0.2 is usual)."""
     cutmix: float = 0.0
-    """Paste a window of another picture; the alpha of the Beta distribution (1 is usual)."""
+    """Paste a window of another image; the alpha of the Beta distribution (1 is usual)."""
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -1,4 +1,4 @@
-"""Augmentation of whole batches: every picture its own draw, no loop over pictures.
+"""Augmentation of whole batches: every image its own draw, no loop over images.
 
 Shares of the side, not pixels, say how far: the same augmentation fits 32 and 224 pixels. All
 draws come from one generator, on the CPU and for the whole batch, so that a batch looks the same on
@@ -29,7 +29,7 @@ from vislab.data.randaugment import GREY, randaugment
 
 @dataclass(frozen=True, eq=False)
 class Mix:
-    """How a batch of N is mixed: picture i keeps `mask` of itself, the rest is of `partner[i]`."""
+    """How a batch of N is mixed: image i keeps `mask` of itself, the rest is of `partner[i]`."""
 
     partner: Int[Tensor, " n"]
     share: float  # of the label that stays
@@ -60,7 +60,7 @@ def draw_mix(augment: Augment, count: int, side: int, generator: Generator) -> M
 
 
 def mirror(pixels: UInt8[Tensor, "n s s 3"], which: Bool[Tensor, " n"]) -> UInt8[Tensor, "n s s 3"]:
-    """Mirror the chosen pictures left to right, in place."""
+    """Mirror the chosen images left to right, in place."""
     if which.any():
         values, chosen = pixels.numpy(), which.numpy()
         before = values[chosen]
@@ -74,7 +74,7 @@ def mirror(pixels: UInt8[Tensor, "n s s 3"], which: Bool[Tensor, " n"]) -> UInt8
 def rotated(
     pixels: UInt8[Tensor, "n s s c"], rotations: Int[Tensor, " n"]
 ) -> UInt8[Tensor, "n s s c"]:
-    """Turn each picture counter-clockwise by so many quarters of a circle."""
+    """Turn each image counter-clockwise by so many quarters of a circle."""
     if not rotations.any():
         return pixels
     out = pixels.clone()
@@ -87,7 +87,7 @@ def rotated(
 def cut_windows(
     pixels: UInt8[Tensor, "n s s 3"], offsets: Int[Tensor, "n 2"], pad: int, mode: str
 ) -> UInt8[Tensor, "n s s 3"]:
-    """Pad by `pad` pixels and cut from each picture the S×S window at its (top, left) offset."""
+    """Pad by `pad` pixels and cut from each image the S×S window at its (top, left) offset."""
     n, side = pixels.shape[:2]
     padded = np.pad(
         pixels.numpy(),
@@ -124,10 +124,10 @@ def resize_boxes(
     *,
     nearest: bool = False,
 ) -> UInt8[Tensor, "n {side} {side} c"]:
-    """Make a window (top, left, height, width) of each picture `side` pixels wide and high.
+    """Make a window (top, left, height, width) of each image `side` pixels wide and high.
 
     Bilinear, or with `nearest` each the nearest pixel. Windows of different sizes have no batched
-    kernel on bytes; torch's picture-sized one is called from a few threads, which is several times
+    kernel on bytes; torch's image-sized one is called from a few threads, which is several times
     faster than sampling the batch as floats.
     """
     out = np.empty((len(places), side, side, source.shape[3]), dtype=np.uint8)
@@ -142,10 +142,10 @@ def resize_boxes(
             # A copy: the source may be read-only, and only the window is read from the disk.
             window = source[places[number], top : top + height, left : left + width].copy()
             # (1, 3, H, W), channels-last: the kernel for bytes knows no other fast path.
-            picture = torch.from_numpy(window).permute(2, 0, 1)[None]
+            image = torch.from_numpy(window).permute(2, 0, 1)[None]
             if rotated[number]:
-                picture = picture.flip(3)
-            big = F.interpolate(picture, (side, side), **way)
+                image = image.flip(3)
+            big = F.interpolate(image, (side, side), **way)
             out[number] = big[0].permute(1, 2, 0).numpy()
 
     _in_threads(work, len(places))
@@ -184,7 +184,7 @@ def colours(
     count: int,
     generator: Generator,
 ) -> UInt8[Tensor, "n s s 3"]:
-    """Change brightness, contrast and saturation of each picture, then RandAugment."""
+    """Change brightness, contrast and saturation of each image, then RandAugment."""
     if augment.colour > 0:
         strength = augment.colour
         factors = 1 + strength * (2 * torch.rand(count, 3, generator=generator) - 1)
@@ -207,10 +207,10 @@ def recoloured(
     contrast: Float[Tensor, " n"],
     saturation: Float[Tensor, " n"],
 ) -> UInt8[Tensor, "n s s 3"]:
-    """Return pictures of other brightness, saturation and contrast, in this order.
+    """Return images of other brightness, saturation and contrast, in this order.
 
     Brightness multiplies by b, saturation s mixes with the grey value w·x of the pixel, contrast c
-    with the mean grey value m of the picture. Together they are one sum, so that a picture is read
+    with the mean grey value m of the image. Together they are one sum, so that an image is read
     and written once: x → b·c·s·x + b·c·(1 − s)·w·x + b·(1 − c)·m.
     """
     values = pixels.flatten(1, 2).to(torch.float32)  # (N, S², 3)
@@ -228,7 +228,7 @@ def cover(
     count: int,
     generator: Generator,
 ) -> Float[Tensor, "n 3 s s"]:
-    """Cutout: set a square to 0, the mean of normalised pictures. It may reach over the border."""
+    """Cutout: set a square to 0, the mean of normalised images. It may reach over the border."""
     if augment.cutout <= 0:
         return images
     side = images.shape[2]

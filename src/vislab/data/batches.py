@@ -87,7 +87,7 @@ class Batches:
             column.require(augment)
         if tile is not None and not 16 <= tile <= table.size:
             raise OptionError(
-                f"--tile {tile} is no part of a picture of {table.size} pixels; take 16 to "
+                f"--tile {tile} is no part of an image of {table.size} pixels; take 16 to "
                 f"{table.size}"
             )
         self.table, self.split = table, table.split(split)

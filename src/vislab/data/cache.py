@@ -1,8 +1,8 @@
-"""Pictures decoded once, kept as one memory-mapped array of bytes beside a fingerprint.
+"""Images decoded once, kept as one memory-mapped array of bytes beside a fingerprint.
 
 `cache/KEY.npy` holds (N, S, S, 3) uint8, or (N, S, S, 1) for masks; `cache/KEY.json` says what it
 was made from. The key covers the files' places, sizes and times, the size S and the version of the
-decoder, so a changed picture gives another key. A memory map is read page by page: memory does not
+decoder, so a changed image gives another key. A memory map is read page by page: memory does not
 grow with N.
 """
 
@@ -29,14 +29,14 @@ from vislab.data.listing import Listing, Reader
 from vislab.errors import DataError
 from vislab.progress import track
 
-CHUNK = 64  # pictures a worker decodes before it hands them over
+CHUNK = 64  # images a worker decodes before it hands them over
 
 
 def decoded(listing: Listing, size: int) -> UInt8[np.ndarray, "n s s 3"]:
-    """Return the pictures of a listing, short side at `size` and cropped to the middle square.
+    """Return the images of a listing, short side at `size` and cropped to the middle square.
 
     Decodes on the first call and maps the file on later ones. Raises DataError naming the first
-    unreadable picture and how many there are; none is left out in silence.
+    unreadable image and how many there are; none is left out in silence.
     """
     reader = Reader(listing.sources)
     damaged: list[str] = []
@@ -46,8 +46,8 @@ def decoded(listing: Listing, size: int) -> UInt8[np.ndarray, "n s s 3"]:
         for place, row in enumerate(rows):
             try:
                 content = reader.read(int(listing.source_of[row]), listing.members[row])
-                picture = decode.decode(content, listing.where(row), at_least=size)
-                out[place] = decode.fit_square(picture, size)
+                image = decode.decode(content, listing.where(row), at_least=size)
+                out[place] = decode.fit_square(image, size)
             except DataError as error:
                 damaged.append(str(error))
         return out
@@ -56,7 +56,7 @@ def decoded(listing: Listing, size: int) -> UInt8[np.ndarray, "n s s 3"]:
         yield from in_threads(chunk, len(listing))
         if damaged:
             raise DataError(
-                f"{len(damaged)} of {len(listing)} pictures cannot be used (first: "
+                f"{len(damaged)} of {len(listing)} images cannot be used (first: "
                 f"{min(damaged)}); take them out, `vislab data check` lists all of them"
             )
 
@@ -156,7 +156,7 @@ def _make(
         pixels = open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
         reserve(partial)
         done = 0
-        with track(f"decoding {name}", total=shape[0], unit="pictures") as advance:
+        with track(f"decoding {name}", total=shape[0], unit="images") as advance:
             for chunk in produce():
                 pixels[done : done + len(chunk)] = chunk
                 done += len(chunk)
@@ -167,7 +167,7 @@ def _make(
         partial.replace(path)
     except OSError as error:
         raise DataError(
-            f"the decoded pictures of {name} could not be kept in {path.parent}: "
+            f"the decoded images of {name} could not be kept in {path.parent}: "
             f"{error.strerror}; free some space or point VISLAB_HOME at another folder"
         ) from error
     finally:
@@ -228,7 +228,7 @@ def digest(array: np.ndarray) -> str:
 def resized(
     pixels: UInt8[np.ndarray, "n h w 3"], size: int, rows: Sequence[int] | np.ndarray
 ) -> Iterator[UInt8[np.ndarray, "m s s 3"]]:
-    """Yield the chosen pictures of an array at `size`, a chunk at a time."""
+    """Yield the chosen images of an array at `size`, a chunk at a time."""
     from PIL import Image
 
     for start in range(0, len(rows), CHUNK):

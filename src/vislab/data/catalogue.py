@@ -1,4 +1,4 @@
-"""The catalogue: what each known picture set is, what to expect of it, and where it can be had.
+"""The catalogue: what each known image set is, what to expect of it, and where it can be had.
 
 A set is described by one file, `cards/NAME.toml`; nothing is downloaded or decoded here.
 """
@@ -50,10 +50,10 @@ class File:
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """What is known about one picture set.
+    """What is known about one image set.
 
     `chance` and `majority` are accuracies in [0, 1]: guessing evenly, and always answering the
-    largest class of the test pictures. `splits` maps "train", "val", "test" to picture counts;
+    largest class of the test images. `splits` maps "train", "val", "test" to image counts;
     `split_note` says what is unusual about them. `loader` is a key of `loaders.READERS`, or empty
     where a task brings its own reader. `manual` says what to do where nothing may be downloaded
     without an account, or where no download is left. `class_names` are given where the files hold
@@ -99,7 +99,7 @@ def names() -> tuple[str, ...]:
 
 def card(name: str) -> Card:
     """Return one card. Raises UnknownName, with the nearest name, when there is none."""
-    return parse(pick({known: CARDS / f"{known}.toml" for known in names()}, name, "picture set"))
+    return parse(pick({known: CARDS / f"{known}.toml" for known in names()}, name, "image set"))
 
 
 @cache

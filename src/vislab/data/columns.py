@@ -51,7 +51,7 @@ class Column(ABC):
         if augment.mixes:
             which = "mixup" if augment.mixup else "cutmix"
             raise OptionError(
-                f"--augment.{which} mixes pairs of pictures, and what is learned here cannot be "
+                f"--augment.{which} mixes pairs of images, and what is learned here cannot be "
                 "mixed; leave it out"
             )
 

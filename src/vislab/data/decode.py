@@ -1,4 +1,4 @@
-"""Bytes of any usual picture file to RGB pixels, as a person would see them.
+"""Bytes of any usual image file to RGB pixels, as a person would see them.
 
 Turned as the camera's EXIF note says; CMYK and palettes converted; 16-bit and float greys scaled
 to 8 bits; transparency laid over white; of an animation the first frame.
@@ -35,26 +35,26 @@ VERSION = 1  # part of a cache's fingerprint: raise it when the same bytes give 
 
 
 def decode(content: bytes, where: str, *, at_least: int | None = None) -> Image.Image:
-    """Return the picture in RGB.
+    """Return the image in RGB.
 
     `at_least` allows a JPEG to be decoded at a fraction of its size, as long as its short side
     stays above that many pixels: a photo of 12 megapixels for a 64-pixel network need not be
-    unpacked whole. Raises DataError naming `where` when the bytes are no picture.
+    unpacked whole. Raises DataError naming `where` when the bytes are no image.
     """
     try:
         with hushed():
-            picture: Image.Image = Image.open(io.BytesIO(content))
-            width, height = picture.size
-            if at_least is not None and picture.format == "JPEG":
+            image: Image.Image = Image.open(io.BytesIO(content))
+            width, height = image.size
+            if at_least is not None and image.format == "JPEG":
                 # Twice the wanted side, so that the resize after it still averages.
                 scale = 2 * at_least / min(width, height)
-                picture.draft("RGB", (max(1, round(width * scale)), max(1, round(height * scale))))
-            picture.load()
-            return to_rgb(upright(picture))
+                image.draft("RGB", (max(1, round(width * scale)), max(1, round(height * scale))))
+            image.load()
+            return to_rgb(upright(image))
     except Image.DecompressionBombError as error:
         raise DataError(
             f"{where} has over {2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000} megapixels, "
-            "too many for a picture to learn from; make it smaller"
+            "too many for an image to learn from; make it smaller"
         ) from error
     except (
         UnidentifiedImageError,
@@ -68,7 +68,7 @@ def decode(content: bytes, where: str, *, at_least: int | None = None) -> Image.
         struct.error,
     ) as error:
         if isinstance(error, UnidentifiedImageError):
-            raise DataError(f"{where} is no picture that can be read") from error
+            raise DataError(f"{where} is no image that can be read") from error
         raise DataError(f"{where} is damaged or of an unusual kind ({error})") from error
 
 
@@ -101,27 +101,27 @@ def hushed() -> Iterator[None]:
                 _filters.__exit__(None, None, None)
 
 
-def upright(picture: Image.Image) -> Image.Image:
-    """Turn a picture as its EXIF note says.
+def upright(image: Image.Image) -> Image.Image:
+    """Turn an image as its EXIF note says.
 
     Pillow's own `exif_transpose` also writes the note anew, and fails on a phone's odd entries.
     """
-    turn = TURNS.get(picture.getexif().get(0x0112, 1))
-    return picture if turn is None else picture.transpose(turn)
+    turn = TURNS.get(image.getexif().get(0x0112, 1))
+    return image if turn is None else image.transpose(turn)
 
 
-def to_rgb(picture: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
     """Convert any Pillow mode to RGB without losing range."""
-    mode = picture.mode
-    if mode == "RGB" and "transparency" not in picture.info:
-        return picture
+    mode = image.mode
+    if mode == "RGB" and "transparency" not in image.info:
+        return image
     if mode.startswith("I;16") or mode in ("I", "F"):
-        return Image.fromarray(to_eight_bits(np.asarray(picture))).convert("RGB")
-    if mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-        layers = picture.convert("RGBA")
+        return Image.fromarray(to_eight_bits(np.asarray(image))).convert("RGB")
+    if mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        layers = image.convert("RGBA")
         paper = Image.new("RGBA", layers.size, (255, 255, 255, 255))
         return Image.alpha_composite(paper, layers).convert("RGB")
-    return picture.convert("RGB")
+    return image.convert("RGB")
 
 
 def to_eight_bits(grey: np.ndarray) -> UInt8[np.ndarray, "h w"]:
@@ -136,43 +136,43 @@ def to_eight_bits(grey: np.ndarray) -> UInt8[np.ndarray, "h w"]:
     return np.round(scaled).astype(np.uint8)
 
 
-def fit_square(picture: Image.Image, size: int) -> UInt8[np.ndarray, "s s 3"]:
+def fit_square(image: Image.Image, size: int) -> UInt8[np.ndarray, "s s 3"]:
     """Resize the short side to `size` pixels and keep the square in the middle.
 
     Bicubic with antialiasing, as the evaluation of ImageNet networks does it.
     """
-    if picture.size != (size, size):
-        picture = ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC)
-    return np.asarray(picture)
+    if image.size != (size, size):
+        image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
+    return np.asarray(image)
 
 
-FILL = (124, 116, 104)  # around a picture that is not square: the mean of ImageNet's
+FILL = (124, 116, 104)  # around an image that is not square: the mean of ImageNet's
 
 
 def within(size: tuple[int, ...], side: int) -> tuple[int, int]:
-    """Return width and height of a picture whose longer side is made `side`."""
+    """Return width and height of an image whose longer side is made `side`."""
     width, height = int(size[0]), int(size[1])
     longer = max(width, height)
     return max(1, round(width * side / longer)), max(1, round(height * side / longer))
 
 
 def fit_whole(
-    picture: Image.Image, side: int, size: tuple[int, ...] | None = None
+    image: Image.Image, side: int, size: tuple[int, ...] | None = None
 ) -> UInt8[np.ndarray, "s s 3"]:
-    """Make the longer side `side` pixels, bicubic, and put the picture in the middle of a square.
+    """Make the longer side `side` pixels, bicubic, and put the image in the middle of a square.
 
-    What is left of the square is filled with one colour, the mean of ImageNet's pictures. `size` is
-    the file's, where the picture was decoded at a fraction of it: its shape is rounded by that.
+    What is left of the square is filled with one colour, the mean of ImageNet's images. `size` is
+    the file's, where the image was decoded at a fraction of it: its shape is rounded by that.
     """
-    width, height = within(size or picture.size, side)
+    width, height = within(size or image.size, side)
     square = Image.new("RGB", (side, side), FILL)
-    small = picture.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0)
+    small = image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0)
     square.paste(small, ((side - width) // 2, (side - height) // 2))
     return np.asarray(square)
 
 
 def opened(path: Path) -> Image.Image:
-    """Return a picture upright and in RGB."""
+    """Return an image upright and in RGB."""
     try:
         content = path.read_bytes()
     except OSError as error:

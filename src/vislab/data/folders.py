@@ -1,11 +1,11 @@
-"""The user's own pictures: a folder, or a zip, of class folders or with a label file.
+"""The user's own images: a folder, or a zip, of class folders or with a label file.
 
-    pictures/cat/1.jpg                       class folders
-    pictures/train/cat/1.jpg                 the same under train, val, test
-    pictures/train.zip, pictures/test.zip    the same, zipped
-    pictures/labels.csv                      path,label[,group][,split]
+    images/cat/1.jpg                       class folders
+    images/train/cat/1.jpg                 the same under train, val, test
+    images/train.zip, images/test.zip    the same, zipped
+    images/labels.csv                      path,label[,group][,split]
 
-Nothing is unpacked: a picture in a zip is read where it lies.
+Nothing is unpacked: an image in a zip is read where it lies.
 """
 
 import csv
@@ -29,18 +29,18 @@ LAYOUT = (
 
 
 def list_folder(path: Path, *, seed: int = 0, disjoint: bool = False) -> Listing:
-    """List the pictures of a folder or a zip.
+    """List the images of a folder or a zip.
 
     Where no split came with them one is drawn from `seed` (see splits.py). What does not fit
-    (labels without pictures, pictures without labels, empty classes) is left out and named in the
+    (labels without images, images without labels, empty classes) is left out and named in the
     listing; `require_whole` refuses it. With `disjoint` there may be classes to test on alone.
     Raises DataError with the layouts that would be understood when there is nothing to learn from.
     """
     if not path.exists():
         raise DataError(f"there is no folder or zip at {path}")
     sources, files = files_of(path)
-    if not any(is_picture(member) for _, member in files):
-        raise DataError(f"{path} holds no pictures; {LAYOUT}")
+    if not any(is_image(member) for _, member in files):
+        raise DataError(f"{path} holds no images; {LAYOUT}")
     table, notes = _label_file(path, sources, files)
     if table is not None:
         return _from_table(path, sources, files, table, notes, seed)
@@ -48,17 +48,17 @@ def list_folder(path: Path, *, seed: int = 0, disjoint: bool = False) -> Listing
 
 
 def require_whole(listing: Listing, path: Path) -> None:
-    """Raise DataError when a label has no picture or a class folder is empty."""
+    """Raise DataError when a label has no image or a class folder is empty."""
     advice = f"see all with `vislab data check {path}`"
     if listing.absent:
         raise DataError(
-            f"the label file of {path} names {len(listing.absent)} pictures that are not there "
+            f"the label file of {path} names {len(listing.absent)} images that are not there "
             f"(first: {listing.absent[0]}); mend the paths, which count from the label file's own "
             f"folder, or {advice}"
         )
     if listing.empty_classes:
         raise DataError(
-            f"{path / listing.empty_classes[0]} holds no pictures; add some or take the folder out "
+            f"{path / listing.empty_classes[0]} holds no images; add some or take the folder out "
             f"({len(listing.empty_classes)} such; {advice})"
         )
 
@@ -69,8 +69,8 @@ def name_of(path: Path) -> str:
     return whole.stem if whole.is_file() else whole.name
 
 
-def is_picture(member: str) -> bool:
-    """Return whether a file is called as pictures are."""
+def is_image(member: str) -> bool:
+    """Return whether a file is called as images are."""
     return PurePosixPath(member).suffix.lower() in EXTENSIONS
 
 
@@ -164,18 +164,18 @@ def _from_table(
     source_of = {member: source for source, member in reversed(files)}
     named = {row["path"] for row in table}
     absent = tuple(row["path"] for row in table if row["path"] not in source_of)
-    unlabelled = tuple(m for _, m in files if is_picture(m) and m not in named)
+    unlabelled = tuple(m for _, m in files if is_image(m) and m not in named)
     table = [row for row in table if row["path"] in source_of]
     if not table:
         raise DataError(
-            f"none of the pictures that the label file of {path} names is there (first: "
+            f"none of the images that the label file of {path} names is there (first: "
             f"{absent[0]}); its paths count from the folder the label file lies in"
         )
     classes = tuple(sorted({row["label"] for row in table}))
     number = {name: index for index, name in enumerate(classes)}
     labels = np.array([number[row["label"]] for row in table])
     groups = None
-    if "group" in table[0]:  # a picture whose cell is empty is a group of its own
+    if "group" in table[0]:  # an image whose cell is empty is a group of its own
         groups = tuple(row["group"] or row["path"] for row in table)
     official = "split" in table[0]
     if official:
@@ -213,10 +213,10 @@ def _from_folders(
     *,
     disjoint: bool,
 ) -> Listing:
-    # The parts of each picture's place, with the split's name in front where the zip's name is one.
+    # The parts of each image's place, with the split's name in front where the zip's name is one.
     rows = []
     for source, member in files:
-        if is_picture(member):
+        if is_image(member):
             above = () if sources[source].is_dir() else (sources[source].stem,)
             prefix = above if len(sources) > 1 else ()
             rows.append((source, member, prefix + PurePosixPath(member).parts))
@@ -238,7 +238,7 @@ def _from_folders(
         sides.append(side)
         names.append(parts[0])
     if not kept:
-        raise DataError(f"{path} holds pictures but no class folders; {LAYOUT}")
+        raise DataError(f"{path} holds images but no class folders; {LAYOUT}")
     official = any(side is not None for side in sides)
     if official and any(side is None for side in sides):
         first = next(kept[i][1] for i, side in enumerate(sides) if side is None)
@@ -293,9 +293,9 @@ def _empty_folders(path: Path, skip: int) -> tuple[str, ...]:
 
 
 def _shared_depth(places: list[tuple[str, ...]]) -> int:
-    """Return how many leading folders all pictures share; a lone class folder is kept.
+    """Return how many leading folders all images share; a lone class folder is kept.
 
-    A loose picture beside the class folders, or above them, does not change what they are.
+    A loose image beside the class folders, or above them, does not change what they are.
     """
     depth = 0
     while True:

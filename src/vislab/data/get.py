@@ -1,4 +1,4 @@
-"""Fetch a picture set of the catalogue: download what is missing, check it, unpack it.
+"""Fetch an image set of the catalogue: download what is missing, check it, unpack it.
 
 A file without a published checksum is trusted when it first arrives: its SHA-256 is written to
 `NAME.sha256` beside it, and from then on the file must match.

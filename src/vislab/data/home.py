@@ -5,6 +5,6 @@ from pathlib import Path
 
 
 def home() -> Path:
-    """Return the folder for downloads (`data/`), decoded pictures (`cache/`) and `weights/`."""
+    """Return the folder for downloads (`data/`), decoded images (`cache/`) and `weights/`."""
     chosen = os.environ.get("VISLAB_HOME")
     return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "vislab"

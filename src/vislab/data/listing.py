@@ -1,6 +1,6 @@
-"""A listing: which pictures there are, what each is called, and on which side of the split it is.
+"""A listing: which images there are, what each is called, and on which side of the split it is.
 
-Nothing is decoded here. A listing of a million pictures is a few columns, not a million objects.
+Nothing is decoded here. A listing of a million images is a few columns, not a million objects.
 """
 
 import lzma
@@ -27,12 +27,12 @@ LARGEST_FILE = 1 << 29  # bytes; a member of a hostile archive that claims more 
 
 @dataclass(frozen=True, eq=False)
 class Listing:
-    """Columns of equal length, one row a picture.
+    """Columns of equal length, one row an image.
 
-    `sources` are the folder or the archives the pictures lie in; picture i is `members[i]`, a path
+    `sources` are the folder or the archives the images lie in; image i is `members[i]`, a path
     with forward slashes inside `sources[source_of[i]]`. `splits` holds indices into `SPLITS`.
     `groups[i]` names what must not stand on two sides of a split (a person, a patient).
-    `official` says whether the split came with the pictures or was drawn by us.
+    `official` says whether the split came with the images or was drawn by us.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Listing:
     official: bool = False
     absent: tuple[str, ...] = ()  # the label file names them; they are not there
     unlabelled: tuple[str, ...] = ()  # they are there; no label names them
-    empty_classes: tuple[str, ...] = ()  # a folder without a picture
+    empty_classes: tuple[str, ...] = ()  # a folder without an image
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -57,18 +57,18 @@ class Listing:
         return np.flatnonzero(self.splits == SPLITS.index(split))
 
     def where(self, row: int) -> str:
-        """Name the picture as a person would: `train.zip/cat/01.jpg` or `cat/01.jpg`."""
+        """Name the image as a person would: `train.zip/cat/01.jpg` or `cat/01.jpg`."""
         source = self.sources[self.source_of[row]]
         return f"{source.name}/{self.members[row]}" if source.is_file() else self.members[row]
 
     def path(self, row: int) -> Path:
-        """Return where the picture lies on disk; inside an archive this path does not exist."""
+        """Return where the image lies on disk; inside an archive this path does not exist."""
         source: Path = self.sources[self.source_of[row]]
         return source / self.members[row]
 
 
 class Reader:
-    """Reads the encoded bytes of a listing's pictures; safe to call from several threads."""
+    """Reads the encoded bytes of a listing's images; safe to call from several threads."""
 
     def __init__(self, sources: Sequence[Path]) -> None:
         self._sources = tuple(sources)
@@ -82,7 +82,7 @@ class Reader:
                 return (root / member).read_bytes()
             archive = self._archive(source)
             if archive.getinfo(member).file_size > LARGEST_FILE:
-                raise DataError(f"{root.name}/{member} unpacks to over 512 MB; that is no picture")
+                raise DataError(f"{root.name}/{member} unpacks to over 512 MB; that is no image")
             return archive.read(member)
         except (OSError, *DAMAGE) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else error

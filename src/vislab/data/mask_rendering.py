@@ -14,7 +14,7 @@ from vislab.errors import DataError
 
 
 def mask_of(annotated: Annotated, row: int) -> UInt8[np.ndarray, "h w"]:
-    """Return the class of every pixel of a picture; 0 is the background, 255 is VOID.
+    """Return the class of every pixel of an image; 0 is the background, 255 is VOID.
 
     The mask file, where there is one. Otherwise an object of class k is painted as k + 1, small
     ones over large ones, crowds as VOID. Of an object without an outline the box is painted where
@@ -30,7 +30,7 @@ def mask_of(annotated: Annotated, row: int) -> UInt8[np.ndarray, "h w"]:
     instances = annotated.instances
     width, height = annotated.sizes[row].tolist()
     mask = np.zeros((height, width), dtype=np.uint8)
-    first, last = np.searchsorted(instances.picture, [row, row + 1]).tolist()
+    first, last = np.searchsorted(instances.image, [row, row + 1]).tolist()
     outlined = _any_outline(instances)
     unknown = np.zeros((height, width), dtype=bool)
     painted = []
@@ -87,7 +87,7 @@ def region_of(
     assert outline is not None
     if isinstance(outline, dict):
         if outline["size"] != [height, width]:
-            raise DataError(f"{where}: its outline is of another size than the picture")
+            raise DataError(f"{where}: its outline is of another size than the image")
         return decoded(outline).astype(bool)
     # COCO's code allocates by how far the points reach and reads past what is too short.
     mask_api = importlib.import_module("faster_coco_eval.core.mask")

@@ -1,4 +1,4 @@
-"""What pictures are normalised by: mean and std of each channel, measured on them."""
+"""What images are normalised by: mean and std of each channel, measured on them."""
 
 import math
 
@@ -13,13 +13,13 @@ Normalisation = tuple[tuple[float, ...], tuple[float, ...]]  # mean and std, in 
 def measured(
     pixels: UInt8[np.ndarray, "all s s 3"], rows: Int[np.ndarray, " n"], *, scaled: bool = True
 ) -> Normalisation:
-    """Return mean and standard deviation of each channel in [0, 1], over these pictures.
+    """Return mean and standard deviation of each channel in [0, 1], over these images.
 
-    Of many or large pictures, evenly chosen pictures and pixels: about four million. The std
-    is 1 where the pictures are only to be centred. Raises DataError when there are none.
+    Of many or large images, evenly chosen images and pixels: about four million. The std
+    is 1 where the images are only to be centred. Raises DataError when there are none.
     """
     if not len(rows):
-        raise DataError("there are no pictures to train on; put some on the side called train")
+        raise DataError("there are no images to train on; put some on the side called train")
     places = np.linspace(0, len(rows) - 1, min(len(rows), 4_000)).astype(np.int64)
     step = max(1, math.isqrt(len(places) * pixels.shape[1] ** 2 // 4_000_000))
     total, squares, count = np.zeros(3), np.zeros(3), 0

@@ -11,11 +11,11 @@ from vislab.errors import OptionError
 def steps_an_epoch(count: int, batch: int, world: int) -> int:
     """Return into how many batches an epoch of so many images is cut."""
     if batch < 1:
-        raise OptionError(f"--batch {batch} holds no picture; use 1 or more")
+        raise OptionError(f"--batch {batch} holds no image; use 1 or more")
     steps = max(1, -(-count // batch))
     if count // steps < world:
         raise OptionError(
-            f"{count} pictures in batches of {batch} cannot be shared by {world} processes; "
+            f"{count} images in batches of {batch} cannot be shared by {world} processes; "
             "use a larger --batch or fewer processes"
         )
     return steps

@@ -1,7 +1,7 @@
-"""RandAugment on whole batches: each picture goes through its own operations at its own strength.
+"""RandAugment on whole batches: each image goes through its own operations at its own strength.
 
 Cubuk et al. 2020, arXiv:1909.13719, section 3; strengths of magnitude M of 30 as in the paper's
-code and torchvision's. The batch is walked operation by operation, never picture by picture.
+code and torchvision's. The batch is walked operation by operation, never image by image.
 """
 
 import math
@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torchvision.transforms.v2 import functional as vision
 
 Values = Float[Tensor, "n 3 s s"]
-Signed = Float[Tensor, " n"]  # the strength in [-1, 1], sign drawn per picture
+Signed = Float[Tensor, " n"]  # the strength in [-1, 1], sign drawn per image
 
 GREY = (0.299, 0.587, 0.114)
 
@@ -30,7 +30,7 @@ def randaugment(
 ) -> UInt8[Tensor, "n s s 3"]:
     """Apply `operations` random operations, one after another, at `magnitude` of 30.
 
-    Draws are made for the whole batch of `count`; `rows` says which of it these pictures are.
+    Draws are made for the whole batch of `count`; `rows` says which of it these images are.
     """
     images = pixels.permute(0, 3, 1, 2)
     for _ in range(operations):
@@ -50,7 +50,7 @@ def randaugment(
 def _moved(
     values: Values, matrix: Callable[[Signed, Signed, Signed], list[list[Signed]]], by: Signed
 ) -> Values:
-    """Sample bilinearly through a 2×3 matrix a picture; what comes from outside is black."""
+    """Sample bilinearly through a 2×3 matrix an image; what comes from outside is black."""
     zero, one = torch.zeros_like(by), torch.ones_like(by)
     rows = matrix(by, zero, one)
     theta = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)  # (N, 2, 3)
@@ -94,7 +94,7 @@ def rotate(values: Values, by: Signed) -> Values:
 
 
 def _blend(values: Values, towards: Values, by: Signed) -> Values:
-    """Move away from (by > 0) or towards (by < 0) another picture by 0.9·|by|."""
+    """Move away from (by > 0) or towards (by < 0) another image by 0.9·|by|."""
     factor = (1 + 0.9 * by)[:, None, None, None]
     return (towards + factor * (values - towards)).clamp(0, 255)
 
@@ -110,7 +110,7 @@ def brightness(values: Values, by: Signed) -> Values:
 
 
 def colour(values: Values, by: Signed) -> Values:
-    """Blend with the grey picture."""
+    """Blend with the grey image."""
     return _blend(values, _grey(values).expand_as(values), by)
 
 

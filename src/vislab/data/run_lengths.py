@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from vislab.data.annotations import RunLengths
 from vislab.errors import DataError
 
-LETTERS = 6  # of one number at most: 30 bits, more than the pixels of any picture
+LETTERS = 6  # of one number at most: 30 bits, more than the pixels of any image
 
 
 def counts_of(code: RunLengths) -> list[int]:

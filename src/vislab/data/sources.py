@@ -13,7 +13,7 @@ from vislab.errors import DataError, UnknownName
 
 
 def open_source(where: str, *, disjoint: bool = False) -> tuple[Listing | Arrays, str]:
-    """Return the pictures, not yet decoded, and where they come from: for the protocol card.
+    """Return the images, not yet decoded, and where they come from: for the protocol card.
 
     A name of the catalogue is fetched when it is not here. What does not fit in a user's folder is
     named in the listing and not refused; with `disjoint` its classes may be on one side only.
@@ -42,7 +42,7 @@ def open_source(where: str, *, disjoint: bool = False) -> tuple[Listing | Arrays
 
 
 def _some_shapes() -> Arrays:
-    """Return the first pictures of the offline world, enough to look at."""
+    """Return the first images of the offline world, enough to look at."""
     scenes = shapes.draw_scenes(np.arange(1000))
     return Arrays(
         name="shapes",

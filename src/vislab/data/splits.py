@@ -1,6 +1,6 @@
-"""Which pictures are learned from, which are tuned on, and which are kept for the end.
+"""Which images are learned from, which are tuned on, and which are kept for the end.
 
-A split that came with the pictures is kept. Otherwise it is drawn: stratified, so that every side
+A split that came with the images is kept. Otherwise it is drawn: stratified, so that every side
 has each class in its share, or by group, so that no person, patient or scene is on two sides.
 """
 
@@ -24,9 +24,9 @@ def draw_split(
     shares: tuple[float, float, float] = SHARES,
     seed: int = 0,
 ) -> UInt8[np.ndarray, " n"]:
-    """Return a side for each picture, as indices into `SPLITS`.
+    """Return a side for each image, as indices into `SPLITS`.
 
-    Stratified: of a class with n pictures, each side gets its share rounded; with two pictures one
+    Stratified: of a class with n images, each side gets its share rounded; with two images one
     is for testing, with three one also for validation, and a single one is trained on.
     With groups: whole groups are dealt, largest first, to the side that lacks most of what the
     group holds, class by class.
@@ -76,10 +76,10 @@ def _deal_groups(
 def hold_out_validation(
     listing: Listing, share: float, *, by_group: bool = True, seed: int = 0
 ) -> Listing:
-    """Return the listing with a share of its training pictures moved to validation.
+    """Return the listing with a share of its training images moved to validation.
 
     Where it knows groups, whole groups are moved, unless asked otherwise. One that has validation
-    pictures already is returned as it is.
+    images already is returned as it is.
     """
     if (listing.splits == VAL).any():
         return listing
@@ -100,7 +100,7 @@ def drawn_anew(listing: Listing, *, by_group: bool) -> Listing:
     Raises DataError when it is to be drawn by group and knows none.
     """
     if by_group and listing.groups is None:
-        raise DataError(f"{listing.name} does not say who or what its pictures show: no groups")
+        raise DataError(f"{listing.name} does not say who or what its images show: no groups")
     groups = listing.groups if by_group else None
     splits = draw_split(listing.labels, groups=groups, shares=(0.8, 0.0, 0.2))
     return replace(listing, splits=splits, official=False)
@@ -109,7 +109,7 @@ def drawn_anew(listing: Listing, *, by_group: bool) -> Listing:
 def at_most(
     labels: Int[np.ndarray, " n"], per_class: int, *, seed: int = 0
 ) -> Int[np.ndarray, " m"]:
-    """Return the rows of up to `per_class` pictures of each class, ascending.
+    """Return the rows of up to `per_class` images of each class, ascending.
 
     The draw for a class does not depend on how many are asked for: 10 per class are among the
     100 per class.

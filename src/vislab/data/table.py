@@ -166,7 +166,7 @@ class Table:
             **found,
             "origin": self.origin,
             "subset": self.subset,
-            "split": "came with the pictures" if self.official else drawn,
+            "split": "came with the images" if self.official else drawn,
             "notes": list(self.notes),
         }
 

@@ -1,40 +1,40 @@
-"""Pictures for tasks that ask for no labels: all of a folder or a zip, wherever they lie."""
+"""Images for tasks that ask for no labels: all of a folder or a zip, wherever they lie."""
 
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from vislab.data.folders import files_of, is_picture, name_of
+from vislab.data.folders import files_of, is_image, name_of
 from vislab.data.listing import Listing
 from vislab.data.splits import draw_split, side_called
 from vislab.errors import DataError
 
 
 def list_unlabelled(path: Path, *, seed: int = 0) -> Listing:
-    """List all pictures as of one class.
+    """List all images as of one class.
 
     Folders called train, val and test split them, and then what lies beside those is left out and
-    said; otherwise a split is drawn. Raises DataError when there are no pictures.
+    said; otherwise a split is drawn. Raises DataError when there are no images.
     """
     if not path.exists():
         raise DataError(f"there is no folder or zip at {path}")
     sources, files = files_of(path)
-    rows = [(source, member) for source, member in files if is_picture(member)]
+    rows = [(source, member) for source, member in files if is_image(member)]
     if not rows:
-        raise DataError(f"{path} holds no pictures")
+        raise DataError(f"{path} holds no images")
     sides = [_side(sources[source], member) for source, member in rows]
     notes: tuple[str, ...] = ()
     official = {0, 2} <= set(sides)
     if official:
         kept = [place for place, side in enumerate(sides) if side is not None]
         if len(kept) < len(rows):
-            notes = (f"{len(rows) - len(kept)} pictures lie outside train, val and test",)
+            notes = (f"{len(rows) - len(kept)} images lie outside train, val and test",)
         rows, splits = [rows[p] for p in kept], np.array([sides[p] for p in kept], dtype=np.uint8)
     else:
         splits = draw_split(np.zeros(len(rows), dtype=np.int64), seed=seed)
     return Listing(
         name=name_of(path),
-        classes=("picture",),
+        classes=("image",),
         sources=sources,
         source_of=np.array([source for source, _ in rows], dtype=np.uint8),
         members=tuple(member for _, member in rows),

@@ -17,12 +17,12 @@ from vislab.runs.intervals import bootstrap
 from vislab.runs.notebook import Notebook
 
 SIDE = 16  # of the smooth map that is grown
-PICTURES = 64  # whose answers are scored
+IMAGES = 64  # whose answers are scored
 
 
 def show_checkerboards(notebook: Notebook, networks: Mapping[str, Any], table: Table) -> None:
     """File a smooth map grown once by each trained SegNet, and the scores of their answers."""
-    batch = next(iter(in_order(table, "test", PICTURES, device=processes.device())))
+    batch = next(iter(in_order(table, "test", IMAGES, device=processes.device())))
     rows, grown = [], []
     for name, network in networks.items():
         with hooked(network, []), torch.inference_mode():
@@ -39,7 +39,7 @@ def show_checkerboards(notebook: Notebook, networks: Mapping[str, Any], table: T
         ("way", ("a smooth map, grown once", ".3f"), ("trained answers", ".3f")),
         rows,
         caption="0: no pattern of single pixels; 1: nothing else. Of answers, the mean over "
-        f"{len(batch.images)} test pictures, with its 95 % interval.",
+        f"{len(batch.images)} test images, with its 95 % interval.",
     )
     notebook.show(
         "a smooth map, grown once",

@@ -47,7 +47,7 @@ def file_predictions(notebook: Notebook, table: Table, outcome: Classified, name
         outcome.losses,
         strict=True,
     )
-    columns = ("picture", "label", "predicted", "probability", "loss")
+    columns = ("image", "label", "predicted", "probability", "loss")
     title = f"{name} test predictions" if name else "test predictions"
     notebook.table(title, columns, rows, folded=True, shown=False)
 
@@ -62,7 +62,7 @@ def file_examination(notebook: Notebook, table: Table, outcome: Classified, name
     notebook.show(
         f"{before}confusion matrix",
         figures.confusion_matrix(counts, classes),
-        caption="Rows are what a picture is, columns what the network says.",
+        caption="Rows are what an image is, columns what the network says.",
         folded=True,
     )
     order = np.argsort(outcome.losses, kind="stable")
@@ -73,7 +73,7 @@ def file_examination(notebook: Notebook, table: Table, outcome: Classified, name
         right = outcome.correct[chosen]
         notebook.show(
             f"{before}{title}",
-            figures.picture_grid(
+            figures.image_grid(
                 side.take(chosen),
                 titles=[
                     f"{classes[outcome.predicted[i]]} {certainty[i]:.0%}"
@@ -83,13 +83,13 @@ def file_examination(notebook: Notebook, table: Table, outcome: Classified, name
                 colours=[figures.RIGHT if ok else figures.WRONG for ok in right],
                 columns=6,
             ),
-            caption=f"Pictures of the {'lowest' if title[0] == 'b' else 'highest'} loss.",
+            caption=f"Images of the {'lowest' if title[0] == 'b' else 'highest'} loss.",
             folded=True,
         )
     notebook.show(
         f"{before}calibration",
         figures.reliability(certainty, outcome.correct),
-        caption="Of the pictures it is 80 % sure of, a calibrated network has 80 % right.",
+        caption="Of the images it is 80 % sure of, a calibrated network has 80 % right.",
         folded=True,
     )
 
@@ -97,7 +97,7 @@ def file_examination(notebook: Notebook, table: Table, outcome: Classified, name
 def show_grad_cam(
     notebook: Notebook, task: Measured, table: Table, outcome: Classified, count: int
 ) -> None:
-    """Show where the network looked on test pictures: some it got right, some wrong."""
+    """Show where the network looked on test images: some it got right, some wrong."""
     right, wrong = np.flatnonzero(outcome.correct), np.flatnonzero(~outcome.correct)
     chosen = np.concatenate([right[:: max(1, len(right) // count)][:count], wrong[:count]])
     side, classes = table.split("test"), table.classes
@@ -107,7 +107,7 @@ def show_grad_cam(
             task.network, pixels, table.normalisation, processes.device()
         )
     except ShapeError as error:
-        notebook.note(f"No picture of where it looked: {error}.")
+        notebook.note(f"No image of where it looked: {error}.")
         return
     notebook.show(
         "where it looked",
@@ -130,7 +130,7 @@ def grad_cam_of_predictions(
     normalisation: Normalisation,
     device: torch.device,
 ) -> Float[np.ndarray, "n i j"]:
-    """Return Grad-CAM's map of the class that the network names for each picture.
+    """Return Grad-CAM's map of the class that the network names for each image.
 
     Raises ShapeError when no layer of the network has places.
     """

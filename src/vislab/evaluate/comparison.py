@@ -62,7 +62,7 @@ def compare(
             *((other, form_of(winner, other)) for other in besides),
         ),
         rows,
-        caption=f"On the same {len(winner)} pictures, with 95 % intervals."
+        caption=f"On the same {len(winner)} images, with 95 % intervals."
         + (f" p is corrected for {len(others)} comparisons." if right_or_wrong else ""),
     )  # fmt: skip
     notebook.show(
@@ -82,17 +82,17 @@ def compare(
     return best
 
 
-def verdict(best: str, rivals: list[str], pictures: int, *, tested: bool = True) -> str:
+def verdict(best: str, rivals: list[str], images: int, *, tested: bool = True) -> str:
     """Say in a sentence or two whether the winner could have been another."""
     if rivals:
         named = " or ".join(rivals)
         by = "McNemar" if tested else "the paired interval holds 0"
         text = (
-            f"{best} came out best, but {named} could be as good: on {pictures} pictures the "
+            f"{best} came out best, but {named} could be as good: on {images} images the "
             f"difference is within chance ({by})."
         )
     else:
-        text = f"{best} came out best, by more than {pictures} test pictures explain by chance."
+        text = f"{best} came out best, by more than {images} test images explain by chance."
     return (
         text + " This is one training of each: another seed moves every score, and with a small "
         "difference the winner could be another; --seeds 3 shows by how much."

@@ -1,4 +1,4 @@
-"""Detection tested: average precision, what went wrong, and the pictures it went wrong on."""
+"""Detection tested: average precision, what went wrong, and the images it went wrong on."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from vislab.tasks.detecting import Detected
 from vislab.tasks.task import Measured
 
 SURE = 0.5  # boxes that are drawn, and whose errors are counted
-SHOWN = 6  # pictures of boxes
+SHOWN = 6  # images of boxes
 COLOURS = {
     "right": GREEN, "localisation": ORANGE, "class": PURPLE, "duplicate": FAINT, "both": VERMILLION,
     "background": VERMILLION, "missed": BLUE,
@@ -37,13 +37,13 @@ def report_detected(
         _examine(notebook, table, outcome, name)
 
 
-def _examine(notebook: Notebook, pictures: Table, one: Detected, name: str) -> None:
+def _examine(notebook: Notebook, table: Table, one: Detected, name: str) -> None:
     whole = one.average_precision()
     before = f"{name} " if name else ""
     errors = errors_of(one.found, one.targets, one.classes, score=SURE)
     notebook.show(
-        f"{before}found on test pictures",
-        boxes_figure(pictures, "test", one, errors.label, errors.missed, _mixed(one, errors)),
+        f"{before}found on test images",
+        boxes_figure(table, "test", one, errors.label, errors.missed, _mixed(one, errors)),
         caption=f"Boxes with a score of {SURE} and more. Green: right; orange: right class, wrong "
         "place; purple: wrong class; red: nothing there; grey: found twice; blue, dashed: missed.",
     )
@@ -58,7 +58,7 @@ def _examine(notebook: Notebook, pictures: Table, one: Detected, name: str) -> N
         caption=f"Of boxes with a score of {SURE} and more, beside {counts['right']} right ones.",
     )
     lines = {
-        f"{pictures.classes[k]}": (curve.recall, np.maximum.accumulate(curve.precision[::-1])[::-1])
+        f"{table.classes[k]}": (curve.recall, np.maximum.accumulate(curve.precision[::-1])[::-1])
         for k, curve in enumerate(whole.curves)
         if len(curve.recall) and not np.isnan(whole.per_class[k])
     }
@@ -80,17 +80,17 @@ def _examine(notebook: Notebook, pictures: Table, one: Detected, name: str) -> N
                 float(whole.per_class[k]),
                 *(int(errors.counts[kind][k]) for kind in (*LABELS, MISSED)),
             )
-            for k, label in enumerate(pictures.classes)
+            for k, label in enumerate(table.classes)
         ],
         folded=True,
     )
 
 
 def _mixed(one: Detected, errors: Any) -> list[int]:
-    """Return pictures to show: some with many errors, some with none."""
+    """Return images to show: some with many errors, some with none."""
     wrong = np.zeros(len(one), dtype=np.int64)
-    np.add.at(wrong, one.found.picture[errors.label > 0], 1)
-    np.add.at(wrong, one.targets.picture[errors.missed], 1)
+    np.add.at(wrong, one.found.image[errors.label > 0], 1)
+    np.add.at(wrong, one.targets.image[errors.missed], 1)
     order = np.argsort(-wrong, kind="stable")
     half = SHOWN // 2
     best = order[::-1][: max(0, min(SHOWN, len(one)) - half)]
@@ -99,38 +99,38 @@ def _mixed(one: Detected, errors: Any) -> list[int]:
 
 
 def boxes_figure(
-    pictures: Table,
+    table: Table,
     split: str,
     one: Detected,
     labels: np.ndarray,
     missed: np.ndarray,
     chosen: Sequence[int],
 ) -> Any:
-    """Draw what was found and what was missed in some pictures of a split."""
-    side = pictures.split(split)
+    """Draw what was found and what was missed in some images of a split."""
+    side = table.split(split)
     drawn = []
     for place in chosen:
         row = int(side.rows[place])
         mine = [
             figures.Drawn(
-                _here(pictures, row, one.found.boxes[d]),
-                f"{pictures.classes[one.found.kind[d]]} {100 * one.found.score[d]:.0f}",
+                _here(table, row, one.found.boxes[d]),
+                f"{table.classes[one.found.kind[d]]} {100 * one.found.score[d]:.0f}",
                 COLOURS[LABELS[labels[d]]],
             )
-            for d in np.flatnonzero((one.found.picture == place) & (labels >= 0))
+            for d in np.flatnonzero((one.found.image == place) & (labels >= 0))
         ]
         mine += [
             figures.Drawn(
-                _here(pictures, row, one.targets.boxes[r]),
-                pictures.classes[one.targets.kind[r]],
+                _here(table, row, one.targets.boxes[r]),
+                table.classes[one.targets.kind[r]],
                 COLOURS[MISSED],
                 dashed=True,
             )
-            for r in np.flatnonzero((one.targets.picture == place) & missed)
+            for r in np.flatnonzero((one.targets.image == place) & missed)
         ]
         drawn.append(mine)
-    pixels = np.asarray(pictures.pixels[side.rows[list(chosen)]])
-    return figures.boxes_over_pictures(pixels, drawn, columns=3 if len(chosen) > 4 else 2)
+    pixels = np.asarray(table.pixels[side.rows[list(chosen)]])
+    return figures.boxes_over_images(pixels, drawn, columns=3 if len(chosen) > 4 else 2)
 
 
 def _here(table: Table, row: int, corners: np.ndarray) -> tuple[float, float, float, float]:

@@ -1,4 +1,4 @@
-"""How a detector comes to its boxes, step by step on one picture, as the course teaches it."""
+"""How a detector comes to its boxes, step by step on one image, as the course teaches it."""
 
 from typing import Any
 
@@ -24,25 +24,25 @@ CROWDED = 80  # boxes that are drawn before NMS, at most
 SURE, FEW = 0.3, 20  # scores of the last step, and how many at most
 
 
-def show_steps(notebook: Notebook, network: Any, pictures: Table, *, place: int = 0) -> None:
-    """File the steps for one test picture; nothing for a detector that is not ours."""
-    batch = next(iter(in_order(pictures, "test", place + 1, device=processes.device())))
+def show_steps(notebook: Notebook, network: Any, table: Table, *, place: int = 0) -> None:
+    """File the steps for one test image; nothing for a detector that is not ours."""
+    batch = next(iter(in_order(table, "test", place + 1, device=processes.device())))
     one = batch.take(slice(place, place + 1))
     with hooked(network, []), torch.inference_mode():
         if isinstance(network, Yolo):
-            steps = _yolo_steps(network, one, pictures)
+            steps = _yolo_steps(network, one, table)
         elif isinstance(network, FasterRCNN):
-            steps = _rcnn_steps(network, one, pictures)
+            steps = _rcnn_steps(network, one, table)
         else:
             return
-    row = int(pictures.split("test").rows[place])
-    pixels = np.repeat(np.asarray(pictures.pixels[row])[None], len(steps), axis=0)
+    row = int(table.split("test").rows[place])
+    pixels = np.repeat(np.asarray(table.pixels[row])[None], len(steps), axis=0)
     notebook.show(
         "step by step",
-        figures.boxes_over_pictures(
+        figures.boxes_over_images(
             pixels, [boxes for _, boxes in steps], titles=[title for title, _ in steps], columns=2
         ),
-        caption="One test picture. "
+        caption="One test image. "
         + "; ".join(f"{number}. {title}" for number, (title, _) in enumerate(steps, start=1))
         + ".",
     )
@@ -51,9 +51,9 @@ def show_steps(notebook: Notebook, network: Any, pictures: Table, *, place: int 
 Steps = list[tuple[str, list[figures.Drawn]]]
 
 
-def _truth(one: Batch, pictures: Table) -> list[figures.Drawn]:
+def _truth(one: Batch, table: Table) -> list[figures.Drawn]:
     real = one.kinds[0] >= 0
-    names = [pictures.classes[int(kind)] for kind in one.kinds[0][real]]
+    names = [table.classes[int(kind)] for kind in one.kinds[0][real]]
     return _drawn(one.boxes[0][real], names, BLUE)
 
 
@@ -67,15 +67,15 @@ def _drawn(
     ]
 
 
-def _found(found: Found, pictures: Table, colour: str, *, named: bool) -> list[figures.Drawn]:
+def _found(found: Found, table: Table, colour: str, *, named: bool) -> list[figures.Drawn]:
     texts = [
-        f"{pictures.classes[int(kind)]} {100 * float(score):.0f}" if named else ""
+        f"{table.classes[int(kind)]} {100 * float(score):.0f}" if named else ""
         for kind, score in zip(found.kinds, found.scores, strict=True)
     ]
     return _drawn(found.boxes, texts, colour, thin=not named)
 
 
-def _yolo_steps(network: Yolo, one: Batch, pictures: Table) -> Steps:
+def _yolo_steps(network: Yolo, one: Batch, table: Table) -> Steps:
     answer = network(one.images)
     anchors = network.anchors(answer)
     assigned = assign(one, anchors, network.stride, ignore=1.0)[0]
@@ -83,19 +83,19 @@ def _yolo_steps(network: Yolo, one: Batch, pictures: Table) -> Steps:
     crowd = network.found(answer, size, least=LEAST, overlap=1.0, most=CROWDED)
     final = network.found(answer, size, least=SURE, most=FEW)
     mine = anchors[assigned >= 0]
-    crowded = _found(crowd, pictures, VERMILLION, named=False)
+    crowded = _found(crowd, table, VERMILLION, named=False)
     return [
-        ("what is there", _truth(one, pictures)),
+        ("what is there", _truth(one, table)),
         (
             f"anchors that learn it: {len(mine)} of {assigned.numel()}",
             _drawn(mine, [], GREEN),
         ),
         (f"scores above {LEAST}: {len(crowd.scores)}", crowded),
-        (f"after NMS: {len(final.scores)}", _found(final, pictures, GREEN, named=True)),
+        (f"after NMS: {len(final.scores)}", _found(final, table, GREEN, named=True)),
     ]
 
 
-def _rcnn_steps(network: FasterRCNN, one: Batch, pictures: Table) -> Steps:
+def _rcnn_steps(network: FasterRCNN, one: Batch, table: Table) -> Steps:
     size = (one.images.shape[2], one.images.shape[3])
     maps = network.backbone(one.images)
     proposals = network.propose(maps)
@@ -106,7 +106,7 @@ def _rcnn_steps(network: FasterRCNN, one: Batch, pictures: Table) -> Steps:
     few = kept[0, : CROWDED // 4]
     mine = proposals.anchors[has[0]]
     return [
-        ("what is there", _truth(one, pictures)),
+        ("what is there", _truth(one, table)),
         (
             f"anchors that learn it: {len(mine)} of {len(proposals.anchors)}",
             _drawn(mine, [], GREEN, thin=True),
@@ -115,6 +115,6 @@ def _rcnn_steps(network: FasterRCNN, one: Batch, pictures: Table) -> Steps:
         (f"the best {len(few)} after NMS", _drawn(few, [], VERMILLION, thin=True)),
         (
             f"second stage: {len(final.scores)} boxes",
-            _found(final, pictures, GREEN, named=True),
+            _found(final, table, GREEN, named=True),
         ),
     ]

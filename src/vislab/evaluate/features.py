@@ -1,4 +1,4 @@
-"""What a layer is given, or gives, for every picture of a split."""
+"""What a layer is given, or gives, for every image of a split."""
 
 from collections.abc import Sequence
 
@@ -17,30 +17,30 @@ from vislab.progress import track
 def features(
     network: nn.Module,
     head: nn.Module,
-    pictures: Table,
+    table: Table,
     split: str,
     device: torch.device,
     *,
     mirrored: bool = False,
     quiet: bool = False,
 ) -> Float[Tensor, "n d"]:
-    """Return what the head is given for each picture of a split, in the split's order."""
+    """Return what the head is given for each image of a split, in the split's order."""
     network.to(device)
     seen: list[Tensor] = []
 
     def keep(_module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
         seen.append(arguments[0])
 
-    total = len(pictures.split(split))
-    what = f"features of {split} pictures" + (", mirrored" if mirrored else "")
+    total = len(table.split(split))
+    what = f"features of {split} images" + (", mirrored" if mirrored else "")
     hook = head.register_forward_pre_hook(keep)
     try:
         with (
             hooked(network, []),
             torch.inference_mode(),
-            track(what, total=total, unit="pictures", quiet=quiet) as advance,
+            track(what, total=total, unit="images", quiet=quiet) as advance,
         ):
-            for batch in in_order(pictures, split, 64, device=device):
+            for batch in in_order(table, split, 64, device=device):
                 network(batch.images.flip(-1) if mirrored else batch.images)
                 advance(len(batch.labels))
     finally:
@@ -52,20 +52,20 @@ def features(
 
 def pooled_features(
     network: nn.Module,
-    pictures: Table,
+    table: Table,
     split: str,
     most: int,
     layers: Sequence[str],
     device: torch.device,
 ) -> tuple[dict[str, Float[np.ndarray, "n _"]], Int[np.ndarray, " n"]]:
-    """Return the mean features by layer of pictures spread evenly over a split, and labels."""
-    side = pictures.split(split)
+    """Return the mean features by layer of images spread evenly over a split, and labels."""
+    side = table.split(split)
     every = max(1, -(-len(side) // most))
     network = network.to(device)
     found: dict[str, list[np.ndarray]] = {layer: [] for layer in layers}
     labels, begin = [], 0
     with hooked(network, layers) as seen, torch.no_grad():
-        for batch in in_order(pictures, split, batch=256, device=device):
+        for batch in in_order(table, split, batch=256, device=device):
             taken = torch.arange(-begin % every, len(batch.images), every)
             begin += len(batch.images)
             if not len(taken):

@@ -16,25 +16,25 @@ from vislab.progress import track
 from vislab.runs import wilson
 from vislab.runs.intervals import Interval
 
-LEARNED, ASKED = 2000, 1000  # pictures at most
+LEARNED, ASKED = 2000, 1000  # images at most
 
 
 def linear_probe(
     network: nn.Module,
-    pictures: Table,
+    table: Table,
     layers: Sequence[str],
     *,
     device: torch.device,
     quiet: bool = False,
 ) -> dict[str, tuple[float, Interval]]:
-    """Return for each layer the share of test pictures that a linear classifier gets right."""
+    """Return for each layer the share of test images that a linear classifier gets right."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    train, labels = pooled_features(network, pictures, "train", LEARNED, layers, device)
-    test, truth = pooled_features(network, pictures, "test", ASKED, layers, device)
+    train, labels = pooled_features(network, table, "train", LEARNED, layers, device)
+    test, truth = pooled_features(network, table, "test", ASKED, layers, device)
     found = {}
     with track("probing", total=len(layers), unit="layers", quiet=quiet) as advance:
         for layer in layers:

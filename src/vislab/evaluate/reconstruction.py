@@ -44,12 +44,12 @@ def report_repainted(
         rows["true"] = true
     notebook.show(
         f"{name} sheet" if name else "sheet",
-        figures.picture_grid(
+        figures.image_grid(
             np.concatenate(list(rows.values())),
             titles=[label for label, row in rows.items() for _ in row],
             columns=len(places),
         ),
-        caption="Test pictures, evenly chosen.",
+        caption="Test images, evenly chosen.",
     )
 
 
@@ -68,13 +68,13 @@ def sheet(
 
 
 def as_bytes(pixels: Float[Tensor, "n 3 h w"]) -> UInt8[np.ndarray, "n h w 3"]:
-    """Return pictures in [0, 1] as bytes."""
+    """Return images in [0, 1] as bytes."""
     found: np.ndarray = (255 * pixels).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
     return found
 
 
 def colour_shares(network: Colorizer, table: Table) -> Float[Tensor, " k"]:
-    """Return how often each bin of colour occurs in the training pictures, of some 500."""
+    """Return how often each bin of colour occurs in the training images, of some 500."""
     side = table.split("train")
     places = np.linspace(0, len(side) - 1, min(len(side), 500)).round().astype(np.int64)
     counts = torch.zeros(len(network.get_buffer("bins")))

@@ -43,8 +43,8 @@ def report(
         ]
         notebook.show(
             f"{before}{title}",
-            figures.picture_grid(pixels, titles=titles, columns=3),
-            caption=f"Test pictures by {outcome.score}, with what is known of them.",
+            figures.image_grid(pixels, titles=titles, columns=3),
+            caption=f"Test images by {outcome.score}, with what is known of them.",
             folded=title == "best examples",
         )
     table_of_images(outcome, notebook, table, name, order)
@@ -67,8 +67,8 @@ def table_of_images(
     """File every score of every test image, in this order."""
     names, columns = table.split("test").names, list(outcome.values)
     notebook.table(
-        f"{name} test pictures" if name else "test pictures",
-        ("picture", *columns),
+        f"{name} test images" if name else "test images",
+        ("image", *columns),
         [(names[k], *(outcome.values[score][k] for score in columns)) for k in order],
         caption="From the worst up.",
         folded=True,

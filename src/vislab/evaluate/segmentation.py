@@ -60,13 +60,13 @@ def report_segmented(
             folded=True,
         )  # fmt: skip
     notebook.show(
-        f"{before}Dice of the test pictures",
+        f"{before}Dice of the test images",
         figures.curves(
-            {"pictures": (np.sort(outcome.dice), np.linspace(0, 1, len(outcome.dice)))},
+            {"images": (np.sort(outcome.dice), np.linspace(0, 1, len(outcome.dice)))},
             x="Dice",
-            y="share of pictures at or below",
+            y="share of images at or below",
             share=True,
         ),
-        caption="How many pictures come out how well.",
+        caption="How many images come out how well.",
         folded=True,
     )

@@ -26,7 +26,7 @@ class WithBar:
 
     def __iter__(self) -> Iterator[Batch]:
         total = len(self.split)
-        with track(self.what, total=total, unit="pictures", quiet=self.quiet) as advance:
+        with track(self.what, total=total, unit="images", quiet=self.quiet) as advance:
             for batch in self.batches:
                 yield batch
                 advance(len(batch.images))
@@ -38,7 +38,7 @@ def run_test(
     """Run a task's network over a split, in eval mode, and leave it as it was."""
     task.network.to(device)
     batches = in_order(table, split, task.images_at_once, device=device)
-    return task.test(WithBar(batches, f"testing on {split} pictures", quiet=quiet))
+    return task.test(WithBar(batches, f"testing on {split} images", quiet=quiet))
 
 
 def write_down(
@@ -73,4 +73,4 @@ def told(
         word = trivial_word(outcome.score)
         said = scored(level, outcome, units=task.units).removeprefix(f"{outcome.score} ")
         beside = f" ({word} {said})"
-    return f"{name or 'network'} on {len(outcome)} {split} pictures: {main}{beside}"
+    return f"{name or 'network'} on {len(outcome)} {split} images: {main}{beside}"

@@ -1,4 +1,4 @@
-"""Functions (any nn.Module, pictures) to maps or pictures; they import no model."""
+"""Functions (any nn.Module, images) to maps or images; they import no model."""
 
 import sys
 from types import ModuleType

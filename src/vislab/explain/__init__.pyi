@@ -20,7 +20,7 @@ from .dense import RegionScore as RegionScore
 from .embedding import features as features
 from .embedding import pca as pca
 from .embedding import tsne as tsne
-from .feature_maps import as_pictures as as_pictures
+from .feature_maps import as_images as as_images
 from .feature_maps import feature_maps as feature_maps
 from .feature_maps import last_of_each_size as last_of_each_size
 from .grad_cam import grad_cam as grad_cam
@@ -35,7 +35,7 @@ from .integrated_gradients import integrated_gradients as integrated_gradients
 from .inversion import invert as invert
 from .kernels import kernel_magnitudes as kernel_magnitudes
 from .kernels import kernels as kernels
-from .kernels import weights_as_pictures as weights_as_pictures
+from .kernels import weights_as_images as weights_as_images
 from .methods import METHODS as METHODS
 from .methods import Method as Method
 from .methods import method as method

@@ -1,9 +1,9 @@
-"""A picture that fools a network: changed too little to see, taken for a class of your choice.
+"""An image that fools a network: changed too little to see, taken for a class of your choice.
 
 Szegedy et al. 2014, arXiv:1312.6199. The ascent is that of EECS 498/598, assignment 4,
 `make_adversarial_attack`: steps of one length up the gradient of the target's score. Unlike there,
-what the network is shown is always a picture that a file can hold: in [0, 1], on the 256 levels of
-8 bits. The gradient at the rounded picture moves the one before rounding.
+what the network is shown is always an image that a file can hold: in [0, 1], on the 256 levels of
+8 bits. The gradient at the rounded image moves the one before rounding.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from vislab.errors import OptionError
-from vislab.explain.canvas import check_pictures, device_of
+from vislab.explain.canvas import check_images, device_of
 from vislab.explain.hooks import hooked
 from vislab.explain.image_optimisation import IMAGENET, Normalisation, normalise
 from vislab.explain.scores import Target, chosen, class_scores
@@ -22,9 +22,9 @@ from vislab.progress import track
 
 @dataclass(frozen=True, eq=False)
 class Fooled:
-    """The changed pictures, and by how much they had to change."""
+    """The changed images, and by how much they had to change."""
 
-    pictures: Float[Tensor, "n 3 h w"]  # RGB in [0, 1], on the levels of 8 bits
+    images: Float[Tensor, "n 3 h w"]  # RGB in [0, 1], on the levels of 8 bits
     fooled: Bool[Tensor, " n"]  # whether the target won by the margin
     probability: Float[Tensor, " n"]  # of the target
     steps: Int[Tensor, " n"]  # taken
@@ -34,7 +34,7 @@ class Fooled:
 
 def fool(
     model: nn.Module,
-    pictures: Float[Tensor, "n 3 h w"],
+    images: Float[Tensor, "n 3 h w"],
     target: int | Int[Tensor, " n"],
     *,
     steps: int = 300,
@@ -43,10 +43,10 @@ def fool(
     normalisation: Normalisation = IMAGENET,
     quiet: bool = False,
 ) -> Fooled:
-    """Change pictures in [0, 1] until the target's probability leads every other by `margin`.
+    """Change images in [0, 1] until the target's probability leads every other by `margin`.
 
-    A step has a root mean square of `rate`; 0.0005 is an eighth of one of the 256 levels. A
-    picture that is there takes no further step. One that is not there after all steps comes back
+    A step has a root mean square of `rate`; 0.0005 is an eighth of one of the 256 levels. An
+    image that is there takes no further step. One that is not there after all steps comes back
     as it is then, with `fooled` False: more steps or a higher rate may help.
     """
     if steps < 1 or rate <= 0 or not 0 <= margin < 1:
@@ -54,7 +54,7 @@ def fool(
             f"{steps} steps at rate {rate:g} for a margin of {margin:g} fool nobody; use steps of "
             "1 or more, a rate above 0 and a margin from 0 to below 1"
         )
-    given = check_pictures(pictures).to(device_of(model)).float()
+    given = check_images(images).to(device_of(model)).float()
     moving, count = given.clone(), len(given)
     taken = torch.zeros(count, dtype=torch.int64)
     won = torch.zeros(count, dtype=torch.bool)
@@ -96,8 +96,8 @@ def fool(
     )
 
 
-def _rounded(pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-    return (pictures * 255).round() / 255
+def _rounded(images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+    return (images * 255).round() / 255
 
 
 def _of(target: int | Tensor, left: Tensor) -> Target:

@@ -1,4 +1,4 @@
-"""How far two sets of maps of the same pictures agree, such as attention and a CNN's Grad-CAM."""
+"""How far two sets of maps of the same images agree, such as attention and a CNN's Grad-CAM."""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from vislab.errors import OptionError, ShapeError
 
 @dataclass(frozen=True)
 class Agreement:
-    """One number a picture each."""
+    """One number an image each."""
 
     rank_correlation: Float[Tensor, " n"]
     """Spearman's, from −1 to 1; 0 is chance. NaN where a map is the same everywhere."""
@@ -26,7 +26,7 @@ class Agreement:
 def agreement(
     first: Float[Tensor, "n a b"], second: Float[Tensor, "m c d"], *, share: float = 0.2
 ) -> Agreement:
-    """Compare maps picture by picture, `share` being the part of places that counts as largest.
+    """Compare maps image by image, `share` being the part of places that counts as largest.
 
     The finer maps are averaged down to the rows and columns of the coarser, so that no detail is
     invented. Brightness does not matter, only the order of places. Raises ShapeError for sets of

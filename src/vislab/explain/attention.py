@@ -1,7 +1,7 @@
 """The attention of a transformer: which token looks at which, layer by layer.
 
 It is found by running the network (see `watch`), in torchvision's, timm's and Hugging Face's as in
-one's own. The pictures' tokens are put back where they are, also out of windows (see `windows`).
+one's own. The images' tokens are put back where they are, also out of windows (see `windows`).
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ def attention(
 ) -> list[Layer]:
     """Return the attention of each layer in the order in which they run, on the CPU.
 
-    All heads of all layers of a ViT-B at 224 pixels are 22 MB a picture. `layers` names those to
+    All heads of all layers of a ViT-B at 224 pixels are 22 MB an image. `layers` names those to
     keep; `fuse` keeps one map for all heads, their "mean", "max" or "min".
 
     Raises ShapeError when the network has no attention, UnknownName for a layer that has none.
@@ -38,7 +38,7 @@ def class_attention(layer: Layer, *, fuse: str = "mean") -> Float[Tensor, "n i j
     """Return what the class token, the first, takes from each place; heads fused.
 
     Without a class token, and among windows: what an average token takes, the attention that the
-    place receives. Class, distillation and register tokens are left out of the picture. Raises
+    place receives. Class, distillation and register tokens are left out of the image. Raises
     ShapeError when it cannot be told where the tokens are.
     """
     return pick(FUSE, fuse, "fusion")(head_attention(layer))[:, 0]
@@ -74,11 +74,11 @@ def distance(layer: Layer) -> Float[Tensor, " n"]:
 
 
 def known(layer: Layer) -> Layout:
-    """Return where the layer's tokens are in the picture. Raises ShapeError when nobody knows."""
+    """Return where the layer's tokens are in the image. Raises ShapeError when nobody knows."""
     if layer.layout is None:
         windows, tokens = layer.maps.shape[1], layer.maps.shape[4]
         raise ShapeError(
             f"where the {tokens} tokens of {layer.name!r} in {windows} window(s) are in the "
-            f"picture cannot be told: they fill no grid of its shape; use its maps as they are"
+            f"image cannot be told: they fill no grid of its shape; use its maps as they are"
         )
     return layer.layout

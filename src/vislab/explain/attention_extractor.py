@@ -41,7 +41,7 @@ class Layer:
     maps: Float[Tensor, "n w heads t s"]
     """Each row sums to one. One window (w) where all tokens see each other; one head if fused."""
     layout: Layout | None
-    """Where the tokens are in the picture; None where that cannot be told."""
+    """Where the tokens are in the image; None where that cannot be told."""
 
     @property
     def windowed(self) -> bool:
@@ -125,7 +125,7 @@ class Watch(TorchFunctionMode):
         return enter, leave
 
     def sizes(self, given: Any) -> list[Size]:
-        """Return rows and columns of a map (N, C, H, W) or (N, H, W, C) of the picture."""
+        """Return rows and columns of a map (N, C, H, W) or (N, H, W, C) of the image."""
         if not isinstance(given, Tensor) or given.ndim != 4 or len(given) != self.count:
             return []
         sizes = [(given.shape[2], given.shape[3]), (given.shape[1], given.shape[2])]
@@ -212,7 +212,7 @@ class Watch(TorchFunctionMode):
         return self.layers is None or name in self.layers
 
     def keep(self, maps: Tensor, *, must: bool = False, ours: bool = False) -> Tensor:
-        """Keep an attention (…, T, S) with all its pictures, windows and heads; return it.
+        """Keep an attention (…, T, S) with all its images, windows and heads; return it.
 
         What is not `ours` is the network's own, which it may write over, and is copied.
         In the graph it is what was kept, not what came, that the answer is to be computed from.
@@ -226,7 +226,7 @@ class Watch(TorchFunctionMode):
             if must:
                 raise ShapeError(
                     f"the attention of {name!r} has the shape {tuple(maps.shape)}, which is not "
-                    f"that of {count} pictures"
+                    f"that of {count} images"
                 )
             return given
         layout = self.layout(maps.shape[1], maps.shape[4])

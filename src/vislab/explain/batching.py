@@ -1,4 +1,4 @@
-"""How many pictures a network takes at once within a memory budget."""
+"""How many images a network takes at once within a memory budget."""
 
 import torch
 from jaxtyping import Float
@@ -8,7 +8,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from vislab.explain.hooks import hooked
 
 BUDGET = 512 << 20  # bytes of activations
-LARGEST = 64  # pictures
+LARGEST = 64  # images
 CACHED = 128 << 20  # bytes: beyond, a processor's caches are left (MobileNetV2: a third slower)
 AT_WORK = 3  # of a layer: what it reads, what it writes, what its kernel lays out anew
 
@@ -20,7 +20,7 @@ def batch_within(
     *,
     gradients: bool = False,
 ) -> int:
-    """Return how many pictures like this one fit into a budget of bytes, at least one.
+    """Return how many images like this one fit into a budget of bytes, at least one.
 
     Found by running one. With `gradients` what the way back needs is kept for all layers; without,
     only the largest layer counts.

@@ -1,4 +1,4 @@
-"""A picture that can be painted by gradients: RGB in [0, 1] as a function of free values.
+"""An image that can be painted by gradients: RGB in [0, 1] as a function of free values.
 
 Olah, Mordvintsev and Schubert 2017, "Feature visualization" (doi:10.23915/distill.00007): steepest
 ascent in the space of pixels paints noise of high frequency; in a space where the colours are
@@ -25,26 +25,26 @@ class Canvas(Protocol):
     """What `paint` works on."""
 
     values: Tensor
-    """The free values, one slice for each picture; a leaf."""
+    """The free values, one slice for each image; a leaf."""
 
-    def picture(self) -> Float[Tensor, "n 3 h w"]:
+    def image(self) -> Float[Tensor, "n 3 h w"]:
         """Return RGB in [0, 1], differentiable by the values."""
 
     def settle(self) -> None:
-        """Put the values back where they mean a picture, after each step."""
+        """Put the values back where they mean an image, after each step."""
 
     def blur(self, sigma: float) -> None:
         """Take out fine detail, as a Gaussian of so many pixels does."""
 
 
 class Pixels:
-    """A picture that is its own values; a step beyond black or white is taken back."""
+    """An image that is its own values; a step beyond black or white is taken back."""
 
     def __init__(self, start: Float[Tensor, "n 3 h w"]) -> None:
-        """Begin with pictures in [0, 1]; they are copied."""
-        self.values = check_pictures(start).float().clone().requires_grad_()
+        """Begin with images in [0, 1]; they are copied."""
+        self.values = check_images(start).float().clone().requires_grad_()
 
-    def picture(self) -> Float[Tensor, "n 3 h w"]:
+    def image(self) -> Float[Tensor, "n 3 h w"]:
         """Return the values."""
         return self.values
 
@@ -66,10 +66,10 @@ class Pixels:
 
 
 class Fourier:
-    """A picture whose values are amplitudes of waves, in uncorrelated colours.
+    """An image whose values are amplitudes of waves, in uncorrelated colours.
 
     A wave's amplitude is divided by its frequency, as in photos; a sigmoid keeps pixels in [0, 1].
-    Opposite edges of the picture meet.
+    Opposite edges of the image meet.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Fourier:
     ) -> None:
         """Begin with noise that is nearly grey."""
         if min(count, height, width) < 1:
-            raise OptionError(f"{count} pictures of {height}×{width} pixels are nothing to paint")
+            raise OptionError(f"{count} images of {height}×{width} pixels are nothing to paint")
         self.size = height, width
         down, across = torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None]
         self.frequencies = torch.hypot(down, across)  # (H, W // 2 + 1), cycles a pixel
@@ -94,14 +94,14 @@ class Fourier:
         self.values = self.values.detach().to(device).requires_grad_()
         return self
 
-    def picture(self) -> Float[Tensor, "n 3 h w"]:
+    def image(self) -> Float[Tensor, "n 3 h w"]:
         """Sum the waves, mix the colours, squeeze into [0, 1]."""
         spectrum = torch.view_as_complex(self.values) * self.scale
         waves = torch.fft.irfft2(spectrum, s=self.size, norm="ortho")
         return torch.einsum("rc,nchw->nrhw", self.colours, waves).sigmoid()
 
     def settle(self) -> None:
-        """Do nothing: all values mean a picture."""
+        """Do nothing: all values mean an image."""
 
     def blur(self, sigma: float) -> None:
         """Multiply by the transform of a Gaussian: the waves are blurred before the sigmoid."""
@@ -110,15 +110,15 @@ class Fourier:
             self.values.mul_(passed[..., None])
 
 
-def check_pictures(pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-    """Return the pictures. Raises DataError when they are not RGB in [0, 1]."""
-    low, high = (float(edge) for edge in pictures.detach().aminmax())
+def check_images(images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+    """Return the images. Raises DataError when they are not RGB in [0, 1]."""
+    low, high = (float(edge) for edge in images.detach().aminmax())
     if not 0 <= low <= high <= 1:
         raise DataError(
-            f"pictures to paint on are RGB from 0 to 1, got {low:.3g} to {high:.3g}; give them as "
+            f"images to paint on are RGB from 0 to 1, got {low:.3g} to {high:.3g}; give them as "
             "they are before normalisation"
         )
-    return pictures.detach()
+    return images.detach()
 
 
 def device_of(model: nn.Module) -> torch.device:

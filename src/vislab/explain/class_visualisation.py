@@ -1,4 +1,4 @@
-"""What a class, a channel or a unit looks like to a network: a picture that excites it.
+"""What a class, a channel or a unit looks like to a network: an image that excites it.
 
 Simonyan, Vedaldi and Zisserman 2014, arXiv:1312.6034, section 2: argmax over I of S_c(I) − λ‖I‖².
 Yosinski et al. 2015, arXiv:1506.06579, section 3: a blur between steps. Olah et al. 2017 (see
@@ -32,7 +32,7 @@ WARM = 10  # steps in which the rate rises
 
 
 def visualise_class(model: nn.Module, target: int | list[int], **options: Any) -> Painting:
-    """Paint one picture for each class; the options are those of `visualise`.
+    """Paint one image for each class; the options are those of `visualise`.
 
     The score and the log probability are made large together: the score alone may raise other
     classes with it, the probability alone is content with lowering them.
@@ -43,7 +43,7 @@ def visualise_class(model: nn.Module, target: int | list[int], **options: Any) -
 
 
 def visualise_channel(model: nn.Module, layer: Layer, number: int, **options: Any) -> Painting:
-    """Paint what makes one channel of a layer large all over the picture; see `visualise`."""
+    """Paint what makes one channel of a layer large all over the image; see `visualise`."""
     return visualise(model, channel(layer, number), **options)
 
 
@@ -77,21 +77,21 @@ def visualise(
     normalisation: Normalisation = IMAGENET,
     quiet: bool = False,
 ) -> Painting:
-    """Paint `count` pictures from noise that make any objective large.
+    """Paint `count` images from noise that make any objective large.
 
     `variation` is the weight of the total variation at 224 pixels; at other sizes it is scaled so
     that it weighs on the same shapes alike. A blur of half a pixel comes after every
-    `blur_every` steps, 0 for never. In the last fifth there is none, nothing moves the picture any
+    `blur_every` steps, 0 for never. In the last fifth there is none, nothing moves the image any
     more, and the rate falls.
     """
     canvas = Fourier(count, size, size, generator(seed, "canvas")).to(device_of(model))
     changes = [jitter(max(1, size // 16)), tilt(), jitter(max(1, size // 32))]
     settling = False
 
-    def wobble(pictures: Tensor, draws: torch.Generator) -> Tensor:
+    def wobble(images: Tensor, draws: torch.Generator) -> Tensor:
         for change in () if settling else changes:
-            pictures = change(pictures, draws)
-        return pictures
+            images = change(images, draws)
+        return images
 
     def after(step: int) -> None:
         nonlocal settling
@@ -117,11 +117,11 @@ def visualise(
 
 def class_probability(
     model: nn.Module,
-    pictures: Float[Tensor, "n 3 h w"],
+    images: Float[Tensor, "n 3 h w"],
     target: Target,
     *,
     normalisation: Normalisation = IMAGENET,
 ) -> Float[Tensor, " n"]:
-    """Return the probability of a class for pictures in [0, 1], as they are."""
-    pictures = pictures.to(device_of(model))
-    return judge(model, class_log_probability(target), pictures, normalisation=normalisation).exp()
+    """Return the probability of a class for images in [0, 1], as they are."""
+    images = images.to(device_of(model))
+    return judge(model, class_log_probability(target), images, normalisation=normalisation).exp()

@@ -1,4 +1,4 @@
-"""DeconvNet: a score, or one unit, sent back to the picture through the network turned round.
+"""DeconvNet: a score, or one unit, sent back to the image through the network turned round.
 
 Zeiler and Fergus 2014, arXiv:1311.2901, section 2.1. For a whole score it is captum's
 Deconvolution; for one unit, `project`, it is the paper's figure 2.
@@ -17,7 +17,7 @@ from vislab.explain.scores import Target
 def deconvnet(
     model: nn.Module, images: Float[Tensor, "n 3 h w"], target: Target = None
 ) -> Float[Tensor, "n 3 h w"]:
-    """Return one signed picture a picture; 0 is no influence.
+    """Return one signed image an image; 0 is no influence.
 
     Raises ShapeError for a network whose activations are not ReLUs.
     """
@@ -31,10 +31,10 @@ def project(
     channel: int,
     places: list[tuple[int, int]],
 ) -> Float[Tensor, "n 3 h w"]:
-    """Return for each picture what one unit, all others silenced, sends back.
+    """Return for each image what one unit, all others silenced, sends back.
 
     The unit is a channel of a layer that gives maps (N, C, I, J), at one place (row, column) for
-    each picture. Raises ShapeError for a network whose activations are not ReLUs.
+    each image. Raises ShapeError for a network whose activations are not ReLUs.
     """
     with (
         hooked(model, [layer]) as seen,

@@ -1,8 +1,8 @@
-"""Deep Dream: whatever a layer sees in a picture, let it see more of it.
+"""Deep Dream: whatever a layer sees in an image, let it see more of it.
 
-Mordvintsev, Olah and Tyka 2015, "Inceptionism: Going deeper into neural networks". The picture is
+Mordvintsev, Olah and Tyka 2015, "Inceptionism: Going deeper into neural networks". The image is
 painted small first, then larger and larger (octaves). What was painted is enlarged and laid over
-the picture given, shrunk afresh at each size: its own detail is kept.
+the image given, shrunk afresh at each size: its own detail is kept.
 """
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vislab.errors import OptionError, ShapeError
-from vislab.explain.canvas import Pixels, check_pictures, device_of
+from vislab.explain.canvas import Pixels, check_images, device_of
 from vislab.explain.feature_maps import last_of_each_size
 from vislab.explain.hooks import hooked
 from vislab.explain.image_optimisation import IMAGENET, Normalisation, Painting, normalise, paint
@@ -24,7 +24,7 @@ SMALLEST = 64  # pixels: the short side of the smallest octave
 
 def deep_dream(
     model: nn.Module,
-    pictures: Float[Tensor, "n 3 h w"],
+    images: Float[Tensor, "n 3 h w"],
     *,
     layer: Layer | None = None,
     objective: Objective | None = None,
@@ -36,19 +36,19 @@ def deep_dream(
     normalisation: Normalisation = IMAGENET,
     quiet: bool = False,
 ) -> Painting:
-    """Make a layer's answer to pictures in [0, 1] stronger; the history is that of all octaves.
+    """Make a layer's answer to images in [0, 1] stronger; the history is that of all octaves.
 
     Without a layer it is the last of the second smallest size of maps; an `objective` takes the
     place of the layer's strength. Each octave is `ratio` times the one before and takes `steps`
     steps of root mean square `rate`. Octaves whose short side is below 64 pixels are left out.
-    Raises ShapeError when the network takes pictures of one size only and more octaves are asked.
+    Raises ShapeError when the network takes images of one size only and more octaves are asked.
     """
     if octaves < 1 or ratio <= 1:
         raise OptionError(
             f"{octaves} octaves, each {ratio:g} times the last, are no dream; use 1 or more and a "
             "ratio above 1"
         )
-    given = check_pictures(pictures).to(device_of(model)).float()
+    given = check_images(images).to(device_of(model)).float()
     height, width = given.shape[2:]
     sizes = [
         (round(height / ratio**octave), round(width / ratio**octave))
@@ -71,7 +71,7 @@ def deep_dream(
         )  # fmt: skip
         painted = canvas.values.detach() - base
         history += done.history
-    return Painting(done.pictures, history)
+    return Painting(done.images, history)
 
 
 def dream_layer(model: nn.Module, image: Float[Tensor, "3 h w"]) -> str:
@@ -83,23 +83,23 @@ def dream_layer(model: nn.Module, image: Float[Tensor, "3 h w"]) -> str:
     return names[-2] if len(names) > 1 else last_target_layer(model, image).layer
 
 
-def resized(pictures: Float[Tensor, "n 3 _h _w"], size: tuple[int, int]) -> Tensor:
-    """Return pictures of this height and width, without aliasing."""
-    if pictures.shape[2:] == size:
-        return pictures
-    return F.interpolate(pictures, size, mode="bilinear", align_corners=False, antialias=True)
+def resized(images: Float[Tensor, "n 3 _h _w"], size: tuple[int, int]) -> Tensor:
+    """Return images of this height and width, without aliasing."""
+    if images.shape[2:] == size:
+        return images
+    return F.interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)
 
 
 def _try(
-    model: nn.Module, pictures: Tensor, size: tuple[int, int], normalisation: Normalisation
+    model: nn.Module, images: Tensor, size: tuple[int, int], normalisation: Normalisation
 ) -> None:
-    small = normalise(resized(pictures, size), normalisation)
+    small = normalise(resized(images, size), normalisation)
     with hooked(model, []), torch.no_grad():
-        model(normalise(pictures, normalisation))  # what fails at its own size is another matter
+        model(normalise(images, normalisation))  # what fails at its own size is another matter
         try:
             model(small)
         except (RuntimeError, AssertionError, ValueError) as error:
             raise ShapeError(
-                f"the network does not take pictures of {size[0]}×{size[1]} pixels, the first "
+                f"the network does not take images of {size[0]}×{size[1]} pixels, the first "
                 f"octave ({error}); use octaves=1"
             ) from error

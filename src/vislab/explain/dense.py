@@ -42,7 +42,7 @@ class BoxScore(nn.Module):
 
     The softmax of the box's class is the score that the detector gives the box. The anchor or the
     proposal that the box comes from is looked up once, in `image`; it is asked again in whatever
-    other pictures are shown, though they would have other boxes.
+    other images are shown, though they would have other boxes.
     """
 
     origin: Tensor
@@ -135,7 +135,7 @@ class RegionScore(nn.Module):
 
 
 def _are_maps(output: Tensor, image: Tensor) -> bool:
-    """Return whether an output is (1, C, I, J) in the shape of the picture, up to a cell."""
+    """Return whether an output is (1, C, I, J) in the shape of the image, up to a cell."""
     if output.ndim != 4 or len(output) != 1 or min(output.shape[2:]) < 2:
         return False
     ratio = image.shape[1] / image.shape[2]

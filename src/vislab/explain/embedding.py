@@ -1,4 +1,4 @@
-"""Features of many pictures, and maps of them on which one can see who is near whom."""
+"""Features of many images, and maps of them on which one can see who is near whom."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -21,10 +21,10 @@ def features(
     images: Float[Tensor, "n 3 h w"] | Iterable[Float[Tensor, "b 3 h w"]],
     layer: str | None = None,
 ) -> Float[Tensor, "n d"]:
-    """Return each picture's output of a layer, its mean over places or tokens, on the CPU.
+    """Return each image's output of a layer, its mean over places or tokens, on the CPU.
 
     Without a layer: what enters the last linear layer (or convolution) that ran, which is the head
-    of a classifier. Pictures may come in batches, such as a loader's. Raises UnknownName for a
+    of a classifier. Images may come in batches, such as a loader's. Raises UnknownName for a
     layer that there is not, ShapeError where nothing fits.
     """
     batches = torch.split(images, BATCH) if isinstance(images, Tensor) else images
@@ -33,7 +33,7 @@ def features(
     with (
         hooked(model, [] if layer is None else [layer]) as seen,
         torch.no_grad(),
-        track("features", total=total, unit="pictures") as advance,
+        track("features", total=total, unit="images") as advance,
     ):
         for batch in batches:
             if layer is None:
@@ -44,7 +44,7 @@ def features(
             found.append(pooled(given, batch).float().cpu())
             advance(len(batch))
     if not found:
-        raise DataError("there are no pictures to take features of")
+        raise DataError("there are no images to take features of")
     return torch.cat(found)
 
 
@@ -54,7 +54,7 @@ def pooled(given: Any, batch: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
         raise ShapeError("features need a layer that gives one tensor (N, …) of 2 to 4 axes")
     if given.ndim == 4:
         ratio = batch.shape[2] / batch.shape[3]
-        last = abs(given.shape[1] - ratio * given.shape[2])  # off the picture's shape, NHWC
+        last = abs(given.shape[1] - ratio * given.shape[2])  # off the image's shape, NHWC
         first = abs(given.shape[2] - ratio * given.shape[3])
         given = given.mean(dim=(1, 2) if last < first else (2, 3))
     found: Tensor = given.mean(dim=1) if given.ndim == 3 else given
@@ -124,6 +124,6 @@ def known(features: Float[Tensor, "n d"]) -> None:
     bad = (~features.isfinite()).any(dim=1)
     if bad.any():
         raise DataError(
-            f"features of {int(bad.sum())} of {len(bad)} pictures are not finite, the first of "
+            f"features of {int(bad.sum())} of {len(bad)} images are not finite, the first of "
             f"number {int(bad.int().argmax())}; leave those out"
         )

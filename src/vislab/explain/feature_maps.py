@@ -1,4 +1,4 @@
-"""What each channel of a layer answers to one picture.
+"""What each channel of a layer answers to one image.
 
 Source: GNR-650, assignment 1.
 """
@@ -16,7 +16,7 @@ from vislab.explain.hooks import hooked
 def feature_maps(
     model: nn.Module, image: Float[Tensor, "3 h w"], *, layers: Sequence[str] | None = None
 ) -> dict[str, Float[Tensor, "c i j"]]:
-    """Return the maps of the named layers for one normalised picture, in the layers' own units.
+    """Return the maps of the named layers for one normalised image, in the layers' own units.
 
     Without names: the last layer at each resolution, in order of depth. Not resized.
     """
@@ -43,8 +43,8 @@ def last_of_each_size(model: nn.Module, image: Float[Tensor, "3 h w"]) -> list[s
     return list(by_size.values())
 
 
-def as_pictures(maps: Float[Tensor, "c i j"]) -> UInt8[Tensor, "c i j 3"]:
-    """Return maps as grey pictures, each stretched to its own full range; a flat one is black."""
+def as_images(maps: Float[Tensor, "c i j"]) -> UInt8[Tensor, "c i j 3"]:
+    """Return maps as grey images, each stretched to its own full range; a flat one is black."""
     low = maps.amin(dim=(1, 2), keepdim=True)
     span = (maps.amax(dim=(1, 2), keepdim=True) - low).clamp_min(1e-12)
     shades = ((maps - low) / span * 255).round().to(torch.uint8)

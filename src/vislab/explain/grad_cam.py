@@ -1,4 +1,4 @@
-"""Grad-CAM: where in the picture the evidence for a class is.
+"""Grad-CAM: where in the image the evidence for a class is.
 
 Selvaraju et al. 2017, arXiv:1610.02391, equations 1 and 2. The layer is the deepest that still has
 places; a transformer's tokens count as places too.
@@ -21,9 +21,9 @@ def grad_cam(
     *,
     target_layer: TargetLayer | None = None,
 ) -> Float[Tensor, "n i j"]:
-    """Return one map a picture, at the layer's own size, zero where there is no evidence.
+    """Return one map an image, at the layer's own size, zero where there is no evidence.
 
-    The unit is that of score times gradient: maps of different pictures are not to be compared in
+    The unit is that of score times gradient: maps of different images are not to be compared in
     brightness. `target_layer` is another one than the deepest with places.
     """
     maps, slopes = maps_and_slopes(model, images, target, target_layer)

@@ -20,7 +20,7 @@ def grad_cam_plus_plus(
     *,
     target_layer: TargetLayer | None = None,
 ) -> Float[Tensor, "n i j"]:
-    """Return one map a picture, at the layer's own size, zero where there is no evidence."""
+    """Return one map an image, at the layer's own size, zero where there is no evidence."""
     maps, slopes = maps_and_slopes(model, images, target, target_layer)
     below = 2 * slopes**2 + maps.sum(dim=(2, 3), keepdim=True) * slopes**3
     shares = slopes**2 / below.where(below != 0, 1.0)  # equation 19; 0/0 is no share

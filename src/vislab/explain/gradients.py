@@ -1,4 +1,4 @@
-"""The gradient of a class score with respect to the picture: what most maps are made of."""
+"""The gradient of a class score with respect to the image: what most maps are made of."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +30,7 @@ def still(model: nn.Module) -> Iterator[None]:
 def input_gradient(
     model: nn.Module, images: Float[Tensor, "n 3 h w"], target: Target = None
 ) -> Float[Tensor, "n 3 h w"]:
-    """Return ∂ score / ∂ picture, on the picture's device; the class is chosen as in `score_of`."""
+    """Return ∂ score / ∂ image, on the image's device; the class is chosen as in `score_of`."""
     with hooked(model, []), still(model), torch.enable_grad():
         asked = images.detach().clone().requires_grad_()
         score = score_of(model(asked), target).sum()

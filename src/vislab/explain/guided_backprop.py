@@ -1,6 +1,6 @@
 """Guided back-propagation: the gradient without what speaks against the class on its way.
 
-Springenberg et al. 2015, arXiv:1412.6806, section 3.4. It shows edges of the picture more than the
+Springenberg et al. 2015, arXiv:1412.6806, section 3.4. It shows edges of the image more than the
 reasons of the network (Adebayo et al. 2018, arXiv:1810.03292): see `randomised`.
 """
 
@@ -14,7 +14,7 @@ from vislab.explain.scores import Target
 def guided_backprop(
     model: nn.Module, images: Float[Tensor, "n 3 h w"], target: Target = None
 ) -> Float[Tensor, "n 3 h w"]:
-    """Return one signed picture of gradients a picture; 0 is no influence.
+    """Return one signed image of gradients an image; 0 is no influence.
 
     Raises ShapeError for a network whose activations are not ReLUs.
     """

@@ -1,4 +1,4 @@
-"""Paint a picture by gradient ascent: the one loop under all pictures that are optimised.
+"""Paint an image by gradient ascent: the one loop under all images that are optimised.
 
 A canvas gives RGB in [0, 1], transforms change it a little, the network sees it normalised, an
 objective judges, and the canvas takes a step up the gradient.
@@ -30,8 +30,8 @@ IMAGENET: Normalisation = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 class Painting:
     """What was painted, and how it went."""
 
-    pictures: Float[Tensor, "n 3 h w"]  # RGB in [0, 1], on the CPU
-    history: list[float]  # the objective before each step, mean over pictures
+    images: Float[Tensor, "n 3 h w"]  # RGB in [0, 1], on the CPU
+    history: list[float]  # the objective before each step, mean over images
 
 
 def paint(
@@ -54,7 +54,7 @@ def paint(
     `rate` is Adam's, or the root mean square by which a plain step up the gradient changes the
     values; a function is asked for it with the number of each step. `after` is called with that
     number when the step is done. Raises OptionError when the objective does not depend on the
-    picture, NonFiniteLoss when it becomes NaN or infinite.
+    image, NonFiniteLoss when it becomes NaN or infinite.
     """
     if steps < 1:
         raise OptionError(f"{steps} steps paint nothing; use 1 or more")
@@ -67,8 +67,8 @@ def paint(
         track(what, total=steps, quiet=quiet) as advance,
     ):
         for step in range(steps):
-            pictures = canvas.picture()
-            values = _judge(model, objective, pictures, layers, normalisation, transforms, draws)
+            images = canvas.image()
+            values = _judge(model, objective, images, layers, normalisation, transforms, draws)
             gradient = _gradient(values, canvas.values, step)
             moved = moved or bool(gradient.any())
             history.append(float(values.detach().mean()))
@@ -89,49 +89,49 @@ def paint(
     canvas.values.grad = None
     if not moved:
         raise OptionError(
-            "the objective has no slope at the picture to begin with, as when a ReLU is silent; "
-            "begin from another seed or picture, or look for what the layer before it gives"
+            "the objective has no slope at the image to begin with, as when a ReLU is silent; "
+            "begin from another seed or image, or look for what the layer before it gives"
         )
     with torch.no_grad():
-        return Painting(canvas.picture().detach().float().cpu().clone(), history)
+        return Painting(canvas.image().detach().float().cpu().clone(), history)
 
 
 def judge(
     model: nn.Module,
     objective: Objective,
-    pictures: Float[Tensor, "n 3 h w"],
+    images: Float[Tensor, "n 3 h w"],
     *,
     normalisation: Normalisation = IMAGENET,
 ) -> Float[Tensor, " n"]:
-    """Return what the objective is for pictures in [0, 1], with no transform."""
+    """Return what the objective is for images in [0, 1], with no transform."""
     with hooked(model, objective.layers) as layers, torch.no_grad():
-        return _judge(model, objective, pictures, layers, normalisation).float().cpu()
+        return _judge(model, objective, images, layers, normalisation).float().cpu()
 
 
 def normalise(
-    pictures: Float[Tensor, "n 3 h w"], normalisation: Normalisation
+    images: Float[Tensor, "n 3 h w"], normalisation: Normalisation
 ) -> Float[Tensor, "n 3 h w"]:
-    """Return (pictures − mean) / std, differentiable."""
-    mean, std = (pictures.new_tensor(values)[:, None, None] for values in normalisation)
-    return (pictures - mean) / std
+    """Return (images − mean) / std, differentiable."""
+    mean, std = (images.new_tensor(values)[:, None, None] for values in normalisation)
+    return (images - mean) / std
 
 
 def _judge(
     model: nn.Module,
     objective: Objective,
-    pictures: Tensor,
+    images: Tensor,
     layers: dict[str, Any],
     normalisation: Normalisation,
     transforms: Sequence[Transform] = (),
     draws: torch.Generator | None = None,
 ) -> Tensor:
-    changed = pictures
+    changed = images
     for transform in transforms:
         assert draws is not None
         changed = transform(changed, draws)
     layers.clear()
     answer = model(normalise(changed, normalisation))
-    return objective.value(Seen(pictures, answer, layers))
+    return objective.value(Seen(images, answer, layers))
 
 
 def _gradient(objective: Tensor, values: Tensor, step: int) -> Tensor:
@@ -143,7 +143,7 @@ def _gradient(objective: Tensor, values: Tensor, step: int) -> Tensor:
     if objective.requires_grad:
         (found,) = torch.autograd.grad(objective.sum(), values, allow_unused=True)
     if found is None:
-        raise OptionError("the objective does not depend on the picture: there is nothing to climb")
+        raise OptionError("the objective does not depend on the image: there is nothing to climb")
     if not bool(found.isfinite().all()):
         raise NonFiniteLoss(
             f"the gradient became NaN or infinite at step {step}; lower the learning rate"

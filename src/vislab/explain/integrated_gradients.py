@@ -1,8 +1,8 @@
 """Integrated gradients: the gradient along the way from a baseline, times the way.
 
 Sundararajan, Taly and Yan 2017, arXiv:1703.01365, equation 1. The integral is a Gauss-Legendre sum,
-which needs fewer steps than equal ones. Completeness (their proposition 1): the attributions of a
-picture add up to its score less the baseline's, but for the error of the sum.
+which needs fewer steps than equal ones. Completeness (their proposition 1): the attributions of an
+image add up to its score less the baseline's, but for the error of the sum.
 """
 
 import numpy as np
@@ -27,7 +27,7 @@ def integrated_gradients(
     budget: int | None = None,
     quiet: bool = False,
 ) -> Float[Tensor, "n 3 h w"]:
-    """Return what each value of each picture adds to the class score, with its sign.
+    """Return what each value of each image adds to the class score, with its sign.
 
     The baseline is in normalised units: 0 is the mean colour of what the network was trained on.
     Sum over the channels for one map. `budget` is memory in bytes.

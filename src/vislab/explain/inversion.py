@@ -1,4 +1,4 @@
-"""What a layer still knows of a picture: another one that gives it the same features.
+"""What a layer still knows of an image: another one that gives it the same features.
 
 Mahendran and Vedaldi 2015, arXiv:1412.0035: the least ‖Φ(x) − Φ₀‖² / ‖Φ₀‖² + λ V(x), with V the
 total variation (β = 2, equation 3). What comes back wrong, the layer has forgotten.
@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vislab.explain.canvas import Fourier, check_pictures, device_of
+from vislab.explain.canvas import Fourier, check_images, device_of
 from vislab.explain.hooks import hooked
 from vislab.explain.image_optimisation import IMAGENET, Normalisation, judge, normalise, paint
 from vislab.explain.objectives import Objective, Seen, likeness, tensor_of, total_variation
@@ -20,16 +20,16 @@ from vislab.ops.seeding import generator
 
 @dataclass(frozen=True, eq=False)
 class Inverted:
-    """Pictures with the features asked for, and how far they are from them."""
+    """Images with the features asked for, and how far they are from them."""
 
-    pictures: Float[Tensor, "n 3 h w"]  # RGB in [0, 1], on the CPU
+    images: Float[Tensor, "n 3 h w"]  # RGB in [0, 1], on the CPU
     error: Float[Tensor, " n"]  # ‖Φ(x) − Φ₀‖ / ‖Φ₀‖
-    history: list[float]  # the objective before each step, mean over pictures
+    history: list[float]  # the objective before each step, mean over images
 
 
 def invert(
     model: nn.Module,
-    pictures: Float[Tensor, "n 3 h w"],
+    images: Float[Tensor, "n 3 h w"],
     layer: str,
     *,
     steps: int = 300,
@@ -39,13 +39,13 @@ def invert(
     normalisation: Normalisation = IMAGENET,
     quiet: bool = False,
 ) -> Inverted:
-    """Paint from noise what gives `layer` the features of pictures in [0, 1].
+    """Paint from noise what gives `layer` the features of images in [0, 1].
 
     `variation` is the weight λ of the mean square difference of neighbouring pixels. Adam's rate
     falls along a half cosine.
     """
     device = device_of(model)
-    given = check_pictures(pictures).to(device).float()
+    given = check_images(images).to(device).float()
     with hooked(model, [layer]) as layers, torch.no_grad():
         answer = model(normalise(given, normalisation))
         features = tensor_of(Seen(given, answer, layers), layer).detach().clone()
@@ -63,5 +63,5 @@ def invert(
         what="inverting",
         quiet=quiet,
     )
-    error = (-judge(model, alike, done.pictures.to(device), normalisation=normalisation)).sqrt()
-    return Inverted(done.pictures, error, done.history)
+    error = (-judge(model, alike, done.images.to(device), normalisation=normalisation)).sqrt()
+    return Inverted(done.images, error, done.history)

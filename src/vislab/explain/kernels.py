@@ -1,4 +1,4 @@
-"""What the weights look like: first-layer kernels as pictures, magnitudes by depth.
+"""What the weights look like: first-layer kernels as images, magnitudes by depth.
 
 Source: GNR-650, assignment 1.
 """
@@ -17,12 +17,12 @@ def kernels(model: nn.Module) -> UInt8[Tensor, "f h w 3"]:
     """
     for module in model.modules():
         if isinstance(module, nn.Conv2d) and module.in_channels == 3 and module.groups == 1:
-            return weights_as_pictures(module.weight.detach())
+            return weights_as_images(module.weight.detach())
     raise ShapeError("the model has no convolution over 3 channels to show in colour")
 
 
-def weights_as_pictures(weights: Float[Tensor, "f 3 h w"]) -> UInt8[Tensor, "f h w 3"]:
-    """Return weights over RGB as pictures, each stretched to its own full range; 0 is mid grey."""
+def weights_as_images(weights: Float[Tensor, "f 3 h w"]) -> UInt8[Tensor, "f h w 3"]:
+    """Return weights over RGB as images, each stretched to its own full range; 0 is mid grey."""
     weights = weights.float().cpu()
     largest = weights.abs().amax(dim=(1, 2, 3), keepdim=True).clamp_min(1e-12)
     shades = 127.5 * (1 + weights / largest)

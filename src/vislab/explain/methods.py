@@ -35,7 +35,7 @@ class Method:
     signed: bool = False
     channels: bool = False  # it gives (n, 3, h, w)
     fine: bool = False  # a value a pixel, which jumps from pixel to pixel
-    passes: int = 3  # through the network for a picture; the way back counts two
+    passes: int = 3  # through the network for an image; the way back counts two
     long: bool = False  # many, so it takes a memory budget and shows its progress
 
     def __call__(
@@ -47,7 +47,7 @@ class Method:
         budget: int | None = None,
         quiet: bool = True,
     ) -> Float[Tensor, "n i j"]:
-        """Return one map a picture, on the CPU; channels are joined, pixels not smoothed.
+        """Return one map an image, on the CPU; channels are joined, pixels not smoothed.
 
         Raises ShapeError with a sentence where the method has no meaning for the network.
         """

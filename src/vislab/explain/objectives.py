@@ -1,8 +1,8 @@
-"""What a painted picture is to be large in: parts that add, subtract and scale.
+"""What a painted image is to be large in: parts that add, subtract and scale.
 
     class_score(340) - 0.1 * l2() - 0.5 * total_variation()
 
-Each part gives one number a picture. Parts about layers may be given a layer's name, whose output
+Each part gives one number an image. Parts about layers may be given a layer's name, whose output
 is then read as (N, C, I, J), (N, T, C) or (N, C), or a `TargetLayer`, which knows its layout.
 """
 
@@ -24,14 +24,14 @@ Layer = str | TargetLayer
 class Seen:
     """What an objective may look at."""
 
-    pictures: Float[Tensor, "n 3 h w"]  # RGB in [0, 1], before the transforms
-    answer: Any  # what the network gave for the transformed pictures
+    images: Float[Tensor, "n 3 h w"]  # RGB in [0, 1], before the transforms
+    answer: Any  # what the network gave for the transformed images
     layers: Mapping[str, Any]  # what its layers gave
 
 
 @dataclass(frozen=True)
 class Objective:
-    """A number for each picture, and the layers that it is read from."""
+    """A number for each image, and the layers that it is read from."""
 
     value: Callable[[Seen], Float[Tensor, " n"]]
     layers: tuple[str, ...] = ()
@@ -112,15 +112,15 @@ def likeness(layer: Layer, features: Tensor) -> Objective:
 
 
 def l2() -> Objective:
-    """Return the mean square distance of the picture's values from mid grey."""
-    return Objective(lambda seen: (seen.pictures - 0.5).square().mean(dim=(1, 2, 3)))
+    """Return the mean square distance of the image's values from mid grey."""
+    return Objective(lambda seen: (seen.images - 0.5).square().mean(dim=(1, 2, 3)))
 
 
 def total_variation() -> Objective:
     """Return the mean square difference of neighbouring pixels, down plus across."""
 
     def value(seen: Seen) -> Tensor:
-        down, across = seen.pictures.diff(dim=2), seen.pictures.diff(dim=3)
+        down, across = seen.images.diff(dim=2), seen.images.diff(dim=3)
         return down.square().mean(dim=(1, 2, 3)) + across.square().mean(dim=(1, 2, 3))
 
     return Objective(value)
@@ -133,7 +133,7 @@ def _name(layer: Layer) -> str:
 def tensor_of(seen: Seen, layer: Layer) -> Tensor:
     """Return what a layer gave. Raises ShapeError when that is nothing, or no tensor."""
     if _name(layer) not in seen.layers:
-        raise ShapeError(f"layer {_name(layer)!r} takes no part when the network sees a picture")
+        raise ShapeError(f"layer {_name(layer)!r} takes no part when the network sees an image")
     output = seen.layers[_name(layer)]
     if not isinstance(output, Tensor):
         raise ShapeError(f"layer {_name(layer)!r} gives no tensor but {type(output).__name__}")

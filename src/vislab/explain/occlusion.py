@@ -1,4 +1,4 @@
-"""Occlusion: how much the class score falls when a window of the picture is covered.
+"""Occlusion: how much the class score falls when a window of the image is covered.
 
 Zeiler and Fergus 2014, arXiv:1311.2901, section 4.3. A pixel gets the mean fall of all windows over
 it, as captum's Occlusion has it.
@@ -27,7 +27,7 @@ def occlusion(
     budget: int | None = None,
     quiet: bool = False,
 ) -> Float[Tensor, "n h w"]:
-    """Return one map a picture, in units of score; below 0 where covering helped the class.
+    """Return one map an image, in units of score; below 0 where covering helped the class.
 
     The window is a square of pixels, a seventh of the short side unless given, and moves by half of
     itself. `fill` is in normalised units: 0 is the mean colour of what the network was trained on.
@@ -38,7 +38,7 @@ def occlusion(
     stride = max(1, window // 2) if stride is None else stride
     if not (1 <= window <= min(height, width) and stride >= 1):
         raise OptionError(
-            f"a window of {window} pixels moved by {stride} does not fit a picture of "
+            f"a window of {window} pixels moved by {stride} does not fit an image of "
             f"{height}×{width}; the window is 1 to {min(height, width)}, the stride 1 or more"
         )
     covers = windows(height, width, window, stride).to(images.device)
@@ -63,7 +63,7 @@ def occlusion(
 
 
 def windows(height: int, width: int, window: int, stride: int) -> Bool[Tensor, "k h w"]:
-    """Return where each window covers the picture; the last of a row ends at the edge."""
+    """Return where each window covers the image; the last of a row ends at the edge."""
     rows = _along(height, window, stride)  # (R, H)
     columns = _along(width, window, stride)  # (S, W)
     return (rows[:, None, :, None] & columns[None, :, None, :]).flatten(0, 1)

@@ -1,7 +1,7 @@
 """Does a map come from what the network has learned? The same map, once the weights are random.
 
 Adebayo et al. 2018, arXiv:1810.03292, section 3: a map that stays as it was when the weights are
-random shows the picture or the architecture, not the reasons of the network.
+random shows the image or the architecture, not the reasons of the network.
 """
 
 import copy

@@ -72,7 +72,7 @@ class ReluRule(TorchFunctionMode):
         top = _top(function, *arguments, **keywords) if function in RELUS else None
         if top is not None:
             x = arguments[0]
-            self.met["ReLU"] += x.ndim > 2  # gates of a whole picture are no maps
+            self.met["ReLU"] += x.ndim > 2  # gates of a whole image are no maps
             ruled = _Ruled.apply(x, top, self.rule)
             in_place = function.__name__.endswith("_") or True in arguments[1:]
             return x.copy_(ruled) if in_place or keywords.get("inplace") else ruled
@@ -112,7 +112,7 @@ def _top(
 def ruled_gradient(
     model: nn.Module, images: Float[Tensor, "n 3 h w"], target: Target, rule: Rule
 ) -> Float[Tensor, "n 3 h w"]:
-    """Return what comes back from the class score to the picture under a rule, on the CPU.
+    """Return what comes back from the class score to the image under a rule, on the CPU.
 
     Raises ShapeError where the rule has no meaning for the network.
     """

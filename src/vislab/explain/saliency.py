@@ -14,5 +14,5 @@ from vislab.explain.scores import Target
 def saliency(
     model: nn.Module, images: Float[Tensor, "n 3 h w"], target: Target = None
 ) -> Float[Tensor, "n h w"]:
-    """Return one map a picture, in units of score for each unit of a normalised pixel."""
+    """Return one map an image, in units of score for each unit of a normalised pixel."""
     return strength(input_gradient(model, images, target))

@@ -23,7 +23,7 @@ def class_scores(answer: Any) -> Float[Tensor, "n k"]:
 
 
 def chosen(scores: Float[Tensor, "n k"], target: Target) -> Int[Tensor, " n"]:
-    """Return the class of each picture: one for all, one for each, or the highest score's.
+    """Return the class of each image: one for all, one for each, or the highest score's.
 
     Raises OptionError when there is no such class.
     """
@@ -40,6 +40,6 @@ def chosen(scores: Float[Tensor, "n k"], target: Target) -> Int[Tensor, " n"]:
 
 
 def score_of(answer: Any, target: Target = None) -> Float[Tensor, " n"]:
-    """Return one score a picture, that of the class `chosen`; not a probability."""
+    """Return one score an image, that of the class `chosen`; not a probability."""
     scores = class_scores(answer)
     return scores.gather(1, chosen(scores, target)[:, None])[:, 0]

@@ -1,4 +1,4 @@
-"""SmoothGrad: the mean saliency of many noisy copies of a picture.
+"""SmoothGrad: the mean saliency of many noisy copies of an image.
 
 Smilkov et al. 2017, arXiv:1706.03825, section 3. The gradients are averaged with their signs; the
 absolute value and the maximum over channels come last, as for saliency.
@@ -26,10 +26,10 @@ def smooth_grad(
     budget: int | None = None,
     quiet: bool = False,
 ) -> Float[Tensor, "n h w"]:
-    """Return one map a picture, in the units of saliency.
+    """Return one map an image, in the units of saliency.
 
-    The noise is normal; its std is a share of the range of the picture's own values. A
-    picture's noise depends on the seed alone, not on its company or the memory budget, in bytes.
+    The noise is normal; its std is a share of the range of the image's own values. An
+    image's noise depends on the seed alone, not on its company or the memory budget, in bytes.
     """
     with hooked(model, []), torch.inference_mode():
         wanted = chosen(class_scores(model(images)), target)

@@ -1,7 +1,7 @@
-"""The pictures, and the places in them, that one unit answers to most.
+"""The images, and the places in them, that one unit answers to most.
 
 Zeiler and Fergus 2014, arXiv:1311.2901, section 4.1 and figure 2: the nine strongest activations
-of one feature map over many pictures, at most one a picture. `project` shows what in each patch
+of one feature map over many images, at most one an image. `project` shows what in each patch
 did it.
 """
 
@@ -19,9 +19,9 @@ from vislab.explain.hooks import hooked
 
 @dataclass(frozen=True)
 class Patch:
-    """Where a unit answered: the picture, the unit's place, and the pixels that it saw there."""
+    """Where a unit answered: the image, the unit's place, and the pixels that it saw there."""
 
-    picture: int
+    image: int
     activation: float
     place: tuple[int, int]  # row and column of the layer's map
     box: tuple[int, int, int, int]  # left, top, right, bottom in pixels, right and bottom excluded
@@ -36,7 +36,7 @@ def strongest_patches(
     count: int = 9,
     budget: int | None = None,
 ) -> list[Patch]:
-    """Return the strongest first; fewer than `count` where there are fewer pictures.
+    """Return the strongest first; fewer than `count` where there are fewer images.
 
     What the unit saw is where the gradient of its activation is not zero. Raises ShapeError when
     the layer gives no maps (N, C, I, J), OptionError when it has no such channel.
@@ -63,7 +63,7 @@ def strongest_patches(
     best = activations.topk(min(count, len(activations))).indices
     return [
         Patch(
-            picture=int(k),
+            image=int(k),
             activation=float(activations[k]),
             place=(place := (int(flat[k]) // columns, int(flat[k]) % columns)),
             box=_seen_by(model, images[k], layer, channel, place),

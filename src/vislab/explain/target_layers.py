@@ -65,7 +65,7 @@ def last_target_layer(model: nn.Module, image: Float[Tensor, "3 h w"]) -> Target
 
 
 def _possible(name: str, output: Tensor, ratio: float) -> Iterator[TargetLayer]:
-    """Yield the one way in which an output can be a map of a picture of this height to width."""
+    """Yield the one way in which an output can be a map of an image of this height to width."""
     if output.ndim == 4 and len(output) == 1:
         axes = output.shape[1:]
         first, last = _fits(axes[1], axes[2], ratio), _fits(axes[0], axes[1], ratio)
@@ -84,7 +84,7 @@ def _possible(name: str, output: Tensor, ratio: float) -> Iterator[TargetLayer]:
 
 
 def _fits(rows: int, columns: int, ratio: float) -> bool:
-    """Return whether a map has the shape of the picture, up to a cell that padding adds."""
+    """Return whether a map has the shape of the image, up to a cell that padding adds."""
     if min(rows, columns) < 2:
         return False
     return rows == columns if ratio == 1 else abs(rows - columns * ratio) <= max(1.0, ratio)

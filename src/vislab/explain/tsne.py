@@ -1,4 +1,4 @@
-"""t-SNE: a map on which pictures that are near in features are near (van der Maaten & Hinton 2008).
+"""t-SNE: a map on which images that are near in features are near (van der Maaten & Hinton 2008).
 
 The repulsion of all pairs is interpolated from a grid, on which it is a convolution (Linderman et
 al. 2019, arXiv:1712.09005, section 2): the time grows with the number of points, not its square.

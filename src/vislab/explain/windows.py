@@ -1,4 +1,4 @@
-"""Where in the picture the tokens of an attention are: one row of patches, or windows of it.
+"""Where in the image the tokens of an attention are: one row of patches, or windows of it.
 
 Three layouts are known. All tokens in one window, row by row (ViT). Blocks of neighbours, perhaps
 after a cyclic shift (Swin: Liu et al. 2021, arXiv:2103.14030, section 3.2). And tokens that stand
@@ -61,7 +61,7 @@ class Layout:
 
 
 def of_one_window(tokens: int, ratio: float) -> Layout | None:
-    """Return the layout of so many tokens over a picture of this height to width, if there is one.
+    """Return the layout of so many tokens over an image of this height to width, if there is one.
 
     The first up to eight tokens may have no place.
     """
@@ -84,7 +84,7 @@ def layout_of(
     shift: Size = (0, 0),
     rolled: Size | None = None,
 ) -> Layout | None:
-    """Return the layout of `count` windows over a picture of this height to width, if one fits.
+    """Return the layout of `count` windows over an image of this height to width, if one fits.
 
     `patches` is the size of the map that the tokens may have been. More than one window are taken
     to be square; with a stride, the windows or the offsets. `sizes` are those of maps that may have

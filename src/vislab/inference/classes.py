@@ -13,7 +13,7 @@ from torch import nn
 from vislab.errors import ShapeError
 from vislab.evaluate.classification import grad_cam_of_predictions
 from vislab.inference.answers import Answer, Kind, Question, register
-from vislab.inference.networks import read_picture, shown
+from vislab.inference.networks import read_image, shown
 from vislab.ops import processes
 from vislab.runs import figures
 from vislab.runs.model_card import ModelCard
@@ -32,7 +32,7 @@ class Classes(Kind):
         self, model: nn.Module, card: ModelCard, questions: Sequence[Question], *, drawn: bool
     ) -> list[Answer]:
         """Return labels; drawn is where the network looked, if it keeps places."""
-        read = np.stack([read_picture(path, card.size, card.crop) for (path,) in questions])
+        read = np.stack([read_image(path, card.size, card.crop) for (path,) in questions])
         with torch.inference_mode():
             probabilities = model(shown(model, card, read)).float().softmax(dim=1).cpu()
         best, which = probabilities.topk(min(5, len(card.classes)), dim=1)
@@ -49,15 +49,15 @@ class Classes(Kind):
             label, probability = top[0]["label"], top[0]["probability"]
             others = ", ".join(f"{one['label']} {one['probability']:.0%}" for one in top[1:3])
             line = f"{label} {probability:.1%}" + (f"   then {others}" if others else "")
-            picture = None
+            image = None
             if maps is not None:
-                picture = as_image(
+                image = as_image(
                     figures.heatmaps_over_images(
                         read[k : k + 1], maps[k : k + 1],
                         titles=[f"{label}\n{probability:.0%}"], columns=2,
                     )
                 )  # fmt: skip
-            found.append(Answer(line, {**top[0], "top": top}, picture))
+            found.append(Answer(line, {**top[0], "top": top}, image))
         return found
 
 

@@ -35,7 +35,7 @@ class OfOneImage(Kind):
         """Return an answer to each image."""
         return [self.of(model, card, opened(path)) for (path,) in questions]
 
-    def of(self, model: nn.Module, card: ModelCard, picture: Image.Image) -> Answer:
+    def of(self, model: nn.Module, card: ModelCard, image: Image.Image) -> Answer:
         """Return the answer to one image."""
         raise NotImplementedError
 
@@ -44,45 +44,47 @@ class OfOneImage(Kind):
 class Masks(OfOneImage):
     """A class for each pixel, as an indexed PNG at the file's own size."""
 
-    def of(self, model: nn.Module, card: ModelCard, picture: Image.Image) -> Answer:
-        """Say which share of the picture each class takes; draw the mask over it."""
+    def of(self, model: nn.Module, card: ModelCard, image: Image.Image) -> Answer:
+        """Say which share of the image each class takes; draw the mask over it."""
         size, classes = card.size, card.classes
-        width, height = within(picture.size, size)
+        width, height = within(image.size, size)
         left, top = (size - width) // 2, (size - height) // 2
         with torch.inference_mode():
-            scores = model(shown(model, card, fit_whole(picture, size)[None])).float()
+            scores = model(shown(model, card, fit_whole(image, size)[None])).float()
             part = scores[:, :, top : top + height, left : left + width]
-            longest = max(picture.size)
+            longest = max(image.size)
             scale = min(1.0, LONGEST / longest)  # scores of all classes at full size may not fit
-            wide = F.interpolate(part, size=shrunk(picture, scale)[::-1], mode="bilinear")
+            wide = F.interpolate(part, size=shrunk(image, scale)[::-1], mode="bilinear")
             mask = wide.argmax(dim=1)[0].to(torch.uint8).cpu().numpy()
-        image = Image.fromarray(mask).resize(picture.size, Image.Resampling.NEAREST)
+        indexed = Image.fromarray(mask).resize(image.size, Image.Resampling.NEAREST)
         counts = np.bincount(mask.ravel(), minlength=len(classes)) / mask.size
         shares = {label: float(share) for label, share in zip(classes, counts, strict=True)}
         order = sorted(shares, key=lambda label: -shares[label])
-        image.putpalette((255 * figures.class_colours(len(classes))).astype(np.uint8).tobytes())
-        small = picture.resize((mask.shape[1], mask.shape[0]))
+        indexed.putpalette((255 * figures.class_colours(len(classes))).astype(np.uint8).tobytes())
+        small = image.resize((mask.shape[1], mask.shape[0]))
         kinds = mask[None].astype(np.int64)
         over = figures.coloured(np.asarray(small)[None], kinds, len(classes))[0]
         said = {"label": order[0], "shares": {label: shares[label] for label in order}}
         seen = [f"{label} {shares[label]:.0%}" for label in order if shares[label] > 0.005]
-        return Answer(", ".join(seen[:5]), said, Image.fromarray(over), files={"-mask.png": image})
+        return Answer(
+            ", ".join(seen[:5]), said, Image.fromarray(over), files={"-mask.png": indexed}
+        )
 
 
 @register("boxes")
 class Boxes(OfOneImage):
     """Boxes with classes and scores, best first."""
 
-    def of(self, model: nn.Module, card: ModelCard, picture: Image.Image) -> Answer:
+    def of(self, model: nn.Module, card: ModelCard, image: Image.Image) -> Answer:
         """List what is found, best first; draw what scores `SURE` and more."""
         size, classes = card.size, card.classes
-        width, height = within(picture.size, size)
+        width, height = within(image.size, size)
         shift = np.array([(size - width) // 2, (size - height) // 2] * 2)
         with torch.inference_mode():
-            images = shown(model, card, fit_whole(picture, size)[None])
+            images = shown(model, card, fit_whole(image, size)[None])
             answer = model.detect(images, least=LEAST)  # type: ignore[operator]
-        corners = (answer.boxes.double().cpu().numpy() - shift) * (max(picture.size) / size)
-        corners = corners.clip(0, np.array([*picture.size, *picture.size]))
+        corners = (answer.boxes.double().cpu().numpy() - shift) * (max(image.size) / size)
+        corners = corners.clip(0, np.array([*image.size, *image.size]))
         found = [
             {
                 "label": classes[kind],
@@ -93,8 +95,8 @@ class Boxes(OfOneImage):
                 answer.kinds.tolist(), answer.scores.tolist(), corners, strict=True
             )
         ]
-        scale = min(1.0, LONGEST / max(picture.size))
-        small = picture.resize(shrunk(picture, scale))
+        scale = min(1.0, LONGEST / max(image.size))
+        small = image.resize(shrunk(image, scale))
         colours = list(figures.PALETTE[:-1])
         drawn = [
             figures.Drawn(
@@ -105,7 +107,7 @@ class Boxes(OfOneImage):
             for one in found
             if one["score"] >= SURE
         ]
-        figure = figures.boxes_over_pictures(np.asarray(small)[None], [drawn])
+        figure = figures.boxes_over_images(np.asarray(small)[None], [drawn])
         said = {"label": found[0]["label"] if found else None, "found": found}
         sure = [f"{one['label']} {one['score']:.0%}" for one in found if one["score"] >= SURE]
         return Answer(", ".join(sure) or "nothing it is sure of", said, as_image(figure))
@@ -117,19 +119,19 @@ class Colours(OfOneImage):
 
     told = False
 
-    def of(self, model: nn.Module, card: ModelCard, picture: Image.Image) -> Answer:
-        """Paint the picture at its own size: its lightness is kept."""
+    def of(self, model: nn.Module, card: ModelCard, image: Image.Image) -> Answer:
+        """Paint the image at its own size: its lightness is kept."""
         assert isinstance(model, Colorizer)
         size = card.size
         device = next(model.parameters()).device
-        # It may be shown any shape: the whole picture, its longer side at the trained size.
-        width, height = within(picture.size, size)
+        # It may be shown any shape: the whole image, its longer side at the trained size.
+        width, height = within(image.size, size)
         small = np.asarray(
-            picture.resize((max(16, width), max(16, height)), Image.Resampling.BICUBIC)
+            image.resize((max(16, width), max(16, height)), Image.Resampling.BICUBIC)
         )
-        full = picture
-        if max(picture.size) > 2 * LONGEST:
-            full = picture.copy()
+        full = image
+        if max(image.size) > 2 * LONGEST:
+            full = image.copy()
             full.thumbnail((2 * LONGEST, 2 * LONGEST))
         with torch.inference_mode():
             lightness = rgb_to_lab(_unit(small, device))[:, :1]
@@ -141,15 +143,15 @@ class Colours(OfOneImage):
         return Answer("coloured", {}, Image.fromarray(pixels))
 
 
-@register("pictures")
+@register("images")
 class Rebuilt(OfOneImage):
     """The middle square of the image, rebuilt."""
 
     told = False
 
-    def of(self, model: nn.Module, card: ModelCard, picture: Image.Image) -> Answer:
-        """Rebuild the middle square of the picture."""
-        square = fit_square(picture, card.size)
+    def of(self, model: nn.Module, card: ModelCard, image: Image.Image) -> Answer:
+        """Rebuild the middle square of the image."""
+        square = fit_square(image, card.size)
         device = next(model.parameters()).device
         mean, std = (torch.tensor(one, device=device)[:, None, None] for one in card.normalisation)
         with torch.inference_mode():
@@ -158,9 +160,9 @@ class Rebuilt(OfOneImage):
         return Answer("rebuilt", {}, Image.fromarray(pixels))
 
 
-def shrunk(picture: Image.Image, scale: float) -> tuple[int, int]:
-    """Return width and height of a picture made smaller, at least one pixel each."""
-    return max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+def shrunk(image: Image.Image, scale: float) -> tuple[int, int]:
+    """Return width and height of an image made smaller, at least one pixel each."""
+    return max(1, round(image.width * scale)), max(1, round(image.height * scale))
 
 
 def _unit(pixels: np.ndarray, device: torch.device) -> Tensor:

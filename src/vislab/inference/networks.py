@@ -25,7 +25,7 @@ def network_of(run: RunFolder) -> tuple[nn.Module, ModelCard]:
     """
     kept = any((run.path / f"model.{kind}").exists() for kind in ("json", "safetensors"))
     if run.result.status == "finished" and not kept:
-        raise RunError(f"{run.path} kept no network: there is none to ask about pictures")
+        raise RunError(f"{run.path} kept no network: there is none to ask about images")
     card = ModelCard.read(run.path)
     built = card.built_as
     if not built:
@@ -50,8 +50,8 @@ def network_of(run: RunFolder) -> tuple[nn.Module, ModelCard]:
     return model.eval().to(processes.device()), card
 
 
-def read_picture(path: Path, size: int, crop: str | None = None) -> UInt8[np.ndarray, "s s 3"]:
-    """Return a picture file as a network is shown it; with `crop="face"` its largest face.
+def read_image(path: Path, size: int, crop: str | None = None) -> UInt8[np.ndarray, "s s 3"]:
+    """Return an image file as a network is shown it; with `crop="face"` its largest face.
 
     Raises DataError naming the file when it cannot be read or holds no face.
     """

@@ -39,7 +39,7 @@ def predict(
     kind = kind_of(card)
     asked = questions(run.path, card, inputs)
     if out is None and not kind.told:
-        raise RunError("the answers are pictures: say where they go with --out FOLDER")
+        raise RunError("the answers are images: say where they go with --out FOLDER")
     taken = {path.resolve() for path in inputs}
     rows: list[dict[str, Any]] = []
     for start in range(0, len(asked), kind.at_once):

@@ -1,4 +1,4 @@
-"""A network that is asked to explain itself, with all that its pictures and answers need."""
+"""A network that is asked to explain itself, with all that its images and answers need."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from vislab.data.augment_batch import normalise
 from vislab.data.decode import fit_whole, opened, within
 from vislab.data.normalisation import Normalisation
 from vislab.errors import OptionError, pick
-from vislab.inference.networks import network_of, read_picture
+from vislab.inference.networks import network_of, read_image
 from vislab.models.by_name import has_weights
 from vislab.models.classifiers import NETWORKS, preprocessing_of
 from vislab.ops import processes
@@ -24,7 +24,7 @@ IMAGENET = 1000  # classes: networks with so many were trained on ImageNet-1k
 
 @dataclass(frozen=True)
 class Predictor:
-    """The network in eval mode, the names of its classes, and how pictures are shown to it."""
+    """The network in eval mode, the names of its classes, and how images are shown to it."""
 
     name: str
     model: nn.Module
@@ -35,13 +35,13 @@ class Predictor:
     answers: str = "classes"  # or boxes, masks
 
     def read(self, path: Path) -> UInt8[np.ndarray, "s s 3"]:
-        """Return a picture file as the network is shown it. Raises DataError naming the file."""
+        """Return an image file as the network is shown it. Raises DataError naming the file."""
         if self.answers == "classes":
-            return read_picture(path, self.size, self.crop)
+            return read_image(path, self.size, self.crop)
         return fit_whole(opened(path), self.size)
 
     def area(self, path: Path) -> Bool[np.ndarray, "s s"] | None:
-        """Return where the picture lies in what is shown, or None where it fills all of it."""
+        """Return where the image lies in what is shown, or None where it fills all of it."""
         if self.answers == "classes":
             return None
         width, height = within(opened(path).size, self.size)
@@ -51,7 +51,7 @@ class Predictor:
         return area
 
     def prepare(self, pixels: UInt8[np.ndarray, "n s s 3"]) -> Float[Tensor, "n 3 s s"]:
-        """Return pictures normalised, where the network is."""
+        """Return images normalised, where the network is."""
         device = next(self.model.parameters()).device
         return normalise(torch.tensor(pixels, device=device), *self.normalisation)
 
@@ -88,7 +88,7 @@ def predictor(name: str, weights: Path | None = None) -> Predictor:
         model, card = network_of(RunFolder.open(Path(name)))
         if card.answers not in ("classes", "boxes", "masks"):
             raise OptionError(
-                f"the network of {name} paints pictures and names no class, so there is nothing to "
+                f"the network of {name} paints images and names no class, so there is nothing to "
                 "explain; take one that classifies, detects or segments"
             )
         return Predictor(

@@ -1,4 +1,4 @@
-"""The methods of `explain` applied to pictures, each map measured before it is believed."""
+"""The methods of `explain` applied to images, each map measured before it is believed."""
 
 import lazy_loader
 

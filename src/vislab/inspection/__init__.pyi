@@ -1,1 +1,1 @@
-from .explanations import explain_pictures as explain_pictures
+from .explanations import explain_images as explain_images

@@ -1,7 +1,7 @@
 """What transformers attend to: every layer beside the rollout, measured, and beside other networks.
 
 A layer's attention is a map for any class. Whether it shows what the network needs is measured as
-for any map (see `metrics.faithfulness`); where the pictures' causes are known, by whether it finds
+for any map (see `metrics.faithfulness`); where the images' causes are known, by whether it finds
 them.
 """
 
@@ -36,14 +36,14 @@ from vislab.runs.intervals import Interval
 from vislab.runs.notebook import Notebook
 from vislab.runs.tables import Cell
 
-BATCH = 16  # pictures through the network at once
+BATCH = 16  # images through the network at once
 ROLLOUT = "rollout"
 SCORE = "z.2f"  # z: no minus before 0.00
 
 
 @dataclass(frozen=True)
 class Attended:
-    """The class attention of some pictures, heads averaged."""
+    """The class attention of some images, heads averaged."""
 
     layers: tuple[Float[Tensor, "n _i _j"], ...]
     rollout: Float[Tensor, "n _i _j"] | None
@@ -59,7 +59,7 @@ class Attended:
 def attended(network: nn.Module, images: Float[Tensor, "n 3 h w"]) -> Attended:
     """Return what each layer and, where it has a meaning, the rollout attends to.
 
-    Raises ShapeError when the network has no attention that is a map of the picture.
+    Raises ShapeError when the network has no attention that is a map of the image.
     """
     layers: list[list[Maps]] = []
     rolled: list[Maps] = []
@@ -77,18 +77,18 @@ def attended(network: nn.Module, images: Float[Tensor, "n 3 h w"]) -> Attended:
 
 @dataclass(frozen=True)
 class Alike:
-    """How far two sets of maps agree: the mean over pictures and its 95 % interval."""
+    """How far two sets of maps agree: the mean over images and its 95 % interval."""
 
     rank_correlation: float
     of_rank: Interval | None
     overlap: float
     of_overlap: Interval | None
     chance: float  # of the overlap; that of the rank correlation is 0
-    pictures: int  # of which both maps have an order
+    images: int  # of which both maps have an order
 
 
 def alike(first: Float[Tensor, "n a b"], second: Float[Tensor, "n c d"]) -> Alike:
-    """Compare maps of the same pictures; NaN where no picture has two that are not flat."""
+    """Compare maps of the same images; NaN where no image has two that are not flat."""
     found = explain.agreement(first, second)
     ranks, overlaps = (
         values[values.isfinite()].tolist() for values in (found.rank_correlation, found.overlap)
@@ -102,7 +102,7 @@ def alike(first: Float[Tensor, "n a b"], second: Float[Tensor, "n c d"]) -> Alik
 
 
 def right_ones(correct: Bool[np.ndarray, " n"], count: int) -> list[int]:
-    """Return places of pictures that are right, evenly spread; of any where none are."""
+    """Return places of images that are right, evenly spread; of any where none are."""
     right = np.flatnonzero(correct)
     return spread([int(k) for k in right] if len(right) else list(range(len(correct))), count)
 
@@ -113,28 +113,26 @@ def spread(places: Sequence[int], count: int) -> list[int]:
     return [places[k] for k in np.linspace(0, len(places) - 1, count).round().astype(int)]
 
 
-def shown_to(
-    notebook: Notebook, pictures: Table, places: Sequence[int]
-) -> Float[Tensor, "n 3 s s"]:
-    """Return test pictures as the network is shown them, on the bench's device."""
-    pixels = pictures.split("test").take(np.array(places))
-    return normalise(torch.tensor(pixels, device=processes.device()), *pictures.normalisation)
+def shown_to(notebook: Notebook, table: Table, places: Sequence[int]) -> Float[Tensor, "n 3 s s"]:
+    """Return test images as the network is shown them, on the bench's device."""
+    pixels = table.split("test").take(np.array(places))
+    return normalise(torch.tensor(pixels, device=processes.device()), *table.normalisation)
 
 
 def show_layers(
     notebook: Notebook,
     found: Mapping[str, Attended],
-    pictures: Table,
+    table: Table,
     places: Sequence[int],
     shown: Sequence[int],
 ) -> None:
     """Show every layer and the rollout of each network, and the networks side by side.
 
-    `places` are the test pictures that all networks' maps are of, `shown` which of those to show.
+    `places` are the test images that all networks' maps are of, `shown` which of those to show.
     """
     some = np.array([places[k] for k in shown])
-    pixels = pictures.split("test").take(some)
-    titles = [pictures.classes[k] for k in pictures.split("test").labels[some]]
+    pixels = table.split("test").take(some)
+    titles = [table.classes[k] for k in table.split("test").labels[some]]
     for turn, (name, one) in enumerate(found.items()):
         notebook.show(
             f"{name}: attention by layer",
@@ -153,7 +151,7 @@ def show_layers(
         rows.update({f"{name}\n{what}": one[shown].numpy() for name, one in maps.items()})
     notebook.show(
         "attention side by side", figures.attention_grid(pixels, rows, titles=titles),
-        caption="The same pictures in each network.",
+        caption="The same images in each network.",
     )  # fmt: skip
 
 
@@ -174,7 +172,7 @@ def tell_agreement(notebook: Notebook, found: Mapping[str, Attended]) -> None:
             if first in maps and second in maps:
                 one = alike(maps[first], maps[second])
                 cells += [(one.rank_correlation, one.of_rank), (one.overlap, one.of_overlap)]
-                chance, count = one.chance, max(count, one.pictures)
+                chance, count = one.chance, max(count, one.images)
             else:
                 cells += [None, None]
         rows.append(cells)
@@ -184,7 +182,7 @@ def tell_agreement(notebook: Notebook, found: Mapping[str, Attended]) -> None:
             ("one", "other", *((f"{what}: {measure}", SCORE) for what in kinds
                                for measure in ("rank correlation", "IoU"))),
             rows,
-            caption=f"Mean over {count} test pictures and its 95 % interval. IoU: of the fifth of "
+            caption=f"Mean over {count} test images and its 95 % interval. IoU: of the fifth of "
             f"places where each map is largest; by chance it is {chance:.2f}, the correlation 0.",
         )  # fmt: skip
 
@@ -193,12 +191,12 @@ def score_layers(
     notebook: Notebook,
     network: nn.Module,
     found: Attended,
-    pictures: Table,
+    table: Table,
     places: Sequence[int],
     targets: Sequence[int],
 ) -> None:
     """File what the maps of layers and rollout are worth, and whether early ones are better."""
-    images, masks = shown_to(notebook, pictures, places), causes(pictures, places)
+    images, masks = shown_to(notebook, table, places), causes(table, places)
     maps = found.named()
     ranked = scored(network, images, masks, targets, maps, quiet=notebook.muted)
     tell_scores(
@@ -224,7 +222,7 @@ def score_layers(
             for name, values in ((name, measure(one)) for name, one in ranked.items())
         }
         if not all(len(values) for values in kept.values()):
-            continue  # of no picture is the cause seen
+            continue  # of no image is the cause seen
         shown = [name for name in kept if name != CHANCE[1]]
         notebook.show(
             f"attention by layer: {what}",
@@ -235,7 +233,7 @@ def score_layers(
                 chance=float(kept[CHANCE[1]].mean()),
                 unit=what,
             ),
-            caption="With 95 % intervals over pictures; the dotted line is a random map's.",
+            caption="With 95 % intervals over images; the dotted line is a random map's.",
         )
 
 
@@ -256,7 +254,7 @@ def tell_scores(
         ("map", ("deletion", SCORE), ("insertion less deletion", SCORE),
          *((("IoU", SCORE), ("points at it", ".0%")) if known else ())),
         [(name, *cells(one)) for name, one in ranked.items()],
-        caption=f"Mean over {count} test pictures and its 95 % interval. Deletion: the area under "
+        caption=f"Mean over {count} test images and its 95 % interval. Deletion: the area under "
         "the class's probability while the map's largest pixels are covered first; less is better. "
         "All else: more is better."
         + (" IoU: of the class's cause with as many of the map's largest pixels." if known else ""),
@@ -265,11 +263,11 @@ def tell_scores(
 
 @dataclass(frozen=True)
 class Seen:
-    """A network and the pictures as it is shown them."""
+    """A network and the images as it is shown them."""
 
     name: str
     network: nn.Module
-    pictures: Table
+    images: Table
 
 
 def compare_kinds(
@@ -288,7 +286,7 @@ def compare_kinds(
     """
     quiet = notebook.muted
     both = (convolution, transformer)
-    images = {seen.name: shown_to(notebook, seen.pictures, places) for seen in both}
+    images = {seen.name: shown_to(notebook, seen.images, places) for seen in both}
     by_network: dict[str, dict[str, Maps]] = {}
     for seen in both:
         try:
@@ -311,7 +309,7 @@ def compare_kinds(
     ours = by_network[convolution.name].get("Grad-CAM")
     if ours is None or not theirs:
         return
-    masks = causes(convolution.pictures, places)
+    masks = causes(convolution.images, places)
     rows: dict[str, Maps] = {}
     for seen in both:
         maps = by_network[seen.name]
@@ -321,33 +319,33 @@ def compare_kinds(
         short = seen.name.rpartition(":")[2].replace("_", " ")
         rows.update({f"{short}\n{what}": one for what, one in maps.items()})
     several = spread(range(len(places)), shown)
-    side = convolution.pictures.split("test")
+    side = convolution.images.split("test")
     some = np.array([places[k] for k in several])
     notebook.show(
         "attention beside Grad-CAM",
         figures.attention_grid(
             side.take(some),
             {name: one[several].numpy() for name, one in rows.items()},
-            titles=[convolution.pictures.classes[k] for k in side.labels[some]],
+            titles=[convolution.images.classes[k] for k in side.labels[some]],
         ),
-        caption="The best of either kind, on pictures that both have right where there are any.",
+        caption="The best of either kind, on images that both have right where there are any.",
     )
     compared = {what: alike(one, ours) for what, one in theirs.items()}
     notebook.table(
         "agreement with Grad-CAM of the convolutional network",
         ("map of the transformer", ("rank correlation", SCORE), ("IoU", SCORE),
-         ("IoU by chance", SCORE), "pictures"),
+         ("IoU by chance", SCORE), "images"),
         [
             (what, (one.rank_correlation, one.of_rank), (one.overlap, one.of_overlap), one.chance,
-             one.pictures)
+             one.images)
             for what, one in compared.items()
         ],
-        caption=f"{transformer.name} against {convolution.name}; mean over pictures and its 95 % "
+        caption=f"{transformer.name} against {convolution.name}; mean over images and its 95 % "
         "interval. A correlation of 0 is chance; IoU is of the fifth of places where each map is "
         "largest.",
     )  # fmt: skip
     first = next(iter(compared.values()))
-    if first.pictures:
+    if first.images:
         notebook.record(
             "transformer and convolution: rank correlation of their maps",
             first.rank_correlation, interval=first.of_rank, trivial=0.0,
@@ -361,7 +359,7 @@ def compare_kinds(
 def grad_cams(
     network: nn.Module, images: Float[Tensor, "n 3 h w"], targets: Sequence[int]
 ) -> Float[Tensor, "n i j"]:
-    """Return Grad-CAM's maps, a few pictures at once."""
+    """Return Grad-CAM's maps, a few images at once."""
     wanted = torch.tensor(targets, device=images.device)
     return torch.cat(
         [

@@ -1,4 +1,4 @@
-"""Methods ranked on pictures of which the cause of the class is known to the pixel."""
+"""Methods ranked on images of which the cause of the class is known to the pixel."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,21 +19,21 @@ from vislab.runs.intervals import Interval
 BLOB, RANDOM_MAP, OBJECT = "a blob in the middle", "a random map", "the object itself"
 CHANCE = (BLOB, RANDOM_MAP)
 RIVALS = (*CHANCE, OBJECT)  # what methods are ranked beside
-FEWEST = 3  # pictures of which an interval says anything
+FEWEST = 3  # images of which an interval says anything
 
 Maps = Float[Tensor, "n i j"]
 
 
 @dataclass
 class Ranked:
-    """What one method's maps of many pictures are worth."""
+    """What one method's maps of many images are worth."""
 
     iou: list[float] = field(default_factory=list)  # with the object that causes the class
     points: list[bool] = field(default_factory=list)  # whether the largest value is on it
     worths: list[Faithfulness] = field(default_factory=list)
 
     def mean_iou(self) -> tuple[float, Interval | None]:
-        """Return the mean over pictures where the object is seen, and its 95 % interval.
+        """Return the mean over images where the object is seen, and its 95 % interval.
 
         NaN where it is seen in none.
         """
@@ -118,7 +118,7 @@ def tried(
 
 
 def of_many(values: Sequence[float]) -> Interval | None:
-    """Return the 95 % interval of a mean over pictures; None for so few that it says nothing."""
+    """Return the 95 % interval of a mean over images; None for so few that it says nothing."""
     return over_seeds(list(values)) if len(values) >= FEWEST else None
 
 
@@ -156,20 +156,20 @@ def scored(
 
 
 def margins(one: Ranked) -> Float[np.ndarray, " n"]:
-    """Return insertion less deletion of each picture."""
+    """Return insertion less deletion of each image."""
     return np.array([worth.margin for worth in one.worths])
 
 
 def deletions(one: Ranked) -> list[float]:
-    """Return the area under deletion of each picture, mean over the grounds."""
+    """Return the area under deletion of each image, mean over the grounds."""
     return [float(np.mean([*worth.deletion.values()])) for worth in one.worths]
 
 
 def early_less_late(layers: Sequence[Float[np.ndarray, " n"]]) -> tuple[float, Interval]:
     """Return the mean score of the first third of layers less that of the last, and its interval.
 
-    The interval is over pictures, which are the same for all layers; the widest for too few of
-    them, and for a single layer. Pictures without a score are left out.
+    The interval is over images, which are the same for all layers; the widest for too few of
+    them, and for a single layer. Images without a score are left out.
     """
     third = max(1, len(layers) // 3)
     early, late = (np.mean(some, axis=0) for some in (layers[:third], layers[-third:]))
@@ -179,7 +179,7 @@ def early_less_late(layers: Sequence[Float[np.ndarray, " n"]]) -> tuple[float, I
 def gained(
     before: Float[np.ndarray, " n"], after: Float[np.ndarray, " n"]
 ) -> tuple[float, Interval]:
-    """Return the mean gain in a score of at most 1, and its interval over pictures."""
+    """Return the mean gain in a score of at most 1, and its interval over images."""
     known = np.isfinite(before) & np.isfinite(after)
     value, interval = paired_bootstrap(before[known], after[known])
     return value, interval if known.sum() >= FEWEST else (-2.0, 2.0)

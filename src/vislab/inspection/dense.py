@@ -1,7 +1,7 @@
 """Why this box, why this region: maps of single answers of detectors and segmenters, measured.
 
 Grad-CAM of the very score, and whether covering what it marks takes that score away: beside maps
-of chance, a blob in the middle of the picture, and the box or region itself marked.
+of chance, a blob in the middle of the image, and the box or region itself marked.
 """
 
 import math
@@ -22,7 +22,7 @@ from vislab.evaluate.detection import COLOURS, SURE
 from vislab.explain.dense import BoxScore, RegionScore
 from vislab.explain.grad_cam import grad_cam
 from vislab.explain.randomised import randomised
-from vislab.inspection.faithfulness import NETWORKS, RANDOM, Examiner, Faithfulness, over_pictures
+from vislab.inspection.faithfulness import NETWORKS, RANDOM, Examiner, Faithfulness, over_images
 from vislab.metrics.detection_errors import LABELS, UNLABELLED, errors_of
 from vislab.ops import processes
 from vislab.progress import track
@@ -38,14 +38,14 @@ if TYPE_CHECKING:
 
 WEIGHS = "Grad-CAM weighs channels, not places, so other objects of the kind may light up too."
 WRONG = ("localisation", "class", "both", "background")  # a duplicate is seldom a riddle
-LARGE = 256  # pixels: smaller pictures are enlarged, for outlines to be thin
+LARGE = 256  # pixels: smaller images are enlarged, for outlines to be thin
 
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """One answer about one picture, to be explained."""
+    """One answer about one image, to be explained."""
 
-    row: int  # of the picture, among all
+    row: int  # of the image, among all
     score: BoxScore | RegionScore
     kind: int
     name: str  # of the class
@@ -76,27 +76,27 @@ class Answered:
 def explain_detection(
     notebook: Notebook,
     network: nn.Module,
-    pictures: Table,
+    table: Table,
     detected: Detected,
     *,
     count: int = 4,
 ) -> list[Answered]:
-    """File why boxes of as many test pictures were found, sure mistakes among them.
+    """File why boxes of as many test images were found, sure mistakes among them.
 
     A detector that does not tell what its boxes come from has a note in place of maps.
     """
     chosen = boxes_to_explain(detected, count)
-    side, asked = pictures.split("test"), []
+    side, asked = table.split("test"), []
     for one, label in chosen:
-        row = int(side.rows[detected.found.picture[one]])
+        row = int(side.rows[detected.found.image[one]])
         kind = int(detected.found.kind[one])
-        corners = here(pictures, row, detected.found.boxes[one])
+        corners = here(table, row, detected.found.boxes[one])
         try:
-            score = BoxScore(network, _image(notebook, pictures, row), torch.tensor(corners), kind)
+            score = BoxScore(network, _image(notebook, table, row), torch.tensor(corners), kind)
         except ShapeError as error:
             notebook.note(f"No maps of why a box was found: {error}.")
             return []
-        name = pictures.classes[kind]
+        name = table.classes[kind]
         said = f"{name} {100 * detected.found.score[one]:.0f}"
         known = label != UNLABELLED
         asked.append(
@@ -104,36 +104,36 @@ def explain_detection(
                 row, score, kind, name,
                 f"{said}: {LABELS[label]}" if known else said,
                 COLOURS[LABELS[label]] if known else INK,
-                inside(corners, pictures.size), corners,
+                inside(corners, table.size), corners,
             )
         )  # fmt: skip
-    found = _answered(notebook, pictures, asked)
+    found = _answered(notebook, table, asked)
     if not found:
         notebook.note("No maps of why a box was found: none was.")
         return []
     notebook.show(
         "why these boxes",
-        _boxes_figure(pictures, found),
-        caption="Beside each picture, Grad-CAM of that box's score: yellow speaks most for it. "
+        _boxes_figure(table, found),
+        caption="Beside each image, Grad-CAM of that box's score: yellow speaks most for it. "
         f"{WEIGHS} {_sentence(found, 'the box')}",
     )
-    _table(notebook, "why these boxes, measured", pictures, found, "the box")
+    _table(notebook, "why these boxes, measured", table, found, "the box")
     return found
 
 
 def explain_segmentation(
     notebook: Notebook,
     network: nn.Module,
-    pictures: Table,
+    table: Table,
     segmented: Segmented,
     *,
     count: int = 4,
 ) -> list[Answered]:
-    """File why a region has its class, for as many test pictures, the worst and the best.
+    """File why a region has its class, for as many test images, the worst and the best.
 
-    The region is the largest of a picture's that is not background.
+    The region is the largest of an image's that is not background.
     """
-    side, asked = pictures.split("test"), []
+    side, asked = table.split("test"), []
     regions = [largest_region(said) for said in segmented.predictions]
     some = np.array([place for place, region in enumerate(regions) if region is not None], int)
     order = some[np.argsort(segmented.dice[some], kind="stable")]
@@ -144,25 +144,25 @@ def explain_segmentation(
         mask = torch.from_numpy(region).to(processes.device())
         asked.append(
             Asked(
-                int(side.rows[place]), RegionScore(network, mask), kind, pictures.classes[kind],
-                f"{pictures.classes[kind]}, Dice {segmented.dice[place]:.2f}", GREEN, region,
+                int(side.rows[place]), RegionScore(network, mask), kind, table.classes[kind],
+                f"{table.classes[kind]}, Dice {segmented.dice[place]:.2f}", GREEN, region,
             )
         )  # fmt: skip
     if not asked:
         notebook.note("No maps of why a region has its class: the network sees only background.")
         return []
     try:
-        found = _answered(notebook, pictures, asked)
+        found = _answered(notebook, table, asked)
     except ShapeError as error:
         notebook.note(f"No maps of why a region has its class: {error}.")
         return []
     notebook.show(
         "why these regions",
-        _regions_figure(pictures, found),
-        caption="Beside each picture, Grad-CAM of the mean score of the outlined region's pixels: "
+        _regions_figure(table, found),
+        caption="Beside each image, Grad-CAM of the mean score of the outlined region's pixels: "
         f"yellow speaks most for its class. {WEIGHS} {_sentence(found, 'the region')}",
     )
-    _table(notebook, "why these regions, measured", pictures, found, "the region")
+    _table(notebook, "why these regions, measured", table, found, "the region")
     return found
 
 
@@ -184,7 +184,7 @@ def largest_part(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"] | Non
 def depth(itself: Bool[np.ndarray, "h w"]) -> Float[Tensor, "h w"]:
     """Return how deep each pixel lies in a region, in pixels; below 0 how far it is from it.
 
-    What lies beyond the picture's border is outside.
+    What lies beyond the image's border is outside.
     """
     inside = ndimage.distance_transform_edt(np.pad(itself, 1))[1:-1, 1:-1]
     outside = ndimage.distance_transform_edt(~itself)
@@ -192,7 +192,7 @@ def depth(itself: Bool[np.ndarray, "h w"]) -> Float[Tensor, "h w"]:
 
 
 def boxes_to_explain(detected: Detected, count: int) -> list[tuple[int, int]]:
-    """Return boxes of different pictures, and their labels: sure mistakes, then sure hits."""
+    """Return boxes of different images, and their labels: sure mistakes, then sure hits."""
     found = detected.found
     labels = errors_of(found, detected.targets, detected.classes, score=SURE).label
     order = np.argsort(-found.score, kind="stable")
@@ -202,16 +202,16 @@ def boxes_to_explain(detected: Detected, count: int) -> list[tuple[int, int]]:
     for boxes, most in ((wrong, count // 2), (right, count), (wrong, count), ([*order], count)):
         for one in boxes:
             if len(chosen) < most:
-                chosen.setdefault(int(found.picture[one]), int(one))
+                chosen.setdefault(int(found.image[one]), int(one))
     return [(one, int(labels[one])) for one in chosen.values()]
 
 
-def _answered(notebook: Notebook, pictures: Table, asked: Sequence[Asked]) -> list[Answered]:
+def _answered(notebook: Notebook, table: Table, asked: Sequence[Asked]) -> list[Answered]:
     found = []
     what, quiet = "explaining", notebook.muted
     with track(what, total=len(asked), unit="answers", quiet=quiet) as advance:
         for one in asked:
-            found.append(_reasoned(one, _image(notebook, pictures, one.row)))
+            found.append(_reasoned(one, _image(notebook, table, one.row)))
             advance(1, one.text)
     return found
 
@@ -258,63 +258,63 @@ def _sentence(found: Sequence[Answered], itself: str) -> str:
 def _table(
     notebook: Notebook,
     title: str,
-    pictures: Table,
+    table: Table,
     found: Sequence[Answered],
     itself: str,
 ) -> None:
     beyond = []
     for layer, reasons in _by_layer(found).items():
-        mean, interval = over_pictures([one.worth for one in reasons])
+        mean, interval = over_images([one.worth for one in reasons])
         between = "" if interval is None else f" ({interval[0]:+.2f} to {interval[1]:+.2f})"
         beyond.append(f"{mean:+.2f}{between} at the {layer}")
     notebook.table(
         title,
         (
-            "picture", "explained", ("score", ".2f"), "layer of Grad-CAM", ("deletion", ".2f"),
+            "image", "explained", ("score", ".2f"), "layer of Grad-CAM", ("deletion", ".2f"),
             ("insertion", ".2f"), ("margin", "+z.2f"), (f"best of {RANDOM} random maps", "+z.2f"),
             ("a blob in the middle", "+z.2f"), (f"{itself} itself", "+z.2f"), "faithfulness",
         ),
         [
             (
-                pictures.names[one.asked.row], one.asked.text, worth.probability, layer,
+                table.names[one.asked.row], one.asked.text, worth.probability, layer,
                 *(float(np.mean([*areas.values()])) for areas in (worth.deletion, worth.insertion)),
                 worth.margin, max(worth.random), worth.centre, own.margin, worth.level,
             )
             for one in found
             for layer, worth, own in ((r.layer, r.worth, r.itself) for r in one.reasons)
         ],
-        caption="Deletion: the area under the score while the picture is covered, what the map "
+        caption="Deletion: the area under the score while the image is covered, what the map "
         "marks first; insertion: while it is uncovered; margin: insertion less deletion, 1 at "
         "best, about 0 for chance, and beside it what random maps reach, a blob in the middle of "
-        f"the picture, and {itself} itself, marked from its middle outwards. Margin beyond the "
+        f"the image, and {itself} itself, marked from its middle outwards. Margin beyond the "
         f"mean of chance: {', '.join(beyond)}.",
     )  # fmt: skip
 
 
-def _boxes_figure(pictures: Table, found: Sequence[Answered]) -> "matplotlib.figure.Figure":
+def _boxes_figure(table: Table, found: Sequence[Answered]) -> "matplotlib.figure.Figure":
     shown, boxes, titles = [], [], []
     for one in found:
-        pixels = np.asarray(pictures.pixels[one.asked.row])
+        pixels = np.asarray(table.pixels[one.asked.row])
         assert one.asked.box is not None, "a box was asked about"
         box = figures.Drawn(one.asked.box, colour=one.asked.colour)
         shown.append(pixels)
         titles.append(one.asked.text)
         for reason in one.reasons:
-            shown.append(figures.over_picture(pixels, reason.found.numpy()))
+            shown.append(figures.over_image(pixels, reason.found.numpy()))
             titles.append(f"Grad-CAM: {reason.worth.level}")
         boxes += [[box]] * (1 + len(one.reasons))
-    return figures.boxes_over_pictures(np.stack(shown), boxes, titles=titles, columns=2)
+    return figures.boxes_over_images(np.stack(shown), boxes, titles=titles, columns=2)
 
 
-def _regions_figure(pictures: Table, found: Sequence[Answered]) -> "matplotlib.figure.Figure":
+def _regions_figure(table: Table, found: Sequence[Answered]) -> "matplotlib.figure.Figure":
     shown, titles = [], []
     for one in found:
-        pixels = np.asarray(pictures.pixels[one.asked.row])
-        drawn = [pixels, *(figures.over_picture(pixels, r.found.numpy()) for r in one.reasons)]
+        pixels = np.asarray(table.pixels[one.asked.row])
+        drawn = [pixels, *(figures.over_image(pixels, r.found.numpy()) for r in one.reasons)]
         shown += [outlined(each, one.asked.itself) for each in drawn]
         titles.append(one.asked.text)
         titles += [f"{reason.layer}: {reason.worth.level}" for reason in one.reasons]
-    return figures.picture_grid(
+    return figures.image_grid(
         np.stack(shown), titles=titles, columns=1 + max(len(one.reasons) for one in found)
     )
 
@@ -322,7 +322,7 @@ def _regions_figure(pictures: Table, found: Sequence[Answered]) -> "matplotlib.f
 def outlined(
     pixels: UInt8[np.ndarray, "h w 3"], region: Bool[np.ndarray, "h w"]
 ) -> UInt8[np.ndarray, "big wide 3"]:
-    """Return a picture, a small one enlarged, with a white line along the region's border."""
+    """Return an image, a small one enlarged, with a white line along the region's border."""
     times = max(1, -(-LARGE // max(region.shape)))
     large, wide = (np.repeat(np.repeat(one, times, 0), times, 1) for one in (pixels, region))
     thick = max(1, max(wide.shape) // 128)
@@ -331,14 +331,14 @@ def outlined(
     return np.where(border[..., None], 255, np.where(dark[..., None], 0, large)).astype(np.uint8)
 
 
-def _image(notebook: Notebook, pictures: Table, row: int) -> Float[Tensor, "3 s s"]:
-    pixels = torch.from_numpy(np.array(pictures.pixels[row])[None]).to(processes.device())
-    return normalise(pixels, *pictures.normalisation)[0]
+def _image(notebook: Notebook, table: Table, row: int) -> Float[Tensor, "3 s s"]:
+    pixels = torch.from_numpy(np.array(table.pixels[row])[None]).to(processes.device())
+    return normalise(pixels, *table.normalisation)[0]
 
 
-def here(pictures: Table, row: int, corners: np.ndarray) -> tuple[float, float, float, float]:
-    """Return a box of a file in pixels of the picture as the network sees it."""
-    x1, y1, x2, y2 = pictures.placement.in_square(row, corners)
+def here(table: Table, row: int, corners: np.ndarray) -> tuple[float, float, float, float]:
+    """Return a box of a file in pixels of the image as the network sees it."""
+    x1, y1, x2, y2 = table.placement.in_square(row, corners)
     return x1, y1, x2, y2
 
 

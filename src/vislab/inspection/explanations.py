@@ -1,4 +1,4 @@
-"""Pictures explained by many methods, each map with its worth, filed as pictures and one page."""
+"""Images explained by many methods, each map with its worth, filed as images and one page."""
 
 import time
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Explained:
-    """What one method gave for one picture."""
+    """What one method gave for one image."""
 
     method: str
     found: Float[Tensor, "i j"]
@@ -42,14 +42,14 @@ class Explained:
 
 @dataclass
 class Explanation:
-    """One picture: what the network says of it and every map of why."""
+    """One image: what the network says of it and every map of why."""
 
     path: Path
     pixels: UInt8[np.ndarray, "s s 3"]
     top: list[tuple[str, float]]  # the five most probable classes
     target: int
     name: str  # of the class that is explained
-    number: int = 1  # of the boxes or regions of this picture
+    number: int = 1  # of the boxes or regions of this image
     itself: Bool[np.ndarray, "s s"] | None = None  # the pixels of the box or region it is of
     maps: list[Explained] = field(default_factory=list)
     without: dict[str, str] = field(default_factory=dict)  # by method, why it has no meaning
@@ -64,7 +64,7 @@ def chosen_methods(words: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(words))
 
 
-def explain_pictures(
+def explain_images(
     predictor: Predictor,
     paths: Sequence[Path],
     *,
@@ -73,15 +73,15 @@ def explain_pictures(
     budget: int | None = None,
     quiet: bool = False,
 ) -> list[Explanation]:
-    """Explain each picture by each method and measure every map.
+    """Explain each image by each method and measure every map.
 
     Explained is the class that the network names itself unless `target` names another; of a
     detector its surest boxes, of a segmenter its largest regions, of that class if one is named.
-    `budget` is memory in bytes. Raises DataError naming the first file that is no picture, and when
-    nothing is found in any picture.
+    `budget` is memory in bytes. Raises DataError naming the first file that is no image, and when
+    nothing is found in any image.
     """
     if not paths:
-        raise OptionError("name at least one picture to explain")
+        raise OptionError("name at least one image to explain")
     wanted = None if target is None else predictor.class_named(target)
     read = [predictor.read(path) for path in paths]  # a broken file is told before the work
     shown = [predictor.prepare(pixels[None]) for pixels in read]
@@ -94,7 +94,7 @@ def explain_pictures(
     ]
     if not asked:
         what = "anything" if wanted is None else predictor.short(wanted)
-        raise DataError(f"{predictor.name} does not find {what} in these pictures")
+        raise DataError(f"{predictor.name} does not find {what} in these images")
     found = []
     network: nn.Module | None = None
     work = len(asked) * (len(methods) + 1)
@@ -135,13 +135,13 @@ def smoothed(about: Method, found: Float[Tensor, "i j"]) -> Float[Tensor, "i j"]
     return wide[0, 0]
 
 
-def expected_seconds(predictor: Predictor, methods: Sequence[str], pictures: int) -> float:
+def expected_seconds(predictor: Predictor, methods: Sequence[str], count: int) -> float:
     """Return about how long explaining takes at most: all passes, timed by one tried here."""
     maps = sum(METHODS[name].passes for name in methods) * (1 + NETWORKS)
     measured = (len(methods) + RANDOM + 1) * 2 * len(metrics.GROUNDS) * (STEPS + 1)
     images = predictor.prepare(np.zeros((4, predictor.size, predictor.size, 3), dtype=np.uint8))
     look: Any = predictor.model.detect if predictor.answers == "boxes" else predictor.model
-    answers = pictures if predictor.answers == "classes" else pictures * MOST
+    answers = count if predictor.answers == "classes" else count * MOST
     taken = []
     with torch.inference_mode():
         for _ in range(2):
@@ -170,23 +170,23 @@ def begun(
 
 def explained_sheet(
     network: nn.Module,
-    pictures: Table,
+    table: Table,
     place: int,
     target: int,
     methods: Sequence[str],
     *,
     device: torch.device,
 ) -> tuple["matplotlib.figure.Figure", list[str]]:
-    """Return a test picture with its maps on one sheet, and what each map is worth in a sentence.
+    """Return a test image with its maps on one sheet, and what each map is worth in a sentence.
 
     A method without meaning for the network says so in its sentence.
     """
-    pixels = pictures.split("test").take(np.array([place]))
-    images = normalise(torch.tensor(pixels, device=device), *pictures.normalisation)
+    pixels = table.split("test").take(np.array([place]))
+    images = normalise(torch.tensor(pixels, device=device), *table.normalisation)
     network = network.to(device)
     chance = [randomised(network, seed=seed) for seed in range(NETWORKS)]
     examiner = Examiner(network, images[0], target)
-    name = pictures.classes[target]
+    name = table.classes[target]
     shown, titles, sentences = [pixels[0]], [name], []
     for key in methods:
         one = METHODS[key]
@@ -197,10 +197,10 @@ def explained_sheet(
         except ShapeError as error:
             sentences.append(f"{one.title}: no map, {error}.")
             continue
-        shown.append(figures.over_picture(pixels[0], found.numpy(), signed=one.signed))
+        shown.append(figures.over_image(pixels[0], found.numpy(), signed=one.signed))
         titles.append(one.title)
         sentences.append(f"{one.title}: {examiner(found, others).sentence(name)}")
-    return figures.picture_grid(np.stack(shown), titles=titles, columns=3), sentences
+    return figures.image_grid(np.stack(shown), titles=titles, columns=3), sentences
 
 
 def explain_surest(

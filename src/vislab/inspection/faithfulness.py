@@ -1,4 +1,4 @@
-"""How far one map of one picture can be trusted: measured, then said in a sentence.
+"""How far one map of one image can be trusted: measured, then said in a sentence.
 
 A map is worth something when covering what it marks takes the class away sooner than covering at
 random, and sooner than covering the middle; and when it changes once the weights are random.
@@ -20,7 +20,7 @@ from vislab.explain.batching import batch_within
 from vislab.explain.folding import folded
 from vislab.explain.scores import class_scores
 
-STEPS = 16  # shares of the picture that are replaced one after the other
+STEPS = 16  # shares of the image that are replaced one after the other
 RANDOM = 4  # maps of chance
 NETWORKS = 2  # with random weights: of a coarse map, one may look alike by chance
 ALIKE = 0.5  # rank correlation from which on a map did not change with the weights
@@ -36,7 +36,7 @@ class Faithfulness:
     perfect map, about 0 for chance.
     """
 
-    probability: float  # of the class, for the whole picture
+    probability: float  # of the class, for the whole image
     deletion: dict[str, float]  # area by ground
     insertion: dict[str, float]
     margin: float
@@ -70,7 +70,7 @@ class Faithfulness:
         if self.when_random is not None and self.when_random > ALIKE:
             return (
                 f"Do not rely on it: with random weights it stays much the same (rank correlation "
-                f"{self.when_random:.2f}), so it shows the picture more than the reasons."
+                f"{self.when_random:.2f}), so it shows the image more than the reasons."
             )
         if self.margin <= max(self.random):
             beaten = sum(self.margin > other for other in self.random)
@@ -92,7 +92,7 @@ class Faithfulness:
 
 
 class Examiner:
-    """Measures maps of one picture; what chance and the middle reach is measured once."""
+    """Measures maps of one image; what chance and the middle reach is measured once."""
 
     def __init__(
         self,
@@ -151,8 +151,8 @@ def rank_correlation(one: Tensor, other: Tensor) -> float:
     return 0.0 if math.isnan(found) else found
 
 
-def over_pictures(worths: Sequence[Faithfulness]) -> tuple[float, tuple[float, float] | None]:
-    """Return the mean advantage over chance and its 95 % interval over pictures, from three on."""
+def over_images(worths: Sequence[Faithfulness]) -> tuple[float, tuple[float, float] | None]:
+    """Return the mean advantage over chance and its 95 % interval over images, from three on."""
     from vislab.runs import over_seeds
 
     values = [worth.beyond_chance for worth in worths]

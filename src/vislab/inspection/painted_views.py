@@ -32,13 +32,13 @@ def paint_classes(
     painted = explain.visualise_class(
         network, classes, size=table.size, steps=steps, rate=0.05, l2_weight=2.0, variation=30.0,
         normalisation=look, quiet=notebook.muted,
-    ).pictures  # fmt: skip
+    ).images  # fmt: skip
     asked = torch.tensor(classes, device=device_of(network))
     sure = explain.class_probability(network, painted, asked, normalisation=look).tolist()
     notebook.record("painted classes: lowest probability", min(sure))
     notebook.show(
         "what each class would look like most",
-        figures.picture_grid(
+        figures.image_grid(
             eight_bits(painted),
             titles=[f"{table.classes[k]}\n{p:.1%}" for k, p in zip(classes, sure, strict=True)],
             columns=5,
@@ -59,17 +59,15 @@ def show_fooling(notebook: Notebook, network: nn.Module, table: Table, place: in
     fooled = explain.fool(
         network, given, target, normalisation=table.normalisation, quiet=notebook.muted
     )
-    change = (fooled.pictures - given).abs()
+    change = (fooled.images - given).abs()
     largest = max(float(change.max()), 1e-6)
-    notebook.record("fooling picture: largest change of a pixel", float(fooled.largest[0]))
-    notebook.record("fooling picture: L2 norm of the change", float(fooled.l2[0]))
-    notebook.record(
-        "fooling picture: root mean square change", float(change.square().mean().sqrt())
-    )
+    notebook.record("fooling image: largest change of a pixel", float(fooled.largest[0]))
+    notebook.record("fooling image: L2 norm of the change", float(fooled.l2[0]))
+    notebook.record("fooling image: root mean square change", float(change.square().mean().sqrt()))
     notebook.show(
-        "a picture that fools the network",
-        figures.picture_grid(
-            np.concatenate([pixels, eight_bits(fooled.pictures), eight_bits(change / largest)]),
+        "an image that fools the network",
+        figures.image_grid(
+            np.concatenate([pixels, eight_bits(fooled.images), eight_bits(change / largest)]),
             titles=[
                 table.classes[answer],
                 f"{table.classes[target]} {fooled.probability[0]:.0%}"
@@ -97,14 +95,14 @@ def show_dreams(
     except ShapeError as error:
         notebook.note(f"No dream: {error}.")
         return
-    shown, titles = [pixels, eight_bits(dream.pictures)], ["the picture", "dreamt on"]
+    shown, titles = [pixels, eight_bits(dream.images)], ["the image", "dreamt on"]
     for layer in layers:
         back = explain.invert(network, given, layer, steps=steps, normalisation=look, quiet=quiet)
-        shown.append(eight_bits(back.pictures))
+        shown.append(eight_bits(back.images))
         titles.append(f"from {layer}\nerror {float(back.error[0]):.0%}")
     notebook.show(
         "dreamt on, and painted again from features",
-        figures.picture_grid(np.concatenate(shown), titles=titles, columns=4),
+        figures.image_grid(np.concatenate(shown), titles=titles, columns=4),
         caption="Deep Dream makes a late layer's answer stronger. Inversion paints from noise what "
         "gives a layer the same features: what comes back wrong, it has forgotten.",
     )

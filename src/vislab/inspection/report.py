@@ -1,4 +1,4 @@
-"""Explanations filed: each map beside what it is worth, as pictures, JSON and one page."""
+"""Explanations filed: each map beside what it is worth, as images, JSON and one page."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from vislab.explain.methods import METHODS, Method
 from vislab.inference.predictor import Predictor
 from vislab.inspection.dense import outlined
 from vislab.inspection.explanations import Explained, Explanation
-from vislab.inspection.faithfulness import RANDOM, Faithfulness, over_pictures
+from vislab.inspection.faithfulness import RANDOM, Faithfulness, over_images
 from vislab.runs import figures
 from vislab.runs.folder import file_name
 from vislab.runs.page import data_uri, page
@@ -21,7 +21,7 @@ COLUMNS = ("deletion", "insertion", "beyond chance", "beyond the middle", "alike
 
 
 def nothing_in(paths: Sequence[Path], explanations: Sequence[Explanation]) -> list[Path]:
-    """Return the pictures in which a detector or a segmenter found nothing to explain."""
+    """Return the images in which a detector or a segmenter found nothing to explain."""
     found = {one.path for one in explanations}
     return [path for path in paths if path not in found]
 
@@ -29,17 +29,17 @@ def nothing_in(paths: Sequence[Path], explanations: Sequence[Explanation]) -> li
 def scores(
     predictor: Predictor, explanations: Sequence[Explanation], nothing: Sequence[Path] = ()
 ) -> dict[str, Any]:
-    """Return everything that was measured, as plain JSON; `nothing` was found in these pictures.
+    """Return everything that was measured, as plain JSON; `nothing` was found in these images.
 
-    Boxes are in pixels of the picture as the network is shown it: left, top, right, bottom.
+    Boxes are in pixels of the image as the network is shown it: left, top, right, bottom.
     """
     return {
         "network": predictor.name,
         "size": predictor.size,
         "nothing found in": [str(path) for path in nothing],
-        "pictures": [
+        "images": [
             {
-                "picture": str(one.path),
+                "image": str(one.path),
                 "class": one.name,
                 "target": one.target,
                 **({} if one.itself is None else {"number": one.number, "box": box_of(one.itself)}),
@@ -56,24 +56,24 @@ def scores(
             }
             for one in explanations
         ],
-        "over pictures": {
-            name: {"beyond chance": mean, "interval": interval, "pictures": len(worths)}
+        "over images": {
+            name: {"beyond chance": mean, "interval": interval, "images": len(worths)}
             for name, worths in by_method(explanations).items()
-            for mean, interval in [over_pictures(worths)]
+            for mean, interval in [over_images(worths)]
         },
     }
 
 
 def by_method(explanations: Sequence[Explanation]) -> dict[str, list[Faithfulness]]:
-    """Return what each method's maps are worth, one a picture, best method first.
+    """Return what each method's maps are worth, one an image, best method first.
 
-    Of a picture's boxes or regions the first counts, for those of one picture are alike.
+    Of an image's boxes or regions the first counts, for those of one image are alike.
     """
     found: dict[str, list[Faithfulness]] = {}
     for one in (each for each in explanations if each.number == 1):
         for each in one.maps:
             found.setdefault(each.method, []).append(each.worth)
-    return dict(sorted(found.items(), key=lambda item: -over_pictures(item[1])[0]))
+    return dict(sorted(found.items(), key=lambda item: -over_images(item[1])[0]))
 
 
 def box_of(itself: Bool[np.ndarray, "s s"]) -> list[int]:
@@ -88,9 +88,9 @@ def file_explanations(
     folder: Path,
     nothing: Sequence[Path] = (),
 ) -> Path:
-    """Write the pictures, `scores.json` and `report.html` into a folder; return the report.
+    """Write the images, `scores.json` and `report.html` into a folder; return the report.
 
-    `nothing` are the pictures in which there was nothing to explain; the report names them.
+    `nothing` are the images in which there was nothing to explain; the report names them.
     """
     with saying_why(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -125,7 +125,7 @@ def file_explanations(
     report = folder / "report.html"
     count = sum(one.number == 1 for one in explanations)
     many = [
-        (METHODS[name].title, *written(over_pictures(worths)))
+        (METHODS[name].title, *written(over_images(worths)))
         for name, worths in by_method(explanations).items()
     ]
     write_text(
@@ -135,7 +135,7 @@ def file_explanations(
             title=f"What {predictor.name} looks at",
             sections=sections,
             many=many if count > 1 else [],
-            pictures=count,
+            images=count,
             first_of_each=any(one.number > 1 for one in explanations),
             nothing=[path.name for path in nothing],
             random=RANDOM,
@@ -146,12 +146,12 @@ def file_explanations(
 
 
 def titled(one: Explanation) -> str:
-    """Return the picture's name, and the box or region that is explained."""
+    """Return the image's name, and the box or region that is explained."""
     return one.path.name if one.itself is None else f"{one.path.name}, {one.number}: {one.name}"
 
 
 def free_name(wanted: str, taken: set[str]) -> str:
-    """Return a name that no other picture of this call has, and take it."""
+    """Return a name that no other image of this call has, and take it."""
     name, turn = wanted, 2
     while name in taken:
         name, turn = f"{wanted}-{turn}", turn + 1
@@ -173,7 +173,7 @@ def entry(one: Explanation, each: Explained, drawn: bytes) -> dict[str, Any]:
     return {
         "title": about.title,
         "says": about.says,
-        "picture": data_uri(drawn, "image/png"),
+        "image": data_uri(drawn, "image/png"),
         "level": worth.level,
         "sentence": worth.sentence(one.name),
         "beyond": worth.beyond_chance,
@@ -188,7 +188,7 @@ def entry(one: Explanation, each: Explained, drawn: bytes) -> dict[str, Any]:
 
 
 def drawing(one: Explanation, each: Explained) -> bytes:
-    """Return one map over its picture as PNG."""
+    """Return one map over its image as PNG."""
     about: Method = METHODS[each.method]
     figure = figures.explanation(
         framed(one, one.pixels), each.found.numpy(), title=f"{about.title}: {one.name}",
@@ -198,16 +198,16 @@ def drawing(one: Explanation, each: Explained) -> bytes:
 
 
 def framed(one: Explanation, pixels: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "big wide 3"]:
-    """Return a picture with a line around the box or region that is explained."""
+    """Return an image with a line around the box or region that is explained."""
     return pixels if one.itself is None else outlined(pixels, one.itself)
 
 
 def sheet(one: Explanation) -> bytes:
-    """Return the picture and all its maps on one sheet as PNG."""
-    shown, titles = [framed(one, one.pixels)], ["the picture"]
+    """Return the image and all its maps on one sheet as PNG."""
+    shown, titles = [framed(one, one.pixels)], ["the image"]
     for each in one.maps:
         about = METHODS[each.method]
-        drawn = figures.over_picture(one.pixels, each.found.numpy(), signed=about.signed)
+        drawn = figures.over_image(one.pixels, each.found.numpy(), signed=about.signed)
         shown.append(framed(one, drawn))
         titles.append(about.title)
-    return figures.to_png(figures.picture_grid(np.stack(shown), titles=titles, columns=3))
+    return figures.to_png(figures.image_grid(np.stack(shown), titles=titles, columns=3))

@@ -1,4 +1,4 @@
-"""What a network can be asked the reason of: a picture's class, a box it found, a region it marked.
+"""What a network can be asked the reason of: an image's class, a box it found, a region it marked.
 
 Each is asked through a network that answers with class scores, so that every method of explaining
 and every measure of a map works on it; see `explain.dense`.
@@ -15,7 +15,7 @@ from vislab.explain.dense import BoxScore, RegionScore
 from vislab.inference.predictor import Predictor
 from vislab.inspection.dense import inside, largest_part
 
-MOST = 3  # boxes or regions of a picture
+MOST = 3  # boxes or regions of an image
 SURE, LEAST = 0.5, 0.05  # scores of boxes: all that are sure, or else the best one
 
 
@@ -36,10 +36,10 @@ def targets(
     *,
     area: Bool[np.ndarray, "s s"] | None = None,
 ) -> list[Target]:
-    """Return what to ask about one picture, the surest or largest first; none if nothing is there.
+    """Return what to ask about one image, the surest or largest first; none if nothing is there.
 
-    `wanted` is a class: of the picture, whatever its probability; or of the boxes or regions.
-    Regions lie within `area`, where the picture is; what was filled in around it was never learned.
+    `wanted` is a class: of the image, whatever its probability; or of the boxes or regions.
+    Regions lie within `area`, where the image is; what was filled in around it was never learned.
     Raises ShapeError for a detector that does not tell what its boxes come from.
     """
     if predictor.answers == "boxes":

@@ -40,7 +40,7 @@ BATCH = 64  # images that are on the device at once
 PATCH = 48  # pixels of a patch as it is shown
 OUTLIERS = 0.998  # the share of values that the range of a signed image is made for
 
-Pictures = UInt8[np.ndarray, "_n _h _w 3"]
+Images = UInt8[np.ndarray, "_n _h _w 3"]
 
 
 def show_kernels(notebook: Notebook, network: nn.Module, *, folded: bool = False) -> None:
@@ -52,8 +52,8 @@ def show_kernels(notebook: Notebook, network: nn.Module, *, folded: bool = False
         return
     some = "The" if len(kernels) <= KERNELS else f"{KERNELS} of the"
     notebook.show(
-        "kernels", figures.picture_grid(kernels[:KERNELS], columns=16),
-        caption=f"{some} first layer's {len(kernels)} kernels as pictures; mid grey is zero.",
+        "kernels", figures.image_grid(kernels[:KERNELS], columns=16),
+        caption=f"{some} first layer's {len(kernels)} kernels as images; mid grey is zero.",
         folded=folded,
     )  # fmt: skip
 
@@ -102,12 +102,12 @@ def show_feature_maps(
     except ShapeError as error:
         notebook.note(f"No feature maps: {error}.")
         return
-    rows = [("the picture", table.split("test").take(slice(place, place + 1)))]
+    rows = [("the image", table.split("test").take(slice(place, place + 1)))]
     for name, one in maps.items():
         title = f"{name}, {one.shape[1]}×{one.shape[2]}"
-        rows.append((title, explain.as_pictures(one[:MAPS]).numpy()))
+        rows.append((title, explain.as_images(one[:MAPS]).numpy()))
     notebook.show(
-        "feature maps of one picture", figures.named_rows(rows),
+        "feature maps of one image", figures.named_rows(rows),
         caption=f"The first {MAPS} channels at each resolution, each in its own range.",
         folded=folded,
     )  # fmt: skip
@@ -126,10 +126,10 @@ def show_units(notebook: Notebook, network: nn.Module, table: Table) -> None:
         notebook.note("No units are shown: no layer gives maps after a ReLU.")
         return
     for when, layer in (("early", layers[len(layers) // 4]), ("late", layers[-1])):
-        rows: list[tuple[str, Pictures]] = []
+        rows: list[tuple[str, Images]] = []
         for unit in telling_units(network, images, layer):
             patches = explain.strongest_patches(network, images, layer, unit, count=PATCHES)
-            excited = [one.picture for one in patches]
+            excited = [one.image for one in patches]
             rows.append((f"{layer}, unit {unit}", cut(pixels[excited], patches)))
             try:
                 back = explain.project(
@@ -140,7 +140,7 @@ def show_units(notebook: Notebook, network: nn.Module, table: Table) -> None:
             rows.append(("what in them did it", cut(signed_pixels(back), patches)))
         notebook.show(
             f"{when} units and their strongest patches", figures.named_rows(rows),
-            caption=f"The {PATCHES} test pictures that a unit answers to most, cut to what it "
+            caption=f"The {PATCHES} test images that a unit answers to most, cut to what it "
             "sees, and DeconvNet's projection of that one unit.",
             folded=when == "early",
         )  # fmt: skip
@@ -157,20 +157,20 @@ def show_methods(
     pixels = table.split("test").take(np.array(places))
     images = normalised(network, table, pixels)
     named = answers(network, images)
-    rows: list[tuple[str, Pictures]] = [("the pictures", pixels)]
+    rows: list[tuple[str, Images]] = [("the images", pixels)]
     for name in methods:
         one = explain.METHODS[name]
         drawn = []
         try:
-            for image, picture, answer in zip(images, pixels, named, strict=True):
+            for image, raw, answer in zip(images, pixels, named, strict=True):
                 found = smoothed(one, one(network, image[None], answer)[0])
-                drawn.append(figures.over_picture(picture, found.numpy(), signed=one.signed))
+                drawn.append(figures.over_image(raw, found.numpy(), signed=one.signed))
         except ShapeError as error:
             notebook.note(f"{one.title}: no map. {error}.")
             continue
         rows.append((one.title, np.stack(drawn)))
     notebook.show(
-        "one picture through all methods", figures.named_rows(rows),
+        "one image through all methods", figures.named_rows(rows),
         caption="For the class that the network names. Yellow is most; of maps with a sign red is "
         "for the class and blue against it.",
     )  # fmt: skip
@@ -204,7 +204,7 @@ def rank_methods(
              one.beyond_chance())
             for name, one in found.items()
         ],
-        caption=f"Mean over {len(places)} test pictures, of which the network has {right} right, "
+        caption=f"Mean over {len(places)} test images, of which the network has {right} right, "
         "and its 95 % interval. "
         + ("IoU: of the object that is the class's cause with as many of the map's largest "
            "pixels. " if known else "")
@@ -229,7 +229,7 @@ def rank_methods(
                 chance=found[RANDOM_MAP].mean_iou()[0],
                 unit="IoU",
             ),
-            caption="With 95 % intervals over pictures; the line is a random map's.",
+            caption="With 95 % intervals over images; the line is a random map's.",
         )
 
 
@@ -290,15 +290,15 @@ def show_neighbours(
     try:
         points = explain.tsne(given, seed=seed)
     except DataError as error:
-        notebook.note(f"No map of the test pictures: {error}.")
+        notebook.note(f"No map of the test images: {error}.")
         return
     near = min(12, (len(points) - 1) // 3)
     kept = explain.trustworthiness(given, points, neighbours=near)
     notebook.record("t-SNE: trustworthiness", kept)
     notebook.show(
-        "test pictures by what the head sees",
+        "test images by what the head sees",
         figures.thumbnails(points.numpy(), side.take(places), side.labels[places], table.classes),
-        caption=f"t-SNE of {len(points)} pictures, trustworthiness {kept:.2f}. It keeps "
+        caption=f"t-SNE of {len(points)} images, trustworthiness {kept:.2f}. It keeps "
         "neighbours, not distances: gaps and sizes of groups say nothing.",
     )
 
@@ -360,26 +360,26 @@ def telling_units(network: nn.Module, images: Float[Tensor, "n 3 s s"], layer: s
     return units
 
 
-def cut(pictures: Pictures, patches: Sequence[explain.Patch]) -> Pictures:
-    """Return the part of each picture that the unit of its patch saw, all at one size."""
+def cut(images: Images, patches: Sequence[explain.Patch]) -> Images:
+    """Return the part of each image that the unit of its patch saw, all at one size."""
     return np.stack(
         [
             np.asarray(
-                Image.fromarray(picture).crop(patch.box)
+                Image.fromarray(image).crop(patch.box)
                 .resize((PATCH, PATCH), Image.Resampling.BICUBIC)
             )
-            for picture, patch in zip(pictures, patches, strict=True)
+            for image, patch in zip(images, patches, strict=True)
         ]
     )  # fmt: skip
 
 
-def eight_bits(images: Float[Tensor, "n 3 h w"]) -> Pictures:
+def eight_bits(images: Float[Tensor, "n 3 h w"]) -> Images:
     """Return RGB in [0, 1] as 8 bits."""
     levels = (images.clamp(0, 1) * 255).round().to(torch.uint8)
     return levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
-def signed_pixels(images: Float[Tensor, "n 3 h w"]) -> Pictures:
+def signed_pixels(images: Float[Tensor, "n 3 h w"]) -> Images:
     """Return signed images about mid grey, each in its own range but for single outliers."""
     largest = images.abs().flatten(1).quantile(OUTLIERS, dim=1).clamp_min(1e-12)
     return eight_bits(0.5 + 0.5 * images / largest[:, None, None, None])

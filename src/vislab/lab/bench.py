@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from vislab import data, models
-from vislab.data.annotated_pictures import Wanted
+from vislab.data.annotated_images import Wanted
 from vislab.data.augment import Augment
 from vislab.data.batches import in_order
-from vislab.data.pictures import HowToSplit
+from vislab.data.images import HowToSplit
 from vislab.data.table import Table
 from vislab.errors import DataError, OptionError
 from vislab.evaluate.classification import show_grad_cam
@@ -52,7 +52,7 @@ UNTRAINED = {"epoch": 0, "seconds": 0.0, "stopped_by": "strategy none", "best": 
 
 
 class Lab(Notebook):
-    """One run: it opens pictures, trains, tests, and files what it finds in the run folder."""
+    """One run: it opens images, trains, tests, and files what it finds in the run folder."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Lab(Notebook):
         # Weights drawn next depend on what came before by name, not on how much it drew.
         torch.manual_seed(seed_of(self.seed, "after", after))
 
-    def pictures(
+    def images(
         self,
         where: str,
         *,
@@ -89,7 +89,7 @@ class Lab(Notebook):
         labelled: bool = True,
         disjoint: bool = False,
     ) -> Table:
-        """Open pictures (see `vislab.data.pictures`) and note in the run what they are.
+        """Open images (see `vislab.data.images`) and note in the run what they are.
 
         Raises DataError when there is nothing to test on.
         """
@@ -98,9 +98,9 @@ class Lab(Notebook):
             "labelled": labelled, "disjoint": disjoint,
         }  # fmt: skip
         if processes.rank() == 0:
-            data.pictures(where, **options)
+            data.images(where, **options)
         processes.wait()  # the others map what the first has decoded
-        return self.open(data.pictures(where, **options), where)
+        return self.open(data.images(where, **options), where)
 
     def annotated(
         self,
@@ -113,7 +113,7 @@ class Lab(Notebook):
         skip_bad: bool = False,
         test_on: Literal["test", "val"] = "test",
     ) -> Table:
-        """Open annotated pictures (see `vislab.data.annotated`) and note in the run what they are.
+        """Open annotated images (see `vislab.data.annotated`) and note in the run what they are.
 
         `test_on="val"` tests on the validation side and leaves the test side alone.
         Raises DataError when there is nothing to test on, or an annotation cannot be learned from.
@@ -127,7 +127,7 @@ class Lab(Notebook):
         if test_on == "val":
             opened = opened.tested_on_validation()
         if wanted == "boxes" and not opened.about()["instances"]["test"]:
-            raise DataError(f"{where} has no objects in the pictures to test on; annotate some")
+            raise DataError(f"{where} has no objects in the images to test on; annotate some")
         return self.open(opened, where)
 
     def open(self, opened: Table, where: str | None = None) -> Table:
@@ -137,7 +137,7 @@ class Lab(Notebook):
         """
         if len(opened.split("test")) == 0:
             place = where or opened.name
-            raise DataError(f"{place} has no pictures to test on; add some, or a test folder")
+            raise DataError(f"{place} has no images to test on; add some, or a test folder")
         about = opened.about()
         if about not in self.run.result.data:  # a resumed run opens them again
             self.run.result.data.append(about)
@@ -152,28 +152,28 @@ class Lab(Notebook):
         return opened
 
     def create_model(
-        self, network: str, pictures: Table, *, pretrained: bool = True, **options: Any
+        self, network: str, table: Table, *, pretrained: bool = True, **options: Any
     ) -> tuple[nn.Module, ParameterGroups, Table]:
-        """Build a network for these classes and return it, its parts, and the pictures.
+        """Build a network for these classes and return it, its parts, and the images.
 
-        The pictures come back normalised as the network's weights expect. Raises OptionError when
-        it cannot take pictures of this size.
+        The images come back normalised as the network's weights expect. Raises OptionError when
+        it cannot take images of this size.
         """
-        count = len(pictures.classes)
+        count = len(table.classes)
         if network.startswith("timm:"):
-            options = {"size": pictures.size, **options}
+            options = {"size": table.size, **options}
         model = models.create(network, classes=count, pretrained=pretrained, **options)
         shown = getattr(model, "preprocessing", None)
         if shown is not None:
-            pictures = pictures.normalised_by(shown.mean, shown.std)
+            table = table.normalised_by(shown.mean, shown.std)
         try:
-            parts = models.parameter_groups(model, torch.zeros(1, 3, pictures.size, pictures.size))
+            parts = models.parameter_groups(model, torch.zeros(1, 3, table.size, table.size))
         except (RuntimeError, AssertionError, ValueError) as error:
             raise OptionError(
-                f"{network} does not take pictures of {pictures.size} pixels ({error}); it was "
+                f"{network} does not take images of {table.size} pixels ({error}); it was "
                 f"made for --size {models.natural_size(network, model)}"
             ) from error
-        return model, parts, pictures
+        return model, parts, table
 
     def plan(self, *, fits: int) -> None:
         """Say how many trainings will follow, so that `--minutes` is shared among them."""
@@ -208,7 +208,7 @@ class Lab(Notebook):
     def fit(
         self,
         task: Task,
-        pictures: Table,
+        table: Table,
         *,
         epochs: int,
         batch: int = 64,
@@ -226,10 +226,10 @@ class Lab(Notebook):
         Give each training a `name` of its own when a recipe trains more than once; a name used
         twice raises ValueError. The unnamed training is the one that `predict` uses.
 
-        With validation pictures the best epoch's weights are kept and its score (see `Task.score`)
+        With validation images the best epoch's weights are kept and its score (see `Task.score`)
         is returned; without, the last epoch's and None. With `until`, training ends when that share
-        of the training pictures is right, and the last weights are kept. With `tile`, annotated
-        pictures are learned from in windows of so many pixels.
+        of the training images is right, and the last weights are kept. With `tile`, annotated
+        images are learned from in windows of so many pixels.
         """
         if epochs < 1:
             raise OptionError(f"--epochs {epochs} trains nothing; use 1 or more")
@@ -240,12 +240,12 @@ class Lab(Notebook):
         work: HeadTraining | WholeTraining
         if isinstance(task, Classify) and can_be_kept(task, augment):
             work = HeadTraining(
-                task, pictures, batch, seed=seed, augment=augment, device=self.device,
+                task, table, batch, seed=seed, augment=augment, device=self.device,
                 quiet=self.muted,
             )  # fmt: skip
         else:
             work = WholeTraining(
-                task, pictures, batch, seed=seed, augment=augment, device=self.device, tile=tile
+                task, table, batch, seed=seed, augment=augment, device=self.device, tile=tile
             )
         known = load_checkpoint(self.run.path / "checkpoints" / fit_name)
         if known is None or not known["finished"]:
@@ -262,7 +262,7 @@ class Lab(Notebook):
             save_every=self.save_every,
             score=task.score,
         )
-        has_validation = len(pictures.split("val")) > 0
+        has_validation = len(table.split("val")) > 0
         strategy = task.strategy if isinstance(task, Classify) else None
         if strategy is not None and strategy.kind == "none":
             state: dict[str, Any] = dict(UNTRAINED)
@@ -282,14 +282,14 @@ class Lab(Notebook):
         self._reseed(name)
         optim = task.optim
         self._note_protocol(
-            task, pictures, augment.describe(), optim.describe(), optim.schedule, batch, state, name
+            task, table, augment.describe(), optim.describe(), optim.schedule, batch, state, name
         )
         if not name:
-            self.keep(task, pictures)
+            self.keep(task, table)
         if not state["best"]:
             return None
         best = float(state["best"]["score"])
-        self._record_validation(best, pictures, name, task)
+        self._record_validation(best, table, name, task)
         return best
 
     def variants(
@@ -336,7 +336,7 @@ class Lab(Notebook):
     def solve(
         self,
         task: ByHand,
-        pictures: Table,
+        table: Table,
         *,
         rule: str,
         config: Mapping[str, float],
@@ -351,7 +351,7 @@ class Lab(Notebook):
 
         The best epoch's weights on validation are kept. Returns the solver with its histories. A
         `name` is needed when a recipe trains more than once, as for `fit`; trainings of one
-        `order` see the same batches. `data` stands for pictures and labels where the network
+        `order` see the same batches. `data` stands for images and labels where the network
         reads something else (see `Solver`).
         """
         if epochs < 1:
@@ -359,7 +359,7 @@ class Lab(Notebook):
         if processes.world_size() > 1:
             raise OptionError("what trains by hand trains in one process; leave --devices out")
         solver = Solver(
-            task.engine, data or data_of(pictures, task), rule, dict(config), decay, batch, epochs,
+            task.engine, data or data_of(table, task), rule, dict(config), decay, batch, epochs,
             num_train_samples=CHECKED, seed=seed_of(self.seed, order or name, "batches"),
         )  # fmt: skip
         fit_name = self._take_name(name)
@@ -369,13 +369,13 @@ class Lab(Notebook):
         self._reseed(name)
         schedule = "constant" if decay == 1 else f"×{decay:g} an epoch"
         self._note_protocol(
-            task, pictures, "none", f"{rule} {config['learning_rate']:g}", schedule, batch, state,
+            task, table, "none", f"{rule} {config['learning_rate']:g}", schedule, batch, state,
             name,
         )  # fmt: skip
         if not name:
-            self.keep(task, pictures)
+            self.keep(task, table)
         if solver.best_epoch:
-            self._record_validation(solver.best_val_acc, pictures, name, task)
+            self._record_validation(solver.best_val_acc, table, name, task)
         return solver
 
     def _take_name(self, name: str) -> str:
@@ -392,12 +392,12 @@ class Lab(Notebook):
     def _record_validation(
         self,
         score: float,
-        pictures: Table,
+        table: Table,
         name: str,
         task: Measured,
     ) -> None:
         # No interval: the best of several epochs is no fair draw.
-        metric, trivial = task.score, task.chance(pictures).get(task.score)
+        metric, trivial = task.score, task.chance(table).get(task.score)
         self.record(f"{name}/val/{metric}" if name else f"val/{metric}", score, trivial=trivial)
 
     def _seconds_for_next(self) -> float | None:
@@ -411,7 +411,7 @@ class Lab(Notebook):
     def _note_protocol(
         self,
         task: Task | ByHand,
-        pictures: Table,
+        table: Table,
         augmentation: str,
         optimiser: str,
         schedule: str,
@@ -420,22 +420,22 @@ class Lab(Notebook):
         name: str,
     ) -> None:
         epochs = int(state["epoch"])
-        rate = state.get("pictures_per_second")
+        rate = state.get("images_per_second")
         entry = self._cost_entry(name)
         if rate is not None:
-            entry["train_pictures_per_second"] = rate
+            entry["train_images_per_second"] = rate
         entry.update({"epochs": epochs, "seconds": state["seconds"]})
         entry["stopped_by"] = state["stopped_by"]
         built = getattr(task.model, "built_as", {})
         strategy = getattr(task, "strategy", None)
         protocol = as_cells(
             Protocol(
-                data=pictures.name,
-                train=len(pictures.split("train")),
-                subset=pictures.subset,
-                test=len(pictures.split("test")),
-                pixels=pictures.origin,
-                size=pictures.size,
+                data=table.name,
+                train=len(table.split("train")),
+                subset=table.subset,
+                test=len(table.split("test")),
+                pixels=table.origin,
+                size=table.size,
                 network=", ".join(
                     map(str, filter(None, (built.get("name", type(task.model).__name__), strategy)))
                 ),
@@ -462,7 +462,7 @@ class Lab(Notebook):
     def keep(
         self,
         task: Task | ByHand,
-        pictures: Table,
+        table: Table,
         *,
         crop: str | None = None,
     ) -> None:
@@ -471,10 +471,10 @@ class Lab(Notebook):
         With `crop="face"` it is shown the largest face of a photo.
         """
         self.run.result.protocol = self._protocols.get(id(task), self.run.result.protocol)
-        mean, std = pictures.normalisation
+        mean, std = table.normalisation
         card = ModelCard(
             built_as=getattr(task.model, "built_as", None),
-            classes=pictures.classes, size=pictures.size, mean=mean, std=std, crop=crop,
+            classes=table.classes, size=table.size, mean=mean, std=std, crop=crop,
             answers=task.answers, takes=task.takes, outputs=task.outputs,
         )  # fmt: skip
         if not self.run.silent:
@@ -514,11 +514,11 @@ class Lab(Notebook):
             self._reseed(f"{name} {split}")
         return outcome
 
-    def why(self, task: Task, pictures: Table, outcome: Classified, *, count: int = 4) -> None:
-        """Show where the network looked on test pictures: some it got right, some wrong."""
-        show_grad_cam(self, task, pictures, outcome, count)
+    def why(self, task: Task, table: Table, outcome: Classified, *, count: int = 4) -> None:
+        """Show where the network looked on test images: some it got right, some wrong."""
+        show_grad_cam(self, task, table, outcome, count)
 
-    def example(self, pictures: Table, *, split: str = "test", place: int = 0) -> torch.Tensor:
-        """Return one normalised picture (3, S, S) on the bench's device."""
-        batch = next(iter(in_order(pictures, split, batch=place + 1, device=self.device)))
+    def example(self, table: Table, *, split: str = "test", place: int = 0) -> torch.Tensor:
+        """Return one normalised image (3, S, S) on the bench's device."""
+        batch = next(iter(in_order(table, split, batch=place + 1, device=self.device)))
         return batch.images[place]

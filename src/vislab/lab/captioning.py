@@ -24,14 +24,14 @@ from vislab.tasks.engines import ByHand
 if TYPE_CHECKING:
     from vislab.lab.bench import Lab
 
-SCORED = 250  # pictures in a batch of the feature maps
+SCORED = 250  # images in a batch of the feature maps
 
 
 @dataclass(frozen=True, eq=False)
 class Captioned:
-    """Pictures of the offline world with a caption each: words (N, T + 1) of every split."""
+    """Images of the offline world with a caption each: words (N, T + 1) of every split."""
 
-    pictures: Table
+    images: Table
     word_to_idx: dict[str, int]
     words: dict[str, Tensor]
 
@@ -62,13 +62,13 @@ class Captioned:
         return bags
 
 
-def captioned_pictures(pictures: Table) -> Captioned:
-    """Write the first wording of every scene that the pictures show."""
+def captioned_images(table: Table) -> Captioned:
+    """Write the first wording of every scene that the images show."""
     known = {word: n for n, word in enumerate((NULL, START, END, *vocabulary()))}
-    difficulty = pictures.name.partition(":")[2] or "medium"
+    difficulty = table.name.partition(":")[2] or "medium"
     texts = {}
     for split in ("train", "val", "test"):
-        numbers = [int(name) for name in pictures.split(split).names]
+        numbers = [int(name) for name in table.split(split).names]
         scenes = shapes.draw_scenes(numbers, difficulty=difficulty)
         texts[split] = [[known[w] for w in text.split()] for text in shapes.captions(scenes)]
     longest = max(len(text) for split in texts.values() for text in split)
@@ -78,11 +78,11 @@ def captioned_pictures(pictures: Table) -> Captioned:
         for place, row in enumerate(rows):
             padded[place, : len(row) + 2] = torch.tensor([known[START], *row, known[END]])
         words[split] = padded
-    return Captioned(pictures, known, words)
+    return Captioned(table, known, words)
 
 
 class WordSpotter(DeepConvNet):
-    """A ConvNet by hand that says of each word whether the picture's caption uses it."""
+    """A ConvNet by hand that says of each word whether the image's caption uses it."""
 
     def score_loss(self, scores: Tensor, y: Tensor) -> tuple[float, Tensor]:
         """Return the binary cross-entropy of scores (N, V) for bags of words (N, V)."""
@@ -91,7 +91,7 @@ class WordSpotter(DeepConvNet):
 
 def feature_network(captioned: Captioned, filters: Sequence[int], seed: int) -> WordSpotter:
     """Return a spotter with fresh weights."""
-    size = captioned.pictures.size
+    size = captioned.images.size
     return WordSpotter(
         (3, size, size), filters, range(len(filters)), True, len(captioned.word_to_idx),
         "kaiming", generator=generator(seed, "features"),
@@ -109,7 +109,7 @@ def train_features(
         for table in (network.params, network.running):
             table.update({name: weights[name] for name in table})
         return network
-    pixels = Pixels(captioned.pictures, "train", ByHand(network))
+    pixels = Pixels(captioned.images, "train", ByHand(network))
     bags = captioned.bags("train")
     steps = -(-len(bags) // batch)
     configs = {name: {"learning_rate": 2e-3} for name in network.params}
@@ -130,13 +130,13 @@ def train_features(
 
 
 def feature_maps(
-    network: WordSpotter, pictures: Table, split: str, rows: Tensor | None = None
+    network: WordSpotter, table: Table, split: str, rows: Tensor | None = None
 ) -> Tensor:
-    """Return the spotter's last feature map of each picture: (N, C, a, a)."""
-    pixels = Pixels(pictures, split, ByHand(network))
+    """Return the spotter's last feature map of each image: (N, C, a, a)."""
+    pixels = Pixels(table, split, ByHand(network))
     chosen = torch.arange(len(pixels)) if rows is None else rows[: len(pixels)]
     maps = [network.features(pixels[part]) for part in torch.split(chosen, SCORED) if len(part)]
-    side = pictures.size >> len(network.max_pools)
+    side = table.size >> len(network.max_pools)
     return torch.cat(maps) if maps else torch.zeros(0, network.channels, side, side)
 
 

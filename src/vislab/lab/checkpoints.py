@@ -78,6 +78,6 @@ def renamed(state: dict[str, Any]) -> dict[str, Any]:
     best, counts = dict(state["best"]), dict(state["counts"])
     if "accuracy" in best:
         best["score"] = best.pop("accuracy")
-    names = {"total": "loss", "correct": "accuracy", "pictures": "pictures"}
+    names = {"total": "loss", "correct": "accuracy", "images": "images"}
     counts = {names.get(name, name): value for name, value in counts.items()}
     return {**state, "best": best, "counts": counts}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vislab.scratch.solver import Solver
     from vislab.tasks.engines import ByHand
 
-CHECKED, VALIDATED = 100, 5000  # pictures on which a cell's accuracies are measured, at most
+CHECKED, VALIDATED = 100, 5000  # images on which a cell's accuracies are measured, at most
 
 Cell = Mapping[str, float]
 
@@ -33,9 +33,9 @@ class GridRecipe(Recipe):
     data: str = "cifar10"
     """A name of the catalogue, a folder or a zip."""
     per_class: int | None = None
-    """Training pictures of each class; all pictures to test on are kept."""
+    """Training images of each class; all images to test on are kept."""
     size: int = 32
-    """Side of the pictures in pixels."""
+    """Side of the images in pixels."""
     engine: str = "scratch"
     """Who derives the gradients: scratch (by hand) or autograd."""
     learning_rates: tuple[float, ...] = (3e-3, 1e-2, 3e-2, 9e-2)
@@ -53,7 +53,7 @@ class GridRecipe(Recipe):
 
     def images(self, lab: "Lab") -> "Table":
         """Open the images; only their mean is taken away."""
-        opened = lab.pictures(self.data, per_class=self.per_class, size=self.size, validation=0.2)
+        opened = lab.images(self.data, per_class=self.per_class, size=self.size, validation=0.2)
         return opened.centred()
 
     def trained(
@@ -161,6 +161,6 @@ def best_cell(found: Mapping[tuple[float, ...], float]) -> tuple[float, ...]:
     if not good:
         raise NonFiniteLoss(
             "no training of the search has a validation accuracy: either every loss became NaN, "
-            "and lower learning rates help, or there are no validation pictures"
+            "and lower learning rates help, or there are no validation images"
         )
     return max(good, key=lambda values: good[values])

@@ -1,6 +1,6 @@
 """Training the head alone: what lies before it is computed once and kept.
 
-Where nothing before the head moves and every epoch shows the same pictures, or those and their
+Where nothing before the head moves and every epoch shows the same images, or those and their
 mirror images, the head's input is the same in every epoch. An epoch is then as fast as a linear
 classifier on N numbers of D features.
 """
@@ -28,7 +28,7 @@ from vislab.tasks.classify import Classify
 def can_be_kept(task: Classify, augment: Augment) -> bool:
     """Return whether training comes to the same when features are computed once.
 
-    Only the head is trained, it is one linear layer, pictures are at most mirrored, one process.
+    Only the head is trained, it is one linear layer, images are at most mirrored, one process.
     """
     return (
         task.strategy is not None
@@ -46,7 +46,7 @@ class HeadTraining:
     def __init__(
         self,
         task: Classify,
-        pictures: Table,
+        table: Table,
         batch: int,
         *,
         seed: int,
@@ -58,7 +58,7 @@ class HeadTraining:
         head = task.model.get_submodule(task.groups.head.name)
         self.task = Classify(head, task.optim, label_smoothing=task.label_smoothing)
         # Of averaged weights, too, it is the head that moves.
-        self.whole, self.pictures, self.device = task, pictures, device
+        self.whole, self.images, self.device = task, table, device
         self.views = (False, True) if augment.flip else (False,)
         self.quiet = quiet
         self.inputs: dict[str, list[Tensor]] = {}
@@ -70,7 +70,7 @@ class HeadTraining:
         for split, views in (("train", self.views), ("val", (False,))):
             self.inputs[split] = [
                 features(
-                    self.whole.model, head, self.pictures, split, self.device,
+                    self.whole.model, head, self.images, split, self.device,
                     mirrored=mirrored, quiet=self.quiet,
                 )
                 for mirrored in views
@@ -78,10 +78,10 @@ class HeadTraining:
         self.batches.views = torch.stack(self.inputs["train"])
 
     def _labels(self, split: str) -> Int[Tensor, " n"]:
-        return torch.from_numpy(self.pictures.split(split).labels).to(self.device)
+        return torch.from_numpy(self.images.split(split).labels).to(self.device)
 
     def validate(self) -> dict[str, float]:
-        """Return loss and accuracy on the validation pictures."""
+        """Return loss and accuracy on the validation images."""
         logits, labels = self._answers("val")
         return {
             "val/loss": F.cross_entropy(logits, labels).item(),
@@ -89,7 +89,7 @@ class HeadTraining:
         }
 
     def known(self) -> float:
-        """Return the share of the training pictures, as they are, that the head has right."""
+        """Return the share of the training images, as they are, that the head has right."""
         logits, labels = self._answers("train")
         return (logits.argmax(dim=1) == labels).double().mean().item()
 
@@ -115,7 +115,7 @@ class FeatureBatches:
         self.views: Float[Tensor, "v n d"] = torch.zeros(0, len(labels), 0)
         self.labels, self.seed = labels, seed
         if batch < 1:
-            raise OptionError(f"--batch {batch} holds no picture; use 1 or more")
+            raise OptionError(f"--batch {batch} holds no image; use 1 or more")
         self.steps = max(1, -(-len(labels) // batch))
         self.epoch, self.first = 0, 0
 

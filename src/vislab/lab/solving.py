@@ -1,6 +1,6 @@
 """One training by `vislab.scratch.Solver`, put down and taken up like any other.
 
-The solver knows steps and epochs; here it gets the run's pictures, clock, journal and checkpoints.
+The solver knows steps and epochs; here it gets the run's images, clock, journal and checkpoints.
 """
 
 import time
@@ -20,15 +20,15 @@ from vislab.runs.folder import RunFolder
 from vislab.scratch.solver import Solver
 from vislab.tasks.engines import ByHand, as_input
 
-CHECKED = 2000  # training pictures on which accuracy is measured after an epoch
+CHECKED = 2000  # training images on which accuracy is measured after an epoch
 
 
 class Pixels:
-    """The pictures of a split as a network reads them, decoded by the rows that are asked for."""
+    """The images of a split as a network reads them, decoded by the rows that are asked for."""
 
-    def __init__(self, pictures: Table, split: str, task: ByHand) -> None:
-        self.split, self.task = pictures.split(split), task
-        self.mean, self.std = pictures.normalisation
+    def __init__(self, table: Table, split: str, task: ByHand) -> None:
+        self.split, self.task = table.split(split), task
+        self.mean, self.std = table.normalisation
 
     def __len__(self) -> int:
         return len(self.split)
@@ -40,12 +40,12 @@ class Pixels:
         return as_input(self.task.engine, images.contiguous())
 
 
-def data_of(pictures: Table, task: ByHand) -> dict[str, Any]:
-    """Return training and validation pictures as `Solver` takes them."""
+def data_of(table: Table, task: ByHand) -> dict[str, Any]:
+    """Return training and validation images as `Solver` takes them."""
     data: dict[str, Any] = {}
     for side, name in (("train", "train"), ("val", "val")):
-        data[f"X_{name}"] = Pixels(pictures, side, task)
-        data[f"y_{name}"] = torch.from_numpy(np.asarray(pictures.split(side).labels, np.int64))
+        data[f"X_{name}"] = Pixels(table, side, task)
+        data[f"y_{name}"] = torch.from_numpy(np.asarray(table.split(side).labels, np.int64))
     return data
 
 
@@ -62,7 +62,7 @@ class Terms:
 def solve(solver: Solver, run: RunFolder, terms: Terms) -> dict[str, Any]:
     """Train to the end, from the last checkpoint if there is one; the best weights are put back.
 
-    Returns epoch, seconds, stopped_by and, where this process trained, pictures_per_second. Raises
+    Returns epoch, seconds, stopped_by and, where this process trained, images_per_second. Raises
     NonFiniteLoss when the loss stops being a number; the last good checkpoint stays.
     """
     folder = run.path / "checkpoints" / terms.name
@@ -97,7 +97,7 @@ def solve(solver: Solver, run: RunFolder, terms: Terms) -> dict[str, Any]:
         "epoch": solver.epoch,
         "seconds": clock.seconds,
         "stopped_by": clock.stopped_by,
-        "pictures_per_second": clock.steps * solver.batch_size / max(taken, 1e-9),
+        "images_per_second": clock.steps * solver.batch_size / max(taken, 1e-9),
     }
 
 
@@ -157,9 +157,9 @@ class _Clock:
         self.saved = time.monotonic()
 
 
-def few(pictures: Table, task: ByHand, count: int) -> dict[str, Any]:
-    """Return the first training pictures, spread over the split, with few validation ones."""
-    data = data_of(pictures, task)
+def few(table: Table, task: ByHand, count: int) -> dict[str, Any]:
+    """Return the first training images, spread over the split, with few validation ones."""
+    data = data_of(table, task)
     for side, most in (("train", count), ("val", CHECKED)):
         total = len(data[f"y_{side}"])
         rows = torch.linspace(0, max(total - 1, 0), min(most, total)).long()

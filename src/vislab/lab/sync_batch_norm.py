@@ -1,7 +1,7 @@
-"""Batch normalisation over all processes' pictures, on the CPU too.
+"""Batch normalisation over all processes' images, on the CPU too.
 
-torch.nn.SyncBatchNorm exists for GPUs only. Without it, N processes with B pictures each would
-normalise over B pictures and give other losses than one process with N·B.
+torch.nn.SyncBatchNorm exists for GPUs only. Without it, N processes with B images each would
+normalise over B images and give other losses than one process with N·B.
 
     μ = (1/M) Σ x        σ² = (1/M) Σ (x − μ)²        both sums over all processes, M places in all
 """
@@ -33,7 +33,7 @@ class SumOverProcesses(Function):
 
 
 class SharedBatchNorm2d(nn.BatchNorm2d):
-    """nn.BatchNorm2d whose mean and variance are those of all processes' pictures together."""
+    """nn.BatchNorm2d whose mean and variance are those of all processes' images together."""
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         """Normalise; in eval mode as nn.BatchNorm2d does."""

@@ -47,7 +47,7 @@ class Plan:
     seed: int
     epochs: int
     seconds: float | None  # stop after about this long, with the schedule run through
-    until: float | None  # stop once this share of the training pictures is right
+    until: float | None  # stop once this share of the training images is right
     patience: int | None  # stop after so many epochs without a better validation accuracy
     save_every: float  # seconds between checkpoints
     score: str = "accuracy"  # what is best where it is largest
@@ -55,7 +55,7 @@ class Plan:
 
 @runtime_checkable
 class Batch(Protocol):
-    """N pictures, this process's part of a batch of `whole`, and what is known of them."""
+    """N images, this process's part of a batch of `whole`, and what is known of them."""
 
     @property
     def images(self) -> Tensor:
@@ -69,7 +69,7 @@ class Batch(Protocol):
 
     @property
     def whole(self) -> int:
-        """Pictures in the whole batch."""
+        """Images in the whole batch."""
         ...
 
 
@@ -121,12 +121,12 @@ class Conductor(lightning.Callback):
         self.folder = run.path / "checkpoints" / plan.name
         self.epoch, self.step = 0, 0  # the step about to be taken
         self.trained_before = 0.0  # seconds, before this process
-        self.counts: dict[str, float] = {"pictures": 0.0}
+        self.counts: dict[str, float] = {"images": 0.0}
         self.best: dict[str, Any] = {}
         self.writer: Any = None
         self.batch: Batch | None = None
         self.begun = self.saved = time.monotonic()
-        self.pictures_seen = 0
+        self.images_seen = 0
         self.stopped_by = "epochs"
         self.last_score: float | None = None
         self.restored: dict[str, Any] | None = None  # what optimisers and schedules take up
@@ -198,8 +198,8 @@ class Conductor(lightning.Callback):
         known = self._device_counts
         for key, value in outputs["sums"].items():
             known[key] = known[key] + value.double() if key in known else value.double()
-        self.counts["pictures"] += len(batch.rows)
-        self.pictures_seen += batch.whole
+        self.counts["images"] += len(batch.rows)
+        self.images_seen += batch.whole
         self.step += 1
         stop = False
         if self.step == self.batches.steps:
@@ -238,8 +238,8 @@ class Conductor(lightning.Callback):
         self._drain()
         parts = processes.gather(self.counts)
         sums = {key: sum(part[key] for part in parts) for key in self.counts}
-        pictures = sums.pop("pictures")
-        means = {f"train/{key}": value / pictures for key, value in sums.items()}
+        images = sums.pop("images")
+        means = {f"train/{key}": value / images for key, value in sums.items()}
         line: dict[str, Any] = {
             "fit": self.plan.name,
             "epoch": self.epoch,
@@ -284,7 +284,7 @@ class Conductor(lightning.Callback):
         if bad:
             raise NonFiniteLoss(f"the weights of {bad[0]} became NaN or infinite")
         self._drain()
-        # Each process has counted its own pictures; the one that saves must know all.
+        # Each process has counted its own images; the one that saves must know all.
         parts = processes.gather(self.counts)
         if processes.rank() == 0:
             begun = time.monotonic()
@@ -326,10 +326,10 @@ def train(
 ) -> dict[str, Any]:
     """Train to the end, from the last checkpoint if there is one, and return the final state.
 
-    `validate` returns losses and scores on the validation pictures, `known` the share of the
-    training pictures, as they are, that the network has right.
+    `validate` returns losses and scores on the validation images, `known` the share of the
+    training images, as they are, that the network has right.
     The task holds the final weights afterwards: the best on validation where there was one; the
-    last otherwise, and where `until` asks for the training pictures to be known. Raises
+    last otherwise, and where `until` asks for the training images to be known. Raises
     NonFiniteLoss, with the batch saved, when the loss or a weight stops being a number; the last
     good checkpoint stays.
     """
@@ -380,7 +380,7 @@ def _go(task: Task, conductor: Conductor, state: dict[str, Any] | None) -> dict[
         "best": conductor.best,
         "seconds": conductor.seconds,
         "stopped_by": conductor.stopped_by,
-        "pictures_per_second": conductor.pictures_seen / max(taken, 1e-9),
+        "images_per_second": conductor.images_seen / max(taken, 1e-9),
     }
 
 

@@ -18,14 +18,14 @@ class TrainingRecipe(Recipe):
     data: str = "cifar10"
     """A name of the catalogue, a folder or a zip."""
     size: int = 32
-    """Side of the pictures in pixels."""
+    """Side of the images in pixels."""
     optim: Optim = Optim("adamw", lr=3e-3, weight_decay=0.05, schedule="one-cycle")
     batch: int = 64
     """Batch size: images in a step."""
     epochs: int = 10
     """Epochs: passes over the training set."""
     augment: Augment = Augment(flip=True)
-    """What training pictures go through."""
+    """What training images go through."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class LabelledRecipe(TrainingRecipe):
     """Base of the recipes whose images have a label each."""
 
     per_class: int | None = None
-    """Training pictures of each class; None takes all."""
+    """Training images of each class; None takes all."""
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,15 @@ class AnnotatedRecipe(TrainingRecipe):
     data: str = "shapes"
     """A folder with masks or boxes, a set of the catalogue, or the offline world."""
     limit: int | None = None
-    """Training pictures, the first so many; None takes all."""
+    """Training images, the first so many; None takes all."""
     size: int = 64
-    """Pixels that the longer side of a picture is made."""
+    """Pixels that the longer side of an image is made."""
     batch: int = 16
     """Batch size: images in a step."""
     augment: Augment = Augment(flip=True, colour=0.2)
-    """What training pictures go through; masks and boxes follow."""
+    """What training images go through; masks and boxes follow."""
     validation: float = 0.1
-    """Share of the training pictures held out to choose the best epoch by, where no such side came;
+    """Share of the training images held out to choose the best epoch by, where no such side came;
     0 keeps the last epoch's weights."""
     skip_bad: bool = False
-    """Leave out pictures whose annotations cannot be used, in place of refusing them all."""
+    """Leave out images whose annotations cannot be used, in place of refusing them all."""

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 GRADIENT_TOLERANCE = 1e-7
 # A layer alone: against autograd only rounding; against differences, of step 1e-9, less exact.
 LAYER_TOLERANCE, NUMERIC_STEP, NUMERIC_TOLERANCE = 1e-10, 1e-9, 1e-4
-SHOWN = 4  # pictures in the batch that every layer is checked on
+SHOWN = 4  # images in the batch that every layer is checked on
 
 
 @dataclass(frozen=True)
@@ -351,11 +351,9 @@ def pair_of(recipe: Recipe, lab: "Lab") -> Pair:
     return make(lab)
 
 
-def batches_of(
-    pictures: "Table", task: ByHand, count: int
-) -> Callable[[int], tuple[Tensor, Tensor]]:
-    """Return a function from a step to its batch of training pictures."""
-    data = data_of(pictures, task)
+def batches_of(table: "Table", task: ByHand, count: int) -> Callable[[int], tuple[Tensor, Tensor]]:
+    """Return a function from a step to its batch of training images."""
+    data = data_of(table, task)
     total = len(data["y_train"])
 
     def batch(step: int) -> tuple[Tensor, Tensor]:

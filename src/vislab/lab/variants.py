@@ -61,10 +61,10 @@ class Variants(dict[str, Variant]):
         if len(self) > 1:
             why = ""
             if name is None and one.validation is not None:
-                why = ", the best on the validation pictures"
+                why = ", the best on the validation images"
             elif name is None:
                 why = (
-                    ", the best on the test pictures, for there are none for validation: its score "
+                    ", the best on the test images, for there are none for validation: its score "
                     "is a little too good"
                 )
             self.lab.note(f"Kept for `vislab predict`: {chosen}{why}.")
@@ -98,7 +98,7 @@ class Variants(dict[str, Variant]):
             (
                 singular(self.what), ("parameters", ",d"), ("MACs", ",d"),
                 ("train", form), ("test", form), "epochs", ("minutes", ".1f"),
-                ("pictures/s", ".0f"),
+                ("images/s", ".0f"),
             ),
             [
                 (
@@ -106,7 +106,7 @@ class Variants(dict[str, Variant]):
                     known_multiply_adds(one.task.model, one.table.size),
                     None if one.known is None else one.known.mean(), one.outcome.mean(),
                     costs[name]["epochs"], costs[name]["seconds"] / 60,
-                    costs[name].get("train_pictures_per_second", 0),
+                    costs[name].get("train_images_per_second", 0),
                 )
                 for name, one in self.items()
             ],

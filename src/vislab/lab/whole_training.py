@@ -1,4 +1,4 @@
-"""Training a network on pictures as they come, augmented anew in each epoch."""
+"""Training a network on images as they come, augmented anew in each epoch."""
 
 from typing import Any
 
@@ -15,14 +15,14 @@ from vislab.tasks.task import Task
 
 
 class WholeTraining:
-    """The task itself, and batches of its pictures."""
+    """The task itself, and batches of its images."""
 
     batches: Source
 
     def __init__(
         self,
         task: Task,
-        pictures: Table,
+        table: Table,
         batch: int,
         *,
         seed: int,
@@ -34,7 +34,7 @@ class WholeTraining:
         gradual = strategy is not None and strategy.kind == "gradual"
         if gradual and processes.world_size() > 1:
             raise OptionError("gradual unfreezing trains in one process; leave --devices out")
-        self.task, self.pictures, self.device = task, pictures, device
+        self.task, self.images, self.device = task, table, device
         shared: dict[str, Any] = {
             "seed": seed,
             "augment": augment,
@@ -42,22 +42,22 @@ class WholeTraining:
             "rank": processes.rank(),
             "world": processes.world_size(),
         }
-        self.batches = Batches(pictures, batch, tile=tile, **shared)
+        self.batches = Batches(table, batch, tile=tile, **shared)
 
     def prepare(self) -> None:
-        """Do nothing: pictures are read as they are needed."""
+        """Do nothing: images are read as they are needed."""
 
     def validate(self) -> dict[str, float]:
-        """Return loss and scores on the validation pictures."""
+        """Return loss and scores on the validation images."""
         found = self._scores("val")
         return {f"val/{name}": value for name, value in found.items()}
 
     def _scores(self, split: str) -> dict[str, float]:
-        batches = in_order(self.pictures, split, self.task.images_at_once, device=self.device)
+        batches = in_order(self.images, split, self.task.images_at_once, device=self.device)
         return self.task.scores(batches)
 
     def known(self) -> float:
-        """Return the score on the training pictures as they are."""
+        """Return the score on the training images as they are."""
         return self._scores("train")[self.task.score]
 
     def finish(self) -> None:

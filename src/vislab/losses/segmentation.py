@@ -2,8 +2,8 @@
 
 Logits (N, K, H, W) and a class for each pixel (N, H, W), `void` where it counts nowhere. Dice and
 Tversky are soft, with softmax in place of a decision, averaged over the classes after the first
-(the background) where there is more than one, and over the pictures of the batch together, so that
-a picture without a class does not weigh like a wrong one.
+(the background) where there is more than one, and over the images of the batch together, so that
+an image without a class does not weigh like a wrong one.
 """
 
 from collections.abc import Callable

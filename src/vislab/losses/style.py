@@ -1,15 +1,15 @@
 """The three losses of style transfer, with the names and conventions of EECS 498/598, assignment 4.
 
-Gatys, Ecker and Bethge 2016, arXiv:1508.06576, with F the features of the picture being made, P of
-the content picture, both (C, M) with M = H · W places, and G, A the Gram matrices of the picture
-being made and of the style picture:
+Gatys, Ecker and Bethge 2016, arXiv:1508.06576, with F the features of the image being made, P of
+the content image, both (C, M) with M = H · W places, and G, A the Gram matrices of the image
+being made and of the style image:
 
     content   w Σ_cm (F_cm − P_cm)²                          (equation 1, without its ½)
     Gram      G_cd = Σ_m F_cm F_dm / (C M)                   (equation 3; scaled as the course does)
     style     Σ_l w_l Σ_cd (G_cd − A_cd)²                    (equations 4 and 5)
     variation w Σ [(x_c,i+1,j − x_cij)² + (x_c,i,j+1 − x_cij)²]   (the course's)
 
-All are sums over pictures, too.
+All are sums over images, too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ def content_loss(
     current: Float[Tensor, "n c h w"],
     original: Float[Tensor, "n c h w"],
 ) -> Float[Tensor, ""]:
-    """Return how far features are from those of the content picture."""
+    """Return how far features are from those of the content image."""
     return content_weight * (current - original).square().sum()
 
 
@@ -36,7 +36,7 @@ def gram_matrix(
 ) -> Float[Tensor, "n c c"]:
     """Return which channels are large together, wherever that is.
 
-    `normalize` divides by C · H · W, so that pictures of different sizes compare.
+    `normalize` divides by C · H · W, so that images of different sizes compare.
     """
     rows = features.flatten(2)  # (N, C, M)
     gram = rows @ rows.mT
@@ -49,7 +49,7 @@ def style_loss(
     style_targets: Sequence[Tensor],
     style_weights: Sequence[float | int],
 ) -> Float[Tensor, ""]:
-    """Return how far Gram matrices are from those of the style picture, summed over layers.
+    """Return how far Gram matrices are from those of the style image, summed over layers.
 
     `features[layer]` are (N, C, H, W), for each place or name in `style_layers`; targets and
     weights stand in the order of the layers. Raises ShapeError when there are not as many of each.

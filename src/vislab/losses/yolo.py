@@ -46,13 +46,13 @@ def yolo_loss(
     """
     has = assigned >= 0
     none = assigned == NO_THING
-    picture, i, j, a = torch.nonzero(has, as_tuple=True)
+    image, i, j, a = torch.nonzero(has, as_tuple=True)
     instance = assigned[has]
     count = max(len(instance), 1)
     wanted = has.to(confidence.dtype)
     each = F.binary_cross_entropy_with_logits(confidence, wanted, reduction="none")
     certainty = (each * has).sum() / count + NEGATIVE * (each * none).sum() / count
-    target = encode_yolo(boxes[picture, instance], anchors[i, j, a], stride=stride)
+    target = encode_yolo(boxes[image, instance], anchors[i, j, a], stride=stride)
     place = F.mse_loss(offsets[has], target, reduction="sum") / count
-    kind = F.cross_entropy(kinds[picture, i, j], labels[picture, instance], reduction="sum") / count
+    kind = F.cross_entropy(kinds[image, i, j], labels[image, instance], reduction="sum") / count
     return YoloLoss(certainty, PLACE * place, kind)

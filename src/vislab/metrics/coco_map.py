@@ -19,9 +19,9 @@ def coco_map(detections: Detections, targets: Targets, classes: int) -> dict[str
     What is difficult counts as a crowd. Sizes are the targets' areas, where they have them.
     """
     require_kinds(detections, targets, classes)
-    pictures = np.union1d(detections.picture, targets.picture)
+    images = np.union1d(detections.image, targets.image)
     known = {
-        "images": [{"id": picture} for picture in pictures.tolist()],
+        "images": [{"id": image} for image in images.tolist()],
         "categories": [{"id": kind, "name": str(kind)} for kind in range(classes)],
     }
     there = COCO({**known, "annotations": _annotations(targets)}, print_function=_say_nothing)
@@ -50,7 +50,7 @@ def _annotations(columns: Detections | Targets) -> list[dict[str, object]]:
     names = ("id", "image_id", "category_id", "bbox", "area", "iscrowd", "score")
     rows = zip(
         range(1, len(columns) + 1),  # an id of 0 means "none" to the evaluation
-        columns.picture.tolist(),
+        columns.image.tolist(),
         columns.kind.tolist(),
         np.concatenate((corners[:, :2], sides), axis=1).tolist(),
         area.tolist(),

@@ -1,4 +1,4 @@
-"""How true the colours of a picture are, and how many it has."""
+"""How true the colours of an image are, and how many it has."""
 
 import torch
 from jaxtyping import Float
@@ -16,7 +16,7 @@ def psnr(a: Float[Tensor, "n c h w"], b: Float[Tensor, "n c h w"]) -> Float[Tens
 
 
 def colourfulness(pixels: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
-    """Return how colourful each picture, sRGB in [0, 1], looks: 0 for a grey one.
+    """Return how colourful each image, sRGB in [0, 1], looks: 0 for a grey one.
 
     Hasler and Süsstrunk 2003, doi:10.1117/12.477378, their M⁽³⁾: with rg = R − G and
     yb = (R + G)/2 − B over pixels of 0 to 255,

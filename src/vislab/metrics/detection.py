@@ -1,6 +1,6 @@
 """Average precision: how well a detector's scores tell right boxes from wrong ones.
 
-The detections of a class over all pictures are taken from the highest score down. After each, with
+The detections of a class over all images are taken from the highest score down. After each, with
 tp right and fp wrong so far and r objects to find, recall is tp/r and precision tp/(tp + fp). The
 precision at a recall is the best one there or at any larger recall; its mean over recalls is
 
@@ -74,8 +74,8 @@ def average_precision(
     if score_cut is not None:
         detections = detections.take(detections.score >= score_cut)
     judged = way.judge(detections, targets, iou)
-    # Equal scores: in the order of the pictures, as pycocotools reads them.
-    order = np.lexsort((detections.picture, -detections.score))
+    # Equal scores: in the order of the images, as pycocotools reads them.
+    order = np.lexsort((detections.image, -detections.score))
     order = order[~judged.ignored[order]]
     kinds = detections.kind[order]
     per_class, curves = np.full(classes, np.nan), []

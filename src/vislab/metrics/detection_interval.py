@@ -1,7 +1,7 @@
-"""How far a mean average precision can be believed: its interval over drawing the pictures again.
+"""How far a mean average precision can be believed: its interval over drawing the images again.
 
-What is right is judged once; a picture that is drawn twice counts each of its detections and
-objects twice. (Efron and Tibshirani 1993, section 13.3, with pictures as the units that are drawn.)
+What is right is judged once; an image that is drawn twice counts each of its detections and
+objects twice. (Efron and Tibshirani 1993, section 13.3, with images as the units that are drawn.)
 """
 
 import numpy as np
@@ -16,30 +16,30 @@ def mean_interval(
     detections: Detections,
     targets: Targets,
     classes: int,
-    pictures: int,
+    images: int,
     *,
     iou: float = 0.5,
     draws: int = 1000,
     level: float = 0.95,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Return the percentile interval of the mean average precision (all points) of N `pictures`.
+    """Return the percentile interval of the mean average precision (all points) of N `images`.
 
     Classes of which a draw holds nothing are left out of its mean. NaN where nothing is to find.
     """
     require_kinds(detections, targets, classes)
     judged = judge_by_voc(detections, targets, iou)
     times = np.random.default_rng(seed).multinomial(
-        pictures, np.full(pictures, 1 / max(pictures, 1)), size=draws
-    )  # (B, N): how often each picture is drawn
-    order = np.lexsort((detections.picture, -detections.score))
+        images, np.full(images, 1 / max(images, 1)), size=draws
+    )  # (B, N): how often each image is drawn
+    order = np.lexsort((detections.image, -detections.score))
     order = order[~judged.ignored[order]]
     totals, counted = np.zeros(draws), np.zeros(draws, dtype=np.int64)
     for kind in range(classes):
         mine = order[detections.kind[order] == kind]
-        wanted = targets.picture[~targets.ignored & (targets.kind == kind)]
-        there = times @ np.bincount(wanted, minlength=pictures)  # (B,)
-        values = areas(times, detections.picture[mine], judged.instance[mine] >= 0, there)
+        wanted = targets.image[~targets.ignored & (targets.kind == kind)]
+        there = times @ np.bincount(wanted, minlength=images)  # (B,)
+        values = areas(times, detections.image[mine], judged.instance[mine] >= 0, there)
         totals += np.where(there > 0, values, 0.0)
         counted += there > 0
     known = totals[counted > 0] / counted[counted > 0]
@@ -52,17 +52,17 @@ def mean_interval(
 
 def areas(
     times: Int[np.ndarray, "b n"],
-    picture: Int[np.ndarray, " d"],
+    image: Int[np.ndarray, " d"],
     right: np.ndarray,
     there: Int[np.ndarray, " b"],
 ) -> Float[np.ndarray, " b"]:
     """Return one class's average precision of each draw; detections come best first."""
     found = np.zeros(len(times))
-    if not len(picture):
+    if not len(image):
         return found
-    step = max(1, AT_ONCE // len(picture))
+    step = max(1, AT_ONCE // len(image))
     for start in range(0, len(times), step):
-        weights = times[start : start + step, picture].astype(np.float64)  # (b, D)
+        weights = times[start : start + step, image].astype(np.float64)  # (b, D)
         hits = weights * right
         precision = hits.cumsum(axis=1) / np.maximum(weights.cumsum(axis=1), 1e-9)
         best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]

@@ -1,12 +1,12 @@
 """What was found, what is there, and which finding is right: the rules of VOC and of COCO.
 
-Both go through the detections of one class in one picture from the highest score down; an object
+Both go through the detections of one class in one image from the highest score down; an object
 can be found once. They differ in what a detection may look at:
 
     voc    only the object that it overlaps most. If that was found already, it is wrong.
            Everingham et al. 2010, doi:10.1007/s11263-009-0275-4
     coco   the object it overlaps most of those not found yet; of equals the last.
-           As pycocotools evaluates, with at most 100 detections of a class in a picture.
+           As pycocotools evaluates, with at most 100 detections of a class in an image.
 
 A detection that only a crowd or something difficult can account for is neither right nor wrong.
 It lies in a crowd by the share of itself that does. By VOC's rule a difficult object is overlapped
@@ -24,7 +24,7 @@ from jaxtyping import Bool, Float, Int
 
 from vislab.errors import DataError
 
-MOST = 100  # detections of one class in one picture that COCO looks at
+MOST = 100  # detections of one class in one image that COCO looks at
 PAIRS_AT_ONCE = 2_000_000
 
 
@@ -32,18 +32,18 @@ PAIRS_AT_ONCE = 2_000_000
 class Detections:
     """D boxes that were found in a whole split, in columns, in any order."""
 
-    picture: Int[np.ndarray, " d"]
+    image: Int[np.ndarray, " d"]
     boxes: Float[np.ndarray, "d 4"]
     kind: Int[np.ndarray, " d"]  # a place in the classes
     score: Float[np.ndarray, " d"]
 
     def __len__(self) -> int:
-        return len(self.picture)
+        return len(self.image)
 
     def take(self, chosen: Int[np.ndarray, " m"] | Bool[np.ndarray, " d"]) -> "Detections":
         """Return these only, in this order."""
         return Detections(
-            self.picture[chosen], self.boxes[chosen], self.kind[chosen], self.score[chosen]
+            self.image[chosen], self.boxes[chosen], self.kind[chosen], self.score[chosen]
         )
 
 
@@ -51,7 +51,7 @@ class Detections:
 class Targets:
     """R objects that are there in a whole split, in columns, in any order."""
 
-    picture: Int[np.ndarray, " r"]
+    image: Int[np.ndarray, " r"]
     boxes: Float[np.ndarray, "r 4"]
     kind: Int[np.ndarray, " r"]
     crowd: Bool[np.ndarray, " r"]
@@ -59,7 +59,7 @@ class Targets:
     area: Float[np.ndarray, " r"] | None = None  # pixels of the outline; of the box if None
 
     def __len__(self) -> int:
-        return len(self.picture)
+        return len(self.image)
 
     @property
     def ignored(self) -> Bool[np.ndarray, " r"]:
@@ -110,7 +110,7 @@ def judge_by_coco(
 ) -> Judged:
     """Return which detections are right where an overlap of `iou` is enough.
 
-    Of one class in one picture those after the first `most` are ignored.
+    Of one class in one image those after the first `most` are ignored.
     """
     rank = ranks(detections)
     spared = targets.ignored
@@ -130,7 +130,7 @@ def judge_by_coco(
     pairs = pairs.take(liking)
     instance = np.full(len(detections), -1)
     found = np.zeros(len(targets), dtype=bool)
-    # One turn serves all pictures and classes: in each, the next detection by score chooses.
+    # One turn serves all images and classes: in each, the next detection by score chooses.
     turns = np.unique(rank[pairs.detection], return_index=True)[1]
     for turn in np.split(np.arange(len(pairs.instance)), turns[1:]):
         mine = pairs.take(turn)
@@ -156,7 +156,7 @@ def overlapping(
     crowd: Bool[np.ndarray, " r"],
     any_kind: bool = False,
 ) -> Pairs:
-    """Return the pairs in one picture and of one kind with an overlap of `least` or more.
+    """Return the pairs in one image and of one kind with an overlap of `least` or more.
 
     The overlap is the IoU; with a crowd, the share of the detection that lies in it.
     """
@@ -185,7 +185,7 @@ def best_of(pairs: Pairs) -> Pairs:
 
 
 def ranks(detections: Detections) -> Int[np.ndarray, " d"]:
-    """Return each detection's place by score among those of its kind in its picture, from 0."""
+    """Return each detection's place by score among those of its kind in its image, from 0."""
     group = _groups(detections, any_kind=False)[0]
     order = np.lexsort((-detections.score, group))
     starts = np.searchsorted(group[order], group[order], side="left")
@@ -207,9 +207,9 @@ def require_kinds(detections: Detections, targets: Targets, classes: int) -> Non
 
 def _groups(*columns: Detections | Targets, any_kind: bool) -> list[Int[np.ndarray, " m"]]:
     if any_kind:
-        return [each.picture.astype(np.int64) for each in columns]
+        return [each.image.astype(np.int64) for each in columns]
     kinds = 1 + max((int(each.kind.max()) for each in columns if len(each)), default=0)
-    return [each.picture.astype(np.int64) * kinds + each.kind for each in columns]
+    return [each.image.astype(np.int64) * kinds + each.kind for each in columns]
 
 
 def _overlap(found: np.ndarray, there: np.ndarray, crowd: np.ndarray) -> np.ndarray:

@@ -1,9 +1,9 @@
 """Is what a map marks what the network needs? Deletion and insertion.
 
-Petsiuk, Das and Saenko 2018, arXiv:1806.07421, section 3.2. Deletion covers the picture from the
+Petsiuk, Das and Saenko 2018, arXiv:1806.07421, section 3.2. Deletion covers the image from the
 most important pixel to the least: the sooner the probability falls, the better the map. Insertion
-begins with a covered picture and brings the pixels back in the same order. A cover is itself
-something a network may react to, so there are two: the picture blurred, and its mean colour.
+begins with a covered image and brings the pixels back in the same order. A cover is itself
+something a network may react to, so there are two: the image blurred, and its mean colour.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def replaced_by_rank(
     steps: int = 20,
     batch: int = 32,
 ) -> Float[Tensor, " steps_and_one"]:
-    """Return the probability while one picture turns into the other, largest of the map first.
+    """Return the probability while one image turns into the other, largest of the map first.
 
     From none to all of the pixels in equal shares. A map of cells is widened to pixels; equal
     values are replaced in one order for all maps, from the upper left.
@@ -63,7 +63,7 @@ def area(curve: Float[Tensor, "*n t"]) -> Float[Tensor, "*n"]:
 
 
 def blurred(images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-    """Return pictures in which no detail is left; the blur's std is a twentieth of a side."""
+    """Return images in which no detail is left; the blur's std is a twentieth of a side."""
     side = min(images.shape[2:])
     std = max(side / 20, 1.0)
     half = min(int(3 * std), (side - 1) // 2)
@@ -72,7 +72,7 @@ def blurred(images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
 
 
 def mean_colour(images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-    """Return pictures of one colour, each its own mean."""
+    """Return images of one colour, each its own mean."""
     return images.mean(dim=(2, 3), keepdim=True).expand_as(images)
 
 

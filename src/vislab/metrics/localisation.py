@@ -24,7 +24,7 @@ def iou_with_mask(
 ) -> Float[Tensor, " n"]:
     """Return the IoU of the object with as many of the map's largest pixels as it has itself.
 
-    No threshold is chosen; chance is about the object's share of the picture. NaN where no pixel
+    No threshold is chosen; chance is about the object's share of the image. NaN where no pixel
     of the object is seen.
     """
     wide, inside = _widened(maps, masks), masks.flatten(1)

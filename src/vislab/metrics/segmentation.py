@@ -1,6 +1,6 @@
 """How well the pixels of each class were found: overlaps, and distances between borders.
 
-Of one picture and class: tp pixels are rightly of it, fp wrongly, fn were missed, tn are rightly
+Of one image and class: tp pixels are rightly of it, fp wrongly, fn were missed, tn are rightly
 not of it; void pixels count nowhere.
 
     Dice        = 2 tp / (2 tp + fp + fn)      sensitivity = tp / (tp + fn)
@@ -25,7 +25,7 @@ def confusion(
     classes: int,
     void: int = 255,
 ) -> Int[np.ndarray, "n k k"]:
-    """Return for each picture how many pixels of each true class (rows) were said to be which.
+    """Return for each image how many pixels of each true class (rows) were said to be which.
 
     Pixels whose target is `void` are left out. Raises DataError for a class that does not exist.
     """
@@ -38,20 +38,20 @@ def confusion(
                 f"a pixel of the {what} has class {wrong}, but there are {classes}, from 0; "
                 f"pixels of no class are marked {void} in the target"
             )
-    picture = np.repeat(np.arange(len(targets)), counted.sum(axis=(1, 2)))
-    codes = (picture * classes + true) * classes + predictions
+    image = np.repeat(np.arange(len(targets)), counted.sum(axis=(1, 2)))
+    codes = (image * classes + true) * classes + predictions
     counts = np.bincount(codes, minlength=len(targets) * classes**2)
     return counts.reshape(len(targets), classes, classes)
 
 
 def dice(table: Int[np.ndarray, "n k k"]) -> Float[np.ndarray, "n k"]:
-    """Return the Dice coefficient of each picture and class, from its confusion."""
+    """Return the Dice coefficient of each image and class, from its confusion."""
     tp, fp, fn, _ = _counts(table)
     return _quotient(2 * tp, 2 * tp + fp + fn, tp + fn, tp + fp)
 
 
 def jaccard(table: Int[np.ndarray, "n k k"]) -> Float[np.ndarray, "n k"]:
-    """Return the IoU of each picture and class, from its confusion."""
+    """Return the IoU of each image and class, from its confusion."""
     tp, fp, fn, _ = _counts(table)
     return _quotient(tp, tp + fp + fn, tp + fn, tp + fp)
 
@@ -74,7 +74,7 @@ def hausdorff95(pred: Bool[np.ndarray, "h w"], target: Bool[np.ndarray, "_h _w"]
     The larger of two 95th percentiles: of the distances from each border pixel of one mask to the
     nearest of the other, and the other way round (Huttenlocher et al. 1993, doi:10.1109/34.232073,
     has the maximum for the percentile). A border pixel has one of its four neighbours outside the
-    mask, or outside the picture. Both masks empty: 0. One empty: the picture's diagonal.
+    mask, or outside the image. Both masks empty: 0. One empty: the image's diagonal.
     """
     there, back = _border_distances(pred, target)
     if not len(there) or not len(back):
@@ -90,7 +90,7 @@ def boundary_f1(
 ) -> float:
     """Return the harmonic mean of the shares of either border that lie near the other.
 
-    Csurka et al. 2013, doi:10.5244/C.27.32: near is within 0.75 % of the picture's
+    Csurka et al. 2013, doi:10.5244/C.27.32: near is within 0.75 % of the image's
     diagonal, or `tolerance` pixels. Both masks empty: 1. One empty: 0.
     """
     there, back = _border_distances(pred, target)

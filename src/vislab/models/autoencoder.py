@@ -1,9 +1,9 @@
-"""Autoencoders: a picture through a narrow place and back.
+"""Autoencoders: an image through a narrow place and back.
 
 Hinton and Salakhutdinov 2006 (doi:10.1126/science.1127647) for dense layers; Masci et al. 2011 for
-convolutions; Vincent et al. 2008 for pictures with noise, which is the task's matter, not the
+convolutions; Vincent et al. 2008 for images with noise, which is the task's matter, not the
 network's. The convolutional one has the contracting path of `unet.UNet`, so that a U-Net can begin
-from it, and with `skips` it is one, whose answer is a picture.
+from it, and with `skips` it is one, whose answer is an image.
 """
 
 import torch
@@ -16,7 +16,7 @@ from vislab.models.unet import two_convolutions
 
 
 class DenseAutoencoder(nn.Module):
-    """Pictures (N, 3, S, S) of one size through `code` numbers, linear layers all the way."""
+    """Images (N, 3, S, S) of one size through `code` numbers, linear layers all the way."""
 
     def __init__(
         self, *, classes: int = 3, side: int = 32, code: int = 64, hidden: int = 512
@@ -30,11 +30,11 @@ class DenseAutoencoder(nn.Module):
         self.decode = nn.Sequential(nn.Linear(code, hidden), nn.ReLU(), nn.Linear(hidden, pixels))
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-        """Return the pictures again. Raises OptionError for another size."""
+        """Return the images again. Raises OptionError for another size."""
         height, width = images.shape[2:]
         if not height == width == self.side:
             raise OptionError(
-                f"this autoencoder was built for pictures of {self.side}×{self.side} pixels, got "
+                f"this autoencoder was built for images of {self.side}×{self.side} pixels, got "
                 f"{height}×{width}; build it with side=, or resize them"
             )
         flat: Tensor = self.decode(self.encode(images))
@@ -75,7 +75,7 @@ class ConvAutoencoder(nn.Module):
         self.head = nn.Conv2d(width, classes, 1)
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-        """Return the pictures again."""
+        """Return the images again."""
         maps, passed = images, []
         for level, convolve in enumerate(self.down):
             if level:
@@ -89,5 +89,5 @@ class ConvAutoencoder(nn.Module):
             if self.skips:
                 maps = torch.cat([skip, maps], dim=1)
             maps = self.up[level](maps)
-        pictures: Tensor = self.head(maps)
-        return pictures
+        again: Tensor = self.head(maps)
+        return again

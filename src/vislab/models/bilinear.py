@@ -1,12 +1,12 @@
 """Bilinear pooling: which two features occur together, whatever their place.
 
-Lin et al. 2015, arXiv:1504.07889, section 3: two networks look at a picture; at each place the
+Lin et al. 2015, arXiv:1504.07889, section 3: two networks look at an image; at each place the
 outer product of their feature vectors is taken, and the products are summed over all places. Then
 the signed square root and division by the L2 norm (equations 3 and 4 there), and a linear layer.
 With one network that plays both parts the product is symmetric. The mean is taken in place of the
 sum, which the norm makes the same.
 
-The data flow has several inputs: each network is given the picture in its own size, with its own
+The data flow has several inputs: each network is given the image in its own size, with its own
 normalisation.
 """
 
@@ -46,7 +46,7 @@ class Stream(nn.Module):
         self._seen.append(output)
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c i j"]:
-        """Return maps of pictures in [0, 1], which are shrunk where they are too large."""
+        """Return maps of images in [0, 1], which are shrunk where they are too large."""
         if min(images.shape[2:]) > self.size:
             images = F.interpolate(
                 images, size=(self.size, self.size), mode="bilinear", antialias=True
@@ -57,7 +57,7 @@ class Stream(nn.Module):
 
 
 class Bilinear(nn.Module):
-    """Pictures in [0, 1], (N, 3, S, S), to logits (N, K), through one network or two."""
+    """Images in [0, 1], (N, 3, S, S), to logits (N, K), through one network or two."""
 
     def __init__(self, first: Stream, second: Stream | None, classes: int) -> None:
         super().__init__()

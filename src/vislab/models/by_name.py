@@ -22,7 +22,7 @@ from vislab.models.weights import read_weights
 from vislab.models.yolo import Yolo
 
 COMPOSITES: dict[str, Build] = {"bilinear": bilinear.build}  # classifiers made of others
-DENSE: dict[str, Build] = {  # that answer with pictures, masks or boxes, not with class scores
+DENSE: dict[str, Build] = {  # that answer with images, masks or boxes, not with class scores
     "conv-autoencoder": ConvAutoencoder,
     "dense-autoencoder": DenseAutoencoder,
     "colorizer": Colorizer,

@@ -51,7 +51,7 @@ NETWORKS: dict[str, Build] = {
 }
 
 
-SIZE_OPTIONS = ("img_size", "image_size", "size", "side")  # that say what pictures are taken
+SIZE_OPTIONS = ("img_size", "image_size", "size", "side")  # that say what images are taken
 LITE = {f"efficientnet-lite{version}": version for version in efficientnet_lite.SIZES}
 LIBRARIES: dict[str, Any] = {
     "hf": from_hugging_face,
@@ -60,7 +60,7 @@ LIBRARIES: dict[str, Any] = {
 }
 
 
-SMALL, USUAL = 32, 224  # pixels: the side of the pictures that ours, and most others, are made for
+SMALL, USUAL = 32, 224  # pixels: the side of the images that ours, and most others, are made for
 
 
 def register(name: str) -> Callable[[Build], Build]:
@@ -201,7 +201,7 @@ def preprocessing_of(name: str) -> Preprocessing:
 
 
 def natural_size(name: str, model: nn.Module | None = None) -> int:
-    """Return the side in pixels of the pictures that a network was made for."""
+    """Return the side in pixels of the images that a network was made for."""
     library, _, inside = name.partition(":")
     if name in LITE:
         return efficientnet_lite.SIZES[LITE[name]]
@@ -217,11 +217,11 @@ def natural_size(name: str, model: nn.Module | None = None) -> int:
 
 
 def head_of(model: nn.Module, size: int) -> tuple[str, ...]:
-    """Return the names of the head's parameters, found by showing it one S×S picture.
+    """Return the names of the head's parameters, found by showing it one S×S image.
 
     None, where the network cannot be taken apart.
     """
     try:
         return parameter_groups(model, torch.zeros(1, 3, size, size)).head.parameters
     except (ShapeError, RuntimeError, AssertionError, ValueError, TypeError):
-        return ()  # it takes no such pictures, or gives no scores: then everything must fit
+        return ()  # it takes no such images, or gives no scores: then everything must fit

@@ -1,7 +1,7 @@
-"""Colour for grey pictures: convolutions over the lightness, joined with what is in the picture.
+"""Colour for grey images: convolutions over the lightness, joined with what is in the image.
 
 After Iizuka et al. 2016 (doi:10.1145/2897824.2925974) and Baldassarre et al. 2017
-(arXiv:1712.03400), which put what a pre-trained network says of the picture beside every place of
+(arXiv:1712.03400), which put what a pre-trained network says of the image beside every place of
 the encoder's maps. The answer is either the two colour channels of CIE Lab for each place, or a
 score for each of the bins that the colours a screen can show are cut into (Zhang et al. 2016,
 arXiv:1603.08511).
@@ -38,7 +38,7 @@ class Colorizer(nn.Module):
     """Lightness (N, 1, H, W) in [−1, 1] to colours at half the size, rounded up.
 
     `classes` is 2 for the colour channels themselves, in [−1, 1], or the number of `colour_bins`.
-    `embedder` is a network by name whose answer to the grey picture is joined at the narrowest
+    `embedder` is a network by name whose answer to the grey image is joined at the narrowest
     place; it is not trained.
     """
 
@@ -102,7 +102,7 @@ class Colorizer(nn.Module):
 
     @torch.no_grad()
     def embedding(self, lightness: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n e"]:
-        """Return what the embedder says of the grey picture: its scores."""
+        """Return what the embedder says of the grey image: its scores."""
         assert self.embedder is not None, "asked for by `told` alone"
         nothing = lightness.new_zeros(len(lightness), 2, *lightness.shape[2:])
         grey = lab_to_rgb(torch.cat([50 * (lightness + 1), nothing], dim=1))
@@ -118,7 +118,7 @@ class Colorizer(nn.Module):
         return torch.einsum("nkij,kc->ncij", shares, self.get_buffer("bins"))
 
     def paint(self, pixels: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-        """Return pictures, sRGB in [0, 1], with their lightness kept and colours of our own."""
+        """Return images, sRGB in [0, 1], with their lightness kept and colours of our own."""
         lightness = rgb_to_lab(pixels)[:, :1]
         found = self.colours(self(lightness / 50 - 1).float())
         wide = F.interpolate(found, size=pixels.shape[2:], mode="bilinear")

@@ -1,4 +1,4 @@
-"""A small ConvNet for small pictures, the one that the courses vary.
+"""A small ConvNet for small images, the one that the courses vary.
 
 Three stages of two 3×3 convolutions and a halving, then the mean over all places and one linear
 layer. What the courses compare is an option: batch normalisation (Ioffe and Szegedy 2015,

@@ -1,4 +1,4 @@
-"""DenseNet-BC for small pictures: every layer of a block sees the maps of all before it.
+"""DenseNet-BC for small images: every layer of a block sees the maps of all before it.
 
 Huang et al. 2017, arXiv:1608.06993, section 3: three blocks, a layer of which makes `growth` new
 maps by way of a 1×1 convolution to four times as many (B), and between the blocks a 1×1 convolution

@@ -20,14 +20,14 @@ from vislab.models.preprocessing import Preprocessing
 from vislab.models.unet import two_convolutions
 
 WIDTHS = (16, 32, 64, 128, 256)  # of the decoder, from full size down
-TRIED = 64  # pixels: the side of the picture that an encoder is tried with
+TRIED = 64  # pixels: the side of the image that an encoder is tried with
 
 
 class EncoderUNet(nn.Module):
     """(N, 3, H, W) to class scores (N, K, H, W) over `encoder`, a name of timm's.
 
     `preprocessing` says what pre-trained weights were shown. Raises OptionError for a network that
-    does not give its maps, or takes pictures of one size only; DataError where weights cannot be
+    does not give its maps, or takes images of one size only; DataError where weights cannot be
     fetched.
     """
 
@@ -78,7 +78,7 @@ def _encoder(name: str) -> tuple[nn.Module, list[int], int]:
             maps = encoder.eval()(torch.zeros(1, 3, TRIED, TRIED))
     except (RuntimeError, ValueError, AttributeError, AssertionError, TypeError) as error:
         raise OptionError(
-            f"timm has no network {name!r} that gives maps of pictures of any size ({error}); "
+            f"timm has no network {name!r} that gives maps of images of any size ({error}); "
             "resnet18 and efficientnet_b0 do"
         ) from error
     if len(channels) < 2 or [one.shape[1] for one in maps] != channels:

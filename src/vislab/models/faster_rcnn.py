@@ -26,7 +26,7 @@ SMALLEST = 1.0  # pixels: a proposal with a shorter side is dropped
 
 
 class Proposals(NamedTuple):
-    """What the first stage says of every anchor of N pictures."""
+    """What the first stage says of every anchor of N images."""
 
     objectness: Float[Tensor, "n a"]  # logits
     offsets: Float[Tensor, "n a 4"]  # see `ops.encode_rcnn`
@@ -37,7 +37,7 @@ class FasterRCNN(nn.Module):
     """(N, 3, H, W) to what is found; training puts the stages together itself, see the task.
 
     `scales` are the anchors' sides in strides, each in three shapes. `before` and `after` are how
-    many proposals of a picture are looked at before NMS, and kept after it.
+    many proposals of an image are looked at before NMS, and kept after it.
     """
 
     def __init__(
@@ -93,9 +93,9 @@ class FasterRCNN(nn.Module):
     def selected(
         self, proposals: Proposals, size: tuple[int, int], *, overlap: float = 0.7
     ) -> tuple[Float[Tensor, "n p 4"], Float[Tensor, "n p"]]:
-        """Return each picture's best boxes and their logits, after NMS.
+        """Return each image's best boxes and their logits, after NMS.
 
-        Rows beyond a picture's last have the logit −∞. Nothing is differentiated through them.
+        Rows beyond an image's last have the logit −∞. Nothing is differentiated through them.
         """
         scores, place = proposals.objectness.float().topk(
             min(self.before, proposals.objectness.shape[1]), dim=1
@@ -114,10 +114,10 @@ class FasterRCNN(nn.Module):
         self,
         maps: Float[Tensor, "n c i j"],
         boxes: Float[Tensor, "r 4"],
-        picture: Int[Tensor, " r"],
+        image: Int[Tensor, " r"],
     ) -> tuple[Float[Tensor, "r l"], Float[Tensor, "r k 4"] | None]:
         """Return class scores of R boxes, the last for "nothing", and offsets for each class."""
-        rois = torch.cat([picture[:, None].to(boxes.dtype), boxes], dim=1)
+        rois = torch.cat([image[:, None].to(boxes.dtype), boxes], dim=1)
         small = self.squeeze(maps)
         seen = roi_align(
             small, rois.to(small.dtype), self.pooled, spatial_scale=1 / self.stride, aligned=True,
@@ -160,8 +160,8 @@ class FasterRCNN(nn.Module):
     ) -> Found:
         """Return what the second stage makes of proposals: all classes, then NMS."""
         n, p = scores.shape
-        picture = torch.arange(n, device=boxes.device).repeat_interleave(p)
-        logits, offsets = self.judge(maps, boxes.reshape(-1, 4), picture)
+        image = torch.arange(n, device=boxes.device).repeat_interleave(p)
+        logits, offsets = self.judge(maps, boxes.reshape(-1, 4), image)
         shares = logits.float().softmax(dim=1)[:, :-1].view(n, p, self.classes)
         shares = shares.masked_fill((scores == -torch.inf)[..., None], -torch.inf)
         wide = self._moved(boxes, offsets, size)
@@ -178,8 +178,8 @@ class FasterRCNN(nn.Module):
         maps = self.backbone(image)
         size = (image.shape[2], image.shape[3])
         boxes, scores = self.selected(self.propose(maps), size)
-        picture = torch.zeros(boxes.shape[1], dtype=torch.int64, device=boxes.device)
-        _, offsets = self.judge(maps, boxes[0], picture)
+        first = torch.zeros(boxes.shape[1], dtype=torch.int64, device=boxes.device)
+        _, offsets = self.judge(maps, boxes[0], first)
         moved = self._moved(boxes, offsets, size)[0, :, kind]
         overlap = pairwise_iou(moved, box[None].to(moved))[:, 0]
         return boxes[0, overlap.masked_fill(scores[0] == -torch.inf, -1.0).argmax()]
@@ -188,8 +188,8 @@ class FasterRCNN(nn.Module):
         self, images: Float[Tensor, "n 3 h w"], origin: Float[Tensor, " 4"]
     ) -> Float[Tensor, "n l"]:
         """Return the logits that the second stage gives one proposal, the last for "nothing"."""
-        picture = torch.arange(len(images), device=images.device)
-        return self.judge(self.backbone(images), origin.expand(len(images), 4), picture)[0]
+        image = torch.arange(len(images), device=images.device)
+        return self.judge(self.backbone(images), origin.expand(len(images), 4), image)[0]
 
     def _moved(
         self, boxes: Float[Tensor, "n p 4"], offsets: Tensor | None, size: tuple[int, int]

@@ -1,4 +1,4 @@
-"""Picture classifiers of Hugging Face, by `hf:OWNER/NAME` or `hf:FOLDER`; needs transformers."""
+"""Image classifiers of Hugging Face, by `hf:OWNER/NAME` or `hf:FOLDER`; needs transformers."""
 
 import importlib.util
 import json
@@ -47,7 +47,7 @@ def build(name: str, classes: int | None, *, config: dict[str, Any] | None = Non
         settings = transformers.AutoConfig.for_model(kind, **options)
         inner = transformers.AutoModelForImageClassification.from_config(settings)
     except ValueError as error:
-        raise OptionError(f"hf:{name} is no classifier of pictures ({_first(error)})") from error
+        raise OptionError(f"hf:{name} is no classifier of images ({_first(error)})") from error
     model = HuggingFace(inner.float())
     model.config = found  # type: ignore[assignment]
     return model
@@ -89,7 +89,7 @@ def _configuration(name: str) -> dict[str, Any]:
 
 
 def size(name: str) -> int:
-    """Return the side in pixels of the pictures that a network was made for."""
+    """Return the side in pixels of the images that a network was made for."""
     return side_of(_configuration(name))
 
 

@@ -22,7 +22,7 @@ def names() -> list[str]:
 def build(name: str, classes: int | None, *, size: int | None = None, **options: Any) -> nn.Module:
     """Build a network with fresh weights; `classes=None` keeps those it was made for.
 
-    `size` is told to networks that take pictures of one size only, such as vision transformers.
+    `size` is told to networks that take images of one size only, such as vision transformers.
     """
     import timm
 

@@ -34,21 +34,21 @@ class Block:
 
 @dataclass(frozen=True)
 class ParameterGroups:
-    """The blocks from the picture to the head, and the head."""
+    """The blocks from the image to the head, and the head."""
 
     blocks: tuple[Block, ...]
     head: Block
     separable: bool  # one linear layer, fed with (N, D), whose output is the network's answer
 
 
-def parameter_groups(model: nn.Module, picture: Float[Tensor, "1 3 h w"]) -> ParameterGroups:
+def parameter_groups(model: nn.Module, image: Float[Tensor, "1 3 h w"]) -> ParameterGroups:
     """Take a network apart by running it once, in eval mode; it is left as it was.
 
     Tokens and position embeddings, which belong to no layer, count to the first block; a
     normalisation between the last block and the head counts to that block. Raises ShapeError when
     the network gives no class scores or no layer gives them.
     """
-    order, inputs, outputs, answer = _watch(model, picture)
+    order, inputs, outputs, answer = _watch(model, image)
     if not isinstance(answer, Tensor) or answer.ndim != 2:
         raise ShapeError("a network to take apart must give class scores (N, K) for (N, 3, H, W)")
     names = {module: name for name, module in model.named_modules()}
@@ -93,7 +93,7 @@ def parameter_groups(model: nn.Module, picture: Float[Tensor, "1 3 h w"]) -> Par
 
 
 def _watch(
-    model: nn.Module, picture: Tensor
+    model: nn.Module, image: Tensor
 ) -> tuple[list[nn.Module], dict[int, int], dict[int, Any], Any]:
     """Return modules in the order in which they begin to work, input axes, outputs, the answer."""
     order: dict[nn.Module, None] = {}
@@ -116,7 +116,7 @@ def _watch(
             hooks += [module.register_forward_pre_hook(begin), module.register_forward_hook(end)]
         model.eval()
         with torch.no_grad():
-            answer = model(picture)
+            answer = model(image)
     finally:
         for hook in hooks:
             hook.remove()

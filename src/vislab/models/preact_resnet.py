@@ -1,4 +1,4 @@
-"""Residual networks for small pictures that normalise and rectify before each convolution.
+"""Residual networks for small images that normalise and rectify before each convolution.
 
 He et al. 2016b, arXiv:1603.05027, figure 4(e): a block is y = s(x) + f(x), where f is
 {normalisation, ReLU, convolution} twice (`basic`) or three times (`bottleneck`), and s is x itself

@@ -1,4 +1,4 @@
-"""How pictures must look to a network that was trained before: size and normalisation."""
+"""How images must look to a network that was trained before: size and normalisation."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ Three = tuple[float, float, float]
 class Preprocessing:
     """What a network with pre-trained weights was shown."""
 
-    size: int  # side of its pictures, in pixels
+    size: int  # side of its images, in pixels
     mean: Three  # of each channel, in [0, 1]
     std: Three
 

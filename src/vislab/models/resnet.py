@@ -1,7 +1,7 @@
-"""ResNet-18, torchvision's, with a stem that suits the size of the pictures.
+"""ResNet-18, torchvision's, with a stem that suits the size of the images.
 
 He et al. 2016, arXiv:1512.03385, table 1. The stem of the paper divides the side by four before
-the first block, which leaves little of a 32-pixel picture; the small stem (section 4.2) is one
+the first block, which leaves little of a 32-pixel image; the small stem (section 4.2) is one
 3×3 convolution at full size.
 """
 

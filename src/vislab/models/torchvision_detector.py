@@ -1,6 +1,6 @@
 """torchvision's own Faster R-CNN over the same backbone: what ours is compared with.
 
-Its resizing and normalising are switched off, for the pictures come as they should be, and its
+Its resizing and normalising are switched off, for the images come as they should be, and its
 anchors are ours; everything else is torchvision's.
 """
 
@@ -57,7 +57,7 @@ class TorchvisionFasterRCNN(nn.Module):
     def losses(
         self, images: Float[Tensor, "n 3 s s"], boxes: list[Tensor], kinds: list[Tensor]
     ) -> dict[str, Tensor]:
-        """Return torchvision's four losses for the true boxes and kinds of each picture."""
+        """Return torchvision's four losses for the true boxes and kinds of each image."""
         targets = [
             {"boxes": mine, "labels": kind + 1} for mine, kind in zip(boxes, kinds, strict=True)
         ]
@@ -80,11 +80,11 @@ class TorchvisionFasterRCNN(nn.Module):
         heads = self.detector.roi_heads
         heads.score_thresh, heads.nms_thresh, heads.detections_per_img = least, overlap, most
         found = self.detector(list(images))
-        picture = torch.cat(
+        image = torch.cat(
             [torch.full((len(one["scores"]),), row) for row, one in enumerate(found)]
         ).to(images.device)
         return Found(
-            picture,
+            image,
             torch.cat([one["boxes"] for one in found]),
             torch.cat([one["labels"] for one in found]) - 1,
             torch.cat([one["scores"] for one in found]),

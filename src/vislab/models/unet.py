@@ -1,8 +1,8 @@
 """U-Net: a contracting path, an expanding one, and a skip between them at every size.
 
 Ronneberger, Fischer and Brox 2015, arXiv:1505.04597, figure 1. Differs, as is usual since:
-convolutions are padded, so that the answer has the size of the picture, and batch normalisation
-follows each; a picture of uneven sides is halved rounding up and grown back to the very size of
+convolutions are padded, so that the answer has the size of the image, and batch normalisation
+follows each; an image of uneven sides is halved rounding up and grown back to the very size of
 the skip. Any skip can be cut, to see what it carries.
 """
 

@@ -1,7 +1,7 @@
 """VGG: 3×3 convolutions alone, doubled in width at each halving.
 
 Simonyan and Zisserman 2015, arXiv:1409.1556, table 1, configurations A, B, D and E. Differs, as is
-usual for small pictures: the mean over all places and one linear layer in place of the three dense
+usual for small images: the mean over all places and one linear layer in place of the three dense
 ones, batch normalisation (after convolutions that keep their biases), halvings that round up, so
 that a side below 32 is left with one place and not with none, and Kaiming's initialisation
 (arXiv:1502.01852, equation 10), which needs no shallower network to start from.

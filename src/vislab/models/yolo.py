@@ -24,7 +24,7 @@ ANCHORS = ((1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (2, 3), (3, 2), (3, 5), (5, 3
 
 
 class YoloAnswer(NamedTuple):
-    """What the network says of N pictures, in I×J cells with A anchors each."""
+    """What the network says of N images, in I×J cells with A anchors each."""
 
     confidence: Float[Tensor, "n i j a"]  # logits: an object is here
     offsets: Float[Tensor, "n i j a 4"]  # of its box from the anchor; see `ops.encode_yolo`
@@ -95,7 +95,7 @@ class Yolo(nn.Module):
         overlap: float = 0.5,
         most: int = 100,
     ) -> Found:
-        """Return the boxes that an answer means, in pictures of this height and width."""
+        """Return the boxes that an answer means, in images of this height and width."""
         boxes = self._boxes(answer, size)
         probability, kinds = F.softmax(answer.kinds.float(), dim=-1).max(dim=-1)  # (N, I, J)
         scores = answer.confidence.float().sigmoid() * probability[..., None]

@@ -17,7 +17,7 @@ def anchor_grid(
     shapes: Float[Tensor, "a 2"],
     device: torch.device | str | None = None,
 ) -> Float[Tensor, "{height} {width} a 4"]:
-    """Return anchors of every shape at every cell, xyxy in pixels, not clipped to the picture.
+    """Return anchors of every shape at every cell, xyxy in pixels, not clipped to the image.
 
     `height` and `width` count cells; a cell is `stride` pixels wide, and an anchor's centre is
     that of its cell, (j + ½) stride and (i + ½) stride: torchvision puts it at the cell's corner.

@@ -38,7 +38,7 @@ def encode_yolo(
 def decode_yolo(
     offsets: Float[Tensor, "*#n 4"], anchors: Float[Tensor, "*#n 4"], *, stride: int | float
 ) -> Float[Tensor, "*_m 4"]:
-    """Return the boxes that these offsets from the anchors mean; not clipped to the picture."""
+    """Return the boxes that these offsets from the anchors mean; not clipped to the image."""
     anchor = to_centres(anchors)
     centre = anchor[..., :2] + offsets[..., :2] * stride
     return to_corners(torch.cat((centre, _sides(offsets[..., 2:], anchor)), dim=-1))
@@ -66,7 +66,7 @@ def decode_rcnn(
     *,
     weights: Weights = (1, 1, 1, 1),
 ) -> Float[Tensor, "*_m 4"]:
-    """Return the boxes that these weighted offsets mean; not clipped to the picture.
+    """Return the boxes that these weighted offsets mean; not clipped to the image.
 
     For a box per class, (R, K, 4) offsets go with (R, 1, 4) anchors.
     """

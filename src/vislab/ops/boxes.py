@@ -33,7 +33,7 @@ def pairwise_iou(
 ) -> Float[Tensor, "*_m r s"]:
     """Return the IoU of every box with every other.
 
-    Axes before the last two are pictures; they broadcast, so one set of anchors serves them all.
+    Axes before the last two are images; they broadcast, so one set of anchors serves them all.
     """
     x1, y1, x2, y2 = (column[..., :, None] for column in _columns(boxes))
     u1, v1, u2, v2 = (column[..., None, :] for column in _columns(others))
@@ -75,7 +75,7 @@ def ciou(boxes: Float[Tensor, "*n 4"], others: Float[Tensor, "*n 4"]) -> Float[T
 def clip(
     boxes: Float[Tensor, "*n 4"], *, height: int | float, width: int | float
 ) -> Float[Tensor, "*n 4"]:
-    """Return what of each box lies inside the picture."""
+    """Return what of each box lies inside the image."""
     x1, y1, x2, y2 = boxes.unbind(dim=-1)
     return torch.stack(
         (x1.clamp(0, width), y1.clamp(0, height), x2.clamp(0, width), y2.clamp(0, height)), dim=-1
@@ -83,7 +83,7 @@ def clip(
 
 
 def mirror(boxes: Float[Tensor, "*n 4"], *, width: int | float) -> Float[Tensor, "*n 4"]:
-    """Return the boxes of a picture that was flipped left to right."""
+    """Return the boxes of an image that was flipped left to right."""
     x1, y1, x2, y2 = boxes.unbind(dim=-1)
     return torch.stack((width - x2, y1, width - x1, y2), dim=-1)
 

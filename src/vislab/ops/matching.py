@@ -1,6 +1,6 @@
 """Which anchor learns which object; the anchors left over learn that nothing is there, or nothing.
 
-All is batched over pictures. Their objects are padded to the same number: `real` tells the objects
+All is batched over images. Their objects are padded to the same number: `real` tells the objects
 from the padding, which no anchor is ever given. An answer is the index of an anchor's object, or
 NEGATIVE, or IGNORED; the course calls anchors with an object activated.
 """
@@ -53,7 +53,7 @@ def sample_balanced(
     positive_share: float,
     generator: torch.Generator,
 ) -> Bool[Tensor, "*n a"]:
-    """Return which anchors to learn from: at most `count` a picture, drawn evenly.
+    """Return which anchors to learn from: at most `count` an image, drawn evenly.
 
     At most a `positive_share` of `count` have an object; negatives fill the rest, as far as there
     are any. Ren et al. 2015, section 3.1.3: 256 and one half.
@@ -76,23 +76,23 @@ def yolo_assignment(
 ) -> Int[Tensor, "n i j a"]:
     """Return for each anchor its object as the course's YOLO does: EECS 498, assignment 5.
 
-    An object goes to the cell that its centre lies in (the nearest if outside the picture) and
+    An object goes to the cell that its centre lies in (the nearest if outside the image) and
     there to the anchor that overlaps it most, however little. Anchors that overlap everything by
     less than `negative` are negative, the others ignored. Where two objects want one anchor, the
     one with the larger overlap has it, of equals the first, and the other is not learned.
     """
     rows, columns, shapes = anchors.shape[:3]
-    pictures, instances = boxes.shape[:2]
-    answer = boxes.new_full((pictures, rows * columns * shapes), NEGATIVE, dtype=torch.long)
+    images, instances = boxes.shape[:2]
+    answer = boxes.new_full((images, rows * columns * shapes), NEGATIVE, dtype=torch.long)
     if instances == 0:
-        return answer.view(pictures, rows, columns, shapes)
+        return answer.view(images, rows, columns, shapes)
     iou = pairwise_iou(anchors.flatten(0, 2), boxes)  # (N, I·J·A, R)
     iou = iou.masked_fill(~real[:, None], -1)
     answer = answer.where(iou.amax(dim=2) < negative, IGNORED)
 
     cell = (to_centres(boxes)[..., :2] / stride).floor().long()
     cell = cell[..., 1].clamp(0, rows - 1) * columns + cell[..., 0].clamp(0, columns - 1)  # (N, R)
-    by_cell = iou.view(pictures, rows * columns, shapes, instances)
+    by_cell = iou.view(images, rows * columns, shapes, instances)
     place = cell[:, None, None].expand(-1, 1, shapes, -1)
     overlap, shape = by_cell.gather(1, place)[:, 0].max(dim=1)  # (N, R)
     wanted = cell * shapes + shape
@@ -106,7 +106,7 @@ def yolo_assignment(
     spare = torch.cat((answer, answer[:, :1]), dim=1)  # a last place for those that get no anchor
     wanted = wanted.where(given, answer.shape[1])
     answer = spare.scatter(1, wanted, rank.expand_as(wanted))[:, :-1]
-    return answer.view(pictures, rows, columns, shapes)
+    return answer.view(images, rows, columns, shapes)
 
 
 def _drawn(noise: Tensor, count: int, at_most: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 The C library returns a large block as soon as it is freed, and the system hands out zeroed pages
 again at the next batch. For batches and activations of tens of megabytes that costs more than the
-arithmetic: on two cores, normalising 64 pictures of 224 pixels took 12 ms with it and 3 without,
+arithmetic: on two cores, normalising 64 images of 224 pixels took 12 ms with it and 3 without,
 and an epoch of ResNet-18 took a third longer.
 """
 

@@ -9,17 +9,17 @@ from torchvision.ops import batched_nms
 
 
 class Found(NamedTuple):
-    """What was found in a batch: R boxes, by picture and then from the best score down."""
+    """What was found in a batch: R boxes, by image and then from the best score down."""
 
-    picture: Int[Tensor, " r"]
+    image: Int[Tensor, " r"]
     boxes: Float[Tensor, "r 4"]  # xyxy, pixels
     kinds: Int[Tensor, " r"]
     scores: Float[Tensor, " r"]
 
-    def of(self, picture: int) -> "Found":
-        """Return what was found in one picture."""
-        mine = self.picture == picture
-        return Found(self.picture[mine], self.boxes[mine], self.kinds[mine], self.scores[mine])
+    def of(self, image: int) -> "Found":
+        """Return what was found in one image."""
+        mine = self.image == image
+        return Found(self.image[mine], self.boxes[mine], self.kinds[mine], self.scores[mine])
 
 
 def suppress(
@@ -31,10 +31,10 @@ def suppress(
     overlap: float,
     most: int,
 ) -> Found:
-    """Return each picture's boxes with a score of `least` or more that none of its kind covers.
+    """Return each image's boxes with a score of `least` or more that none of its kind covers.
 
-    A box goes when one of its kind and picture with a higher score overlaps it by more than
-    `overlap` (intersection over union); of the others the best `most` of a picture stay.
+    A box goes when one of its kind and image with a higher score overlaps it by more than
+    `overlap` (intersection over union); of the others the best `most` of an image stay.
     """
     n = len(scores)
     row, place = torch.nonzero((scores >= least) & scores.isfinite(), as_tuple=True)
@@ -51,14 +51,14 @@ def suppress(
     return Found(row, boxes[kept], kinds[kept], scores[kept])
 
 
-def padded(found: Found, pictures: int) -> tuple[Float[Tensor, "n m 4"], Float[Tensor, "n m"]]:
-    """Return boxes and scores by picture; rows beyond a picture's last have the score −∞."""
-    counts = torch.bincount(found.picture, minlength=pictures)
+def padded(found: Found, images: int) -> tuple[Float[Tensor, "n m 4"], Float[Tensor, "n m"]]:
+    """Return boxes and scores by image; rows beyond an image's last have the score −∞."""
+    counts = torch.bincount(found.image, minlength=images)
     most = max(1, int(counts.max()) if len(counts) else 1)
     first = counts.cumsum(0) - counts
-    place = torch.arange(len(found.picture), device=counts.device) - first[found.picture]
-    boxes = found.boxes.new_zeros(pictures, most, 4)
-    scores = found.scores.new_full((pictures, most), -torch.inf)
-    boxes[found.picture, place] = found.boxes
-    scores[found.picture, place] = found.scores
+    place = torch.arange(len(found.image), device=counts.device) - first[found.image]
+    boxes = found.boxes.new_zeros(images, most, 4)
+    scores = found.scores.new_full((images, most), -torch.inf)
+    boxes[found.image, place] = found.boxes
+    scores[found.image, place] = found.scores
     return boxes, scores

@@ -1,7 +1,7 @@
-"""Which network, at which size, how much of it and how long: from the pictures and the time given.
+"""Which network, at which size, how much of it and how long: from the images and the time given.
 
-A head alone needs few pictures and little time; moving every layer gives more, if there are enough
-pictures to learn from and time to go through them some times. Speed is measured, not assumed.
+A head alone needs few images and little time; moving every layer gives more, if there are enough
+images to learn from and time to go through them some times. Speed is measured, not assumed.
 """
 
 import math
@@ -10,18 +10,18 @@ from dataclasses import dataclass
 import torch
 
 from vislab import models
-from vislab.data.pictures import Survey
+from vislab.data.images import Survey
 from vislab.models import efficientnet_lite
 from vislab.models.parameter_groups import parameter_groups
-from vislab.profiling.tuner import seconds_a_picture
+from vislab.profiling.tuner import seconds_per_image
 from vislab.tasks.classify import Classify
 from vislab.tasks.strategy import Strategy
 
 MINUTES = 10.0  # what is aimed at where no time is given
-FEW = 5  # pictures a class, below which moving more than the head does harm more often than good
+FEW = 5  # images a class, below which moving more than the head does harm more often than good
 SMALLER = (160, 128)  # pixels; tried where the network's own size takes too long
 SCRATCH = 64  # pixels; a network without weights learns nothing from more, at this speed
-SEEN = 16_000  # pictures, counting repeats, after which more epochs bring little
+SEEN = 16_000  # images, counting repeats, after which more epochs bring little
 FEWEST, MOST = 3, 30  # epochs
 AFTER_THE_HEAD = "layer-decay:0.8"
 
@@ -74,7 +74,7 @@ def choose(
     if strategy is None and a_class < FEW:
         return Choice(
             name, True, sizes[0], "head", epochs or MOST,
-            f"{name}, {why}; its head alone: {a_class:.0f} pictures a class are too few to move "
+            f"{name}, {why}; its head alone: {a_class:.0f} images a class are too few to move "
             "more.",
         )  # fmt: skip
     seconds = (minutes or MINUTES) * 60
@@ -103,14 +103,14 @@ def choose(
             return Choice(
                 name, True, s, kind, rounds,
                 f"{name}, {why}; the head first, then {kind} for {rounds} epochs at {s} pixels: "
-                f"{survey.train} pictures at {1 / (rate * scale[s]):.0f} a second take about "
+                f"{survey.train} images at {1 / (rate * scale[s]):.0f} a second take about "
                 f"{took:.1f} minutes ({given}).",
             )  # fmt: skip
     fits = [s for s in sizes if cost(0.0, s, 0) <= seconds] or [min(sizes)]
     return Choice(
         name, True, fits[0], "head", epochs or MOST,
         f"{name}, {why}; its head alone at {fits[0]} pixels: to train more of it on {survey.train} "
-        f"pictures takes longer than the {given}.",
+        f"images takes longer than the {given}.",
     )  # fmt: skip
 
 
@@ -125,14 +125,14 @@ def default_network() -> tuple[str, str]:
 
 
 def _speeds(name: str, size: int, device: torch.device) -> tuple[float, float, float, int]:
-    """Return seconds a picture: forward, training all, training the last third, and that third."""
+    """Return seconds an image: forward, training all, training the last third, and that third."""
     model = models.create(name, classes=2)
     found = parameter_groups(model, torch.zeros(1, 3, size, size))
     third = max(1, round(len(found.blocks) / 3))
     task = Classify(model)
-    forward = seconds_a_picture(task, size, device, train=False)
-    everything = seconds_a_picture(task, size, device, train=True)
+    forward = seconds_per_image(task, size, device, train=False)
+    everything = seconds_per_image(task, size, device, train=True)
     partly = Classify(model, strategy=Strategy("last-blocks", float(third)), groups=found)
     partly.before_step(0.0)
-    some = seconds_a_picture(partly, size, device, train=True)
+    some = seconds_per_image(partly, size, device, train=True)
     return forward, everything, some, third

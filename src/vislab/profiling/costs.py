@@ -22,7 +22,7 @@ def parameters(model: nn.Module) -> int:
 
 
 def multiply_adds(model: nn.Module, size: int) -> int:
-    """Return the multiply-adds of one S×S picture, convolutions and matrix products only.
+    """Return the multiply-adds of one S×S image, convolutions and matrix products only.
 
     Counted on torch's meta device, without computing anything: on the CPU a fused kernel would hide
     the attention of some transformers. Raises NotImplementedError where the work depends on what is
@@ -31,9 +31,9 @@ def multiply_adds(model: nn.Module, size: int) -> int:
     held = (*model.named_parameters(), *model.named_buffers())
     weightless = {name: tensor.detach().to("meta") for name, tensor in held}
     kind = next((p.dtype for p in model.parameters()), torch.float32)
-    picture = torch.zeros(1, 3, size, size, device="meta", dtype=kind)
+    image = torch.zeros(1, 3, size, size, device="meta", dtype=kind)
     with FlopCounterMode(display=False) as counter, hooked(model, []), torch.no_grad():
-        functional_call(model, weightless, (picture,))
+        functional_call(model, weightless, (image,))
     return int(counter.get_total_flops()) // 2
 
 
@@ -47,16 +47,16 @@ def known_multiply_adds(model: nn.Module, size: int) -> int | None:
 
 def latency(model: nn.Module, size: int, batch: int, device: torch.device) -> dict[str, float]:
     """Return median and 95th percentile of a forward pass in milliseconds, after warming up."""
-    pictures = torch.zeros(batch, 3, size, size, device=device)
-    pictures = pictures.contiguous(memory_format=torch.channels_last)
+    images = torch.zeros(batch, 3, size, size, device=device)
+    images = images.contiguous(memory_format=torch.channels_last)
     taken: list[float] = []
     with hooked(model, []), torch.inference_mode():
         for _ in range(2):
-            model(pictures)
+            model(images)
         begun = time.perf_counter()
         while len(taken) < 5 or (time.perf_counter() - begun < PATIENCE and len(taken) < 200):
             start = time.perf_counter()
-            model(pictures)
+            model(images)
             if device.type == "cuda":
                 torch.cuda.synchronize()
             taken.append(1e3 * (time.perf_counter() - start))

@@ -1,6 +1,6 @@
 """A network layer by layer: what each call gives, holds and computes, and how far it sees.
 
-The network runs once on a picture without memory (torch's meta device); nothing is computed.
+The network runs once on an image without memory (torch's meta device); nothing is computed.
 """
 
 from collections.abc import Iterable, Iterator
@@ -32,7 +32,7 @@ class Layer:
 
 
 def layers(model: nn.Module, size: int) -> list[Layer]:
-    """Return every call of a layer for one S×S picture in eval mode, in the order they end in.
+    """Return every call of a layer for one S×S image in eval mode, in the order they end in.
 
     A layer is a module that calls no other. One that does has a row too where it holds parameters
     or multiplies by itself, and so has what holds parameters and was never called: the rows add up
@@ -42,11 +42,11 @@ def layers(model: nn.Module, size: int) -> list[Layer]:
     held = (*model.named_parameters(), *model.named_buffers())
     weightless = {name: tensor.detach().to("meta") for name, tensor in held}
     kind = next((p.dtype for p in model.parameters()), torch.float32)
-    picture = torch.zeros(1, 3, size, size, device="meta", dtype=kind)
-    sights, counter = Sights(picture), FlopCounterMode(display=False)
+    image = torch.zeros(1, 3, size, size, device="meta", dtype=kind)
+    sights, counter = Sights(image), FlopCounterMode(display=False)
     watch = Watch(model, sights, counter)
     with hooked(model, []), watch.watching(), torch.no_grad(), sights, counter:
-        functional_call(model, weightless, (picture,))
+        functional_call(model, weightless, (image,))
     return [*watch.rows, *watch.never_called()]
 
 

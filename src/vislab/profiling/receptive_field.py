@@ -8,7 +8,7 @@ dilation d, stride s and padding p gives
     start ← start - p · step      end ← end + ((k - 1) d - p) · step      step ← step · s
 
 and where branches meet, the earliest start and the latest end hold. Differs: no kind of layer is
-known here. The network runs once on a picture without memory (torch's meta device) and every
+known here. The network runs once on an image without memory (torch's meta device) and every
 operation on a tensor is followed, so that a sum in a residual block, a 1×1 convolution written as a
 linear layer or a gate computed from the whole map counts as what it is.
 """
@@ -62,7 +62,7 @@ Axis = tuple[tuple[str, int], ...]
 
 @dataclass(frozen=True)
 class View:
-    """What each cell of a tensor sees, and which of its axes are places in the picture."""
+    """What each cell of a tensor sees, and which of its axes are places in the image."""
 
     down: Span
     across: Span
@@ -74,20 +74,20 @@ Sight = View | Literal["all", "unknown"]
 
 
 class Sights(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Follows what tensors see of a picture through every operation, while it is entered.
+    """Follows what tensors see of an image through every operation, while it is entered.
 
     What comes of an operation that is not known below is of unknown sight.
     """
 
-    def __init__(self, picture: Tensor) -> None:
+    def __init__(self, image: Tensor) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         pixel = Span(0, 0, 1)
         # The tensors are kept too: another could get the id of one that is gone.
         self.known: dict[int, tuple[Tensor, Sight]] = {}
-        self.known[id(picture)] = (picture, map_of(pixel, pixel, tuple(picture.shape)))
+        self.known[id(image)] = (image, map_of(pixel, pixel, tuple(image.shape)))
 
     def of(self, thing: Any) -> Sight | None:
-        """Return what a tensor sees; None where it depends on no picture or is no tensor."""
+        """Return what a tensor sees; None where it depends on no image or is no tensor."""
         return self.known[id(thing)][1] if id(thing) in self.known else None
 
     def size(self, thing: Any) -> Size:
@@ -98,7 +98,7 @@ class Sights(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return "all" if sight == "all" else None
 
     def axes(self, tensor: Tensor) -> tuple[Axis, ...]:
-        """Return a tensor's axes; those of one that depends on no picture are no places."""
+        """Return a tensor's axes; those of one that depends on no image are no places."""
         sight = self.of(tensor)
         return sight.axes if isinstance(sight, View) else tuple(axis(n) for n in tensor.shape)
 

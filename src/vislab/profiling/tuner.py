@@ -43,10 +43,10 @@ def loss_of(task: Classify, images: Tensor, labels: Tensor) -> Tensor:
     )
 
 
-def seconds_a_picture(
+def seconds_per_image(
     task: Classify, size: int, device: torch.device, *, batch: int = 16, train: bool
 ) -> float:
-    """Return the seconds that one S×S picture takes: forward alone, or a step of training.
+    """Return the seconds that one S×S image takes: forward alone, or a step of training.
 
     The faster of two passes after a first one that is not timed.
     """
@@ -70,8 +70,8 @@ def seconds_a_picture(
     return min(taken[1:]) / batch
 
 
-def bytes_a_picture(task: Classify, size: int, device: torch.device) -> int:
-    """Return what one S×S picture keeps in memory between forward and backward."""
+def bytes_per_image(task: Classify, size: int, device: torch.device) -> int:
+    """Return what one S×S image keeps in memory between forward and backward."""
     kept: dict[int, int] = {}
     weights = {p.data_ptr() for p in task.parameters()}
 
@@ -98,17 +98,17 @@ def free_memory(device: torch.device) -> int:
     return int(psutil.virtual_memory().available)
 
 
-def largest_batch(task: Classify, size: int, device: torch.device, *, pictures: int) -> int:
+def largest_batch(task: Classify, size: int, device: torch.device, *, images: int) -> int:
     """Return the batch, a power of two, that fits in memory and leaves ten steps an epoch.
 
     On a GPU it is tried, and halved until a step goes through.
     """
-    fits = SHARE_OF_MEMORY * free_memory(device) / max(bytes_a_picture(task, size, device), 1)
-    most = min(fits, LARGEST_BATCH, max(pictures / 10, 8))
+    fits = SHARE_OF_MEMORY * free_memory(device) / max(bytes_per_image(task, size, device), 1)
+    most = min(fits, LARGEST_BATCH, max(images / 10, 8))
     batch: int = 2 ** math.floor(math.log2(max(most, 1)))
     while device.type == "cuda" and batch > 1:
         try:
-            seconds_a_picture(task, size, device, batch=batch, train=True)
+            seconds_per_image(task, size, device, batch=batch, train=True)
             break
         except torch.OutOfMemoryError:
             torch.cuda.empty_cache()

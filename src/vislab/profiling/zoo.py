@@ -39,10 +39,10 @@ SLOWEST = 3e3  # milliseconds that a pass may take if it is to be timed over and
 
 @dataclass(frozen=True)
 class Count:
-    """What a network holds and computes for one picture; None, with the problem, where unknown."""
+    """What a network holds and computes for one image; None, with the problem, where unknown."""
 
     name: str
-    size: int | None  # side of the picture in pixels
+    size: int | None  # side of the image in pixels
     parameters: int | None
     macs: int | None
     problem: str = ""
@@ -59,7 +59,7 @@ class Card:
     layers: int
     multiplying: int  # of the layers
     device: str
-    latency_ms: dict[str, dict[str, float] | None]  # by the number of pictures
+    latency_ms: dict[str, dict[str, float] | None]  # by the number of images
 
 
 @dataclass(frozen=True)
@@ -68,19 +68,19 @@ class Measured:
 
     name: str
     parameters: int
-    macs: int  # of one picture
-    alone: dict[str, float]  # the times of one picture
+    macs: int  # of one image
+    alone: dict[str, float]  # the times of one image
     together: dict[str, float]  # those of a batch
     batch: int
 
     @property
-    def pictures_per_second(self) -> float:
-        """How many pictures a second it does, a batch at a time."""
+    def images_per_second(self) -> float:
+        """How many images a second it does, a batch at a time."""
         return 1e3 * self.batch / self.together["median"]
 
     @property
     def pace(self) -> float:
-        """How many multiply-adds a second it does for one picture."""
+        """How many multiply-adds a second it does for one image."""
         return 1e3 * self.macs / self.alone["median"]
 
 
@@ -101,7 +101,7 @@ def listing(pattern: str = "", *, size: int | None = None, quiet: bool = False) 
     path, made_with = home() / "networks.json", sources()
     kept = read_kept(path, made_with)
     known = len(kept.counts)
-    kept.names = kept.names or picture_networks()
+    kept.names = kept.names or image_networks()
     chosen = [
         name
         for name in kept.names
@@ -147,8 +147,8 @@ def read_kept(path: Path, made_with: dict[str, str | None]) -> Kept:
     return Kept()
 
 
-def picture_networks() -> list[str]:
-    """Return the names that need no more than a number of classes and take a picture alone."""
+def image_networks() -> list[str]:
+    """Return the names that need no more than a number of classes and take an image alone."""
     from torch import nn
 
     from vislab import models
@@ -223,7 +223,7 @@ def build(name: str, classes: int | None = None) -> "nn.Module":
 
 
 def natural_size(name: str, model: "nn.Module") -> int:
-    """Return the side in pixels of the pictures that a network was made for."""
+    """Return the side in pixels of the images that a network was made for."""
     from vislab import models
 
     preprocessing = getattr(model, "preprocessing", None)
@@ -232,9 +232,9 @@ def natural_size(name: str, model: "nn.Module") -> int:
 
 
 def open_layers(name: str, size: int | None = None) -> tuple[int, list["Layer"]]:
-    """Return the size of the picture and every call of a layer for it.
+    """Return the size of the image and every call of a layer for it.
 
-    Raises OptionError when the network does not take a picture of that size.
+    Raises OptionError when the network does not take an image of that size.
     """
     from vislab.profiling.layers import layers
 
@@ -247,7 +247,7 @@ def open_layers(name: str, size: int | None = None) -> tuple[int, list["Layer"]]
 def card(name: str, size: int | None = None, *, quiet: bool = False) -> Card:
     """Count a network and time it here, with fresh weights.
 
-    Raises OptionError when the network does not take a picture of that size.
+    Raises OptionError when the network does not take an image of that size.
     """
     from vislab.ops.processes import device
     from vislab.profiling.costs import latency
@@ -276,9 +276,9 @@ def card(name: str, size: int | None = None, *, quiet: bool = False) -> Card:
 
 
 def measure(name: str, size: int, *, batch: int, classes: int, device: "torch.device") -> Measured:
-    """Count a network and time it with fresh weights, for one picture and for a batch.
+    """Count a network and time it with fresh weights, for one image and for a batch.
 
-    Raises OptionError when the network does not take a picture of that size.
+    Raises OptionError when the network does not take an image of that size.
     """
 
     from vislab.profiling.costs import latency, multiply_adds, parameters
@@ -300,13 +300,13 @@ def ready(name: str, device: "torch.device", classes: int | None = None) -> "nn.
 
 @contextmanager
 def at_work(name: str, size: int) -> Iterator[None]:
-    """Tell what a network raised at pictures of a size in a sentence."""
+    """Tell what a network raised at images of a size in a sentence."""
     try:
         with unwarned():
             yield
     except Exception as error:  # the libraries' networks may raise anything
         raise OptionError(
-            f"{name} cannot be run on a picture of {size}×{size}: {in_one_line(error)}; "
+            f"{name} cannot be run on an image of {size}×{size}: {in_one_line(error)}; "
             "try another --size"
         ) from error
 

@@ -34,20 +34,20 @@ class Augmentation(Recipe):
     """Climb a ladder of augmentations with small ConvNets and measure what each rung is worth.
 
     Every network is trained from the same weights on every rung: nothing, mirrored, moved,
-    recoloured, partly covered, mixed. All are tested on the same pictures as they are. A rung's
+    recoloured, partly covered, mixed. All are tested on the same images as they are. A rung's
     gain is the change from the rung below it, mean over the networks, with an interval over the
-    test pictures.
+    test images.
 
     Source: Computer Vision Lab (All-CNN, Gaussian noise); Advanced Deep Learning for Computer
     Vision, notes.
 
-    Question: Which single step will help most on these pictures? Is there one that could do harm?
-    Look at: The preview sheets: could you still name every picture? Where you cannot, the network
+    Question: Which single step will help most on these images? Is there one that could do harm?
+    Look at: The preview sheets: could you still name every image? Where you cannot, the network
     is taught something false.
     Look at: The gains: which intervals do not reach zero?
     Look at: The learning curves: on which rung do training and validation accuracy stay together?
-    Exercise: A picture of 32×32 pixels is padded by 4 on each side and cut back to 32×32. How many
-    different pictures can that give?
+    Exercise: An image of 32×32 pixels is padded by 4 on each side and cut back to 32×32. How many
+    different images can that give?
     Answer: 81
     Exercise: Mirroring is added as well. How many now?
     Answer: 162
@@ -58,9 +58,9 @@ class Augmentation(Recipe):
     data: str = "cifar10"
     """A name of the catalogue, a folder or a zip."""
     per_class: int | None = 500
-    """Training pictures of each class; all pictures to test on are kept."""
+    """Training images of each class; all images to test on are kept."""
     size: int = 32
-    """Side of the pictures in pixels."""
+    """Side of the images in pixels."""
     optim: Optim = Optim("adamw", lr=3e-3, weight_decay=0.05, schedule="one-cycle")
     batch: int = 128
     """Batch size: images in a step."""
@@ -90,7 +90,7 @@ class Augmentation(Recipe):
 
         require_names(self.networks, NETWORKS, "networks")
         require_names(self.rungs, LADDER, "rungs")
-        images = lab.pictures(self.data, per_class=self.per_class, size=self.size, validation=0.1)
+        images = lab.images(self.data, per_class=self.per_class, size=self.size, validation=0.1)
         lab.show(
             "what each rung shows the network",
             runs.figures.named_rows(
@@ -99,7 +99,7 @@ class Augmentation(Recipe):
                     for rung in self.rungs
                 ]
             ),
-            caption="The same eight training pictures as they reach the network.",
+            caption="The same eight training images as they reach the network.",
         )
         found = lab.variants(
             [f"{network}, {rung}" for network in self.networks for rung in self.rungs],

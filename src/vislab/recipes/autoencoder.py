@@ -1,4 +1,4 @@
-"""Autoencoders: a picture through a narrow place and back."""
+"""Autoencoders: an image through a narrow place and back."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,20 +19,20 @@ NETWORKS = ("dense", "convolutional", "skips", "denoising")
 
 @dataclass(frozen=True)
 class Autoencoder(TrainingRecipe):
-    """Squeeze pictures through a narrow place and rebuild them, with four kinds of networks.
+    """Squeeze images through a narrow place and rebuild them, with four kinds of networks.
 
     Linear layers; convolutions; the same with skips past the narrow place; the same asked to take
-    noise away. All are scored by what they rebuild of pictures never seen. U-Net can begin from the
+    noise away. All are scored by what they rebuild of images never seen. U-Net can begin from the
     convolutional one (`vislab run segment-unet --start FOLDER`).
 
     Source: Advanced Deep Learning for Computer Vision. Hinton and Salakhutdinov 2006,
     doi:10.1126/science.1127647; Vincent et al. 2008, doi:10.1145/1390156.1390294.
 
-    Question: What does a picture lose first when it is squeezed: its colours, its large shapes or
+    Question: What does an image lose first when it is squeezed: its colours, its large shapes or
     its edges?
-    Look at: The sheets: what have convolutional and dense got wrong in the same pictures?
+    Look at: The sheets: what have convolutional and dense got wrong in the same images?
     Look at: With skips, what is left for the narrow place to carry?
-    Exercise: A picture of 32×32 pixels with three channels goes through 64 numbers. How many
+    Exercise: An image of 32×32 pixels with three channels goes through 64 numbers. How many
     numbers become one?
     Answer: 48
     Exercise: A network rebuilds pixels with a mean square error of 0.01, pixels running from 0 to
@@ -43,9 +43,9 @@ class Autoencoder(TrainingRecipe):
     group = "Dense prediction and detection"
 
     data: str = "cifar10"
-    """A name of the catalogue, or any folder or zip of pictures: labels are not used."""
+    """A name of the catalogue, or any folder or zip of images: labels are not used."""
     limit: int | None = 10_000
-    """Training pictures, drawn; None takes all."""
+    """Training images, drawn; None takes all."""
     networks: tuple[str, ...] = NETWORKS
     """Which: dense, convolutional, skips, denoising."""
     code: int = 256
@@ -62,7 +62,7 @@ class Autoencoder(TrainingRecipe):
     claims = (
         claim("skips carry the low-level information",
               "skips: decibels gained", at_least=0.01),
-        claim("noise is taken away", "denoising: decibels gained over the noisy picture",
+        claim("noise is taken away", "denoising: decibels gained over the noisy image",
               at_least=0.01),
     )  # fmt: skip
     quick = {"data": "shapes:easy", "limit": 500, "epochs": 8, "size": 32, "width": 8,
@@ -73,8 +73,8 @@ class Autoencoder(TrainingRecipe):
     }  # fmt: skip
 
     def run(self, lab: "Lab") -> None:
-        """Train each, rebuild pictures never seen, compare."""
-        images = lab.pictures(
+        """Train each, rebuild images never seen, compare."""
+        images = lab.images(
             self.data, per_class=self.limit, size=self.size, validation=0.1, labelled=False
         )
         found = lab.variants(
@@ -87,7 +87,7 @@ class Autoencoder(TrainingRecipe):
         found.gain("skips: decibels gained", "skips", over="convolutional")
         if "denoising" in found:
             gain, interval = found["denoising"].outcome.gain_over_trivial()
-            lab.record("denoising: decibels gained over the noisy picture", gain, interval=interval)
+            lab.record("denoising: decibels gained over the noisy image", gain, interval=interval)
 
     def task(self, name: str, images: "Table") -> "tasks.Reconstruct":
         """Build one of the networks, and what it is to learn."""

@@ -31,7 +31,7 @@ class BilinearCars(Recipe):
     """Tell models of cars apart by which features occur together.
 
     Three heads on the same pre-trained features: the usual one on their mean over places, bilinear
-    pooling of a network with itself, and of two networks that see the picture each in its own size
+    pooling of a network with itself, and of two networks that see the image each in its own size
     and normalisation. First the head is trained with everything before it frozen; then everything,
     at a very low rate.
 
@@ -39,7 +39,7 @@ class BilinearCars(Recipe):
 
     Question: Two cars of one make differ by a grille. Does it help to know that a grille and a
     round lamp occur in one place?
-    Look at: The variants compared: with so few test pictures, which differences are larger than
+    Look at: The variants compared: with so few test images, which differences are larger than
     chance?
     Look at: Frozen and unfrozen side by side: what did moving the features bring?
     Exercise: Two maps of 320 channels: how many numbers has their outer product?
@@ -53,7 +53,7 @@ class BilinearCars(Recipe):
     data: str = "stanford-cars"
     """A name of the catalogue, a folder or a zip."""
     per_class: int | None = None
-    """Training pictures of each class; None takes all."""
+    """Training images of each class; None takes all."""
     variants: tuple[str, ...] = VARIANTS
     """Which: plain-head, shared, two-networks."""
     network: str = "efficientnet-lite0"
@@ -61,7 +61,7 @@ class BilinearCars(Recipe):
     second: str = "efficientnet-lite1"
     """The second of two-networks."""
     size: int = 240
-    """Side of the pictures in pixels; each network shrinks them to its own size."""
+    """Side of the images in pixels; each network shrinks them to its own size."""
     batch: int = 16
     """Batch size, once everything is trained."""
     lr: float = 1e-4
@@ -69,7 +69,7 @@ class BilinearCars(Recipe):
     epochs: int = 10
     """Of training everything; 0 leaves the features frozen."""
     augment: Augment = Augment(resized_crop=0.5, flip=True, colour=0.2)
-    """What training pictures go through then."""
+    """What training images go through then."""
 
     references = (course("test/accuracy", 0.65, "goal of the course", protocol=COURSE),)
     claims = (
@@ -85,7 +85,7 @@ class BilinearCars(Recipe):
         from vislab.lab.variants import Variants, require_names
 
         require_names(self.variants, VARIANTS, "variants")
-        images = lab.pictures(self.data, per_class=self.per_class, size=self.size, validation=0.1)
+        images = lab.images(self.data, per_class=self.per_class, size=self.size, validation=0.1)
         lab.dry_run(lambda name: self.created(lab, name, images), self.variants)
         lab.plan(fits=len(self.variants) * (2 if self.epochs else 1))
         found, last = Variants(lab, "variants"), Variants(lab, "variants")

@@ -1,4 +1,4 @@
-"""Recurrent networks by hand: they learn to say what is on a picture."""
+"""Recurrent networks by hand: they learn to say what is on an image."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ STEPS = 30  # of the sequence on which gradients through time are measured
 class CaptionByHand(Recipe):
     """Learn to write captions, with back-propagation through time by hand.
 
-    A small ConvNet, by hand too, learns which words a picture's captions use; its last feature map
+    A small ConvNet, by hand too, learns which words an image's captions use; its last feature map
     is all that the writers see. Three write, word after word: a plain RNN and an LSTM that begin
     from the mean of the map, and an LSTM that looks at a part of the map before each word. Then
     gradients are followed back through thirty steps, to see where they vanish and where they
@@ -55,17 +55,17 @@ class CaptionByHand(Recipe):
     group = "Foundations by hand"
 
     data: str = "shapes:easy"
-    """shapes:easy, shapes or shapes:hard: the pictures that come with their captions."""
+    """shapes:easy, shapes or shapes:hard: the images that come with their captions."""
     per_class: int | None = 600
-    """Training pictures of each class."""
+    """Training images of each class."""
     size: int = 48
-    """Side of the pictures in pixels; a multiple of 8."""
+    """Side of the images in pixels; a multiple of 8."""
     engine: str = "scratch"
     """Who derives the gradients: scratch (by hand) or autograd."""
     cells: tuple[str, ...] = CELLS
     """Who writes: rnn, lstm, attention."""
     filters: tuple[int, ...] = (16, 32, 64)
-    """Kernels of the ConvNet that gives the features; the picture is halved after each."""
+    """Kernels of the ConvNet that gives the features; the image is halved after each."""
     feature_epochs: int = 20
     """Epochs, passes over the training set, for the features."""
     hidden: int = 192
@@ -107,8 +107,8 @@ class CaptionByHand(Recipe):
         "feature_epochs": 1, "hidden": 12, "word_width": 8, "epochs": 2, "batch": 20,
     }  # fmt: skip
 
-    def pictures(self, lab: "Lab") -> "Table":
-        """Open the offline world, the only pictures that write captions of themselves."""
+    def images(self, lab: "Lab") -> "Table":
+        """Open the offline world, the only images that write captions of themselves."""
         for cell in self.cells:
             pick(dict.fromkeys(CELLS), cell, "cell")
         if not self.cells or not self.filters:
@@ -117,7 +117,7 @@ class CaptionByHand(Recipe):
             raise OptionError(
                 f"--data {self.data} has no captions; use shapes, shapes:easy or shapes:hard"
             )
-        return lab.pictures(self.data, per_class=self.per_class, size=self.size).centred()
+        return lab.images(self.data, per_class=self.per_class, size=self.size).centred()
 
     def writer(self, cell: str, captioned: "Captioned", lab: "Lab", **made: Any) -> "CaptioningRNN":
         """Build one writer."""
@@ -133,14 +133,14 @@ class CaptionByHand(Recipe):
         """Return the last writer in float64 on features of an untrained network."""
         import torch
 
-        from vislab.lab.captioning import captioned_pictures, feature_maps, feature_network
+        from vislab.lab.captioning import captioned_images, feature_maps, feature_network
         from vislab.lab.twin import Pair
         from vislab.ops.seeding import generator
 
-        pictures = self.pictures(lab)
-        captioned = captioned_pictures(pictures)
+        images = self.images(lab)
+        captioned = captioned_images(images)
         spotter = feature_network(captioned, self.filters, lab.seed)
-        maps = feature_maps(spotter, pictures, "train", rows=torch.arange(256))
+        maps = feature_maps(spotter, images, "train", rows=torch.arange(256))
         words = captioned.words["train"][: len(maps)]
         cell = self.cells[-1]
         features = inputs_of(cell, maps).double()
@@ -154,13 +154,13 @@ class CaptionByHand(Recipe):
 
     def run(self, lab: "Lab") -> None:
         """Train the features and the writers, let them write, look where they look."""
-        from vislab.lab.captioning import captioned_pictures, feature_maps, train_features
+        from vislab.lab.captioning import captioned_images, feature_maps, train_features
 
-        pictures = self.pictures(lab)
-        captioned = captioned_pictures(pictures)
+        images = self.images(lab)
+        captioned = captioned_images(images)
         lab.plan(fits=len(self.cells))
         spotter = train_features(lab, captioned, self.filters, self.feature_epochs, self.batch)
-        maps = {split: feature_maps(spotter, pictures, split) for split in ("train", "val", "test")}
+        maps = {split: feature_maps(spotter, images, split) for split in ("train", "val", "test")}
         writers, right = {}, {}
         for cell in self.cells:
             writers[cell], right[cell] = self.one(lab, captioned, maps, cell)
@@ -183,7 +183,7 @@ class CaptionByHand(Recipe):
             data[f"X_{split}"] = inputs_of(cell, maps[split])
             data[f"y_{split}"] = captioned.words[split]
         solver = lab.solve(
-            task, captioned.pictures, rule="adam", config={"learning_rate": self.learning_rate},
+            task, captioned.images, rule="adam", config={"learning_rate": self.learning_rate},
             epochs=self.epochs, batch=self.batch, decay=self.decay, name=cell, data=data,
         )  # fmt: skip
         network.params.update(task.engine.params)  # the twin's, where autograd has trained
@@ -219,7 +219,7 @@ class CaptionByHand(Recipe):
                 intervals=[lab.run.result.intervals[name] for name in names],
                 unit="%",
             ),
-            caption="Of the test pictures; there are many true sentences about each, and only the "
+            caption="Of the test images; there are many true sentences about each, and only the "
             "one that the world wrote counts.",
         )
         if {"lstm", "attention"} <= set(right):
@@ -235,7 +235,7 @@ class CaptionByHand(Recipe):
         writers: "dict[str, CaptioningRNN]",
         maps: "Tensor",
     ) -> None:
-        """Show test pictures with what the world and the best writer say."""
+        """Show test images with what the world and the best writer say."""
         import textwrap
 
         shown = 9
@@ -248,9 +248,9 @@ class CaptionByHand(Recipe):
         }
         best = list(writers)[-1]
         lab.show(
-            "captions of test pictures",
-            runs.figures.picture_grid(
-                captioned.pictures.split("test").take(slice(0, shown)),
+            "captions of test images",
+            runs.figures.image_grid(
+                captioned.images.split("test").take(slice(0, shown)),
                 titles=["\n".join(textwrap.wrap(text, 21)) for text in said[best]],
                 colours=[
                     runs.figures.RIGHT if a == b else runs.figures.WRONG
@@ -262,21 +262,21 @@ class CaptionByHand(Recipe):
         )
         for place in range(shown):
             rows.append((place + 1, wanted[place], *(said[cell][place] for cell in writers)))
-        lab.table("what they write", ("picture", "the world", *writers), rows)
+        lab.table("what they write", ("image", "the world", *writers), rows)
 
     def show_attention(
         self, lab: "Lab", captioned: "Captioned", writer: "CaptioningRNN", maps: "Tensor"
     ) -> None:
-        """Draw over test pictures where the network looked for each word."""
+        """Draw over test images where the network looked for each word."""
         words = captioned.words["test"]
         for place in range(min(3, len(maps))):
             said, looked = writer.sample_with_attention(maps[place : place + 1], words.shape[1])
             assert looked is not None, "this writer has attention"
             titles = captioned.spoken(said[0])
             lab.show(
-                f"attention, word by word, picture {place + 1}",
-                runs.figures.map_over_picture(
-                    captioned.pictures.split("test").take(slice(place, place + 1))[0],
+                f"attention, word by word, image {place + 1}",
+                runs.figures.map_over_image(
+                    captioned.images.split("test").take(slice(place, place + 1))[0],
                     looked[0, : len(titles)].numpy(),
                     titles=titles,
                 ),

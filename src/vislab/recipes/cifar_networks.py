@@ -1,4 +1,4 @@
-"""The topologies for small pictures, trained alike and put in one table."""
+"""The topologies for small images, trained alike and put in one table."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -36,7 +36,7 @@ NETWORKS: dict[str, tuple[str, Options, Options]] = {
 class CifarNetworks(LabelledRecipe):
     """Train VGG, ResNets with and without skips, Wide ResNet and DenseNet alike, and compare.
 
-    All get the same pictures in the same order, the same optimiser and the same epochs. `fast` is
+    All get the same images in the same order, the same optimiser and the same epochs. `fast` is
     the exception: a network, a schedule and an augmentation that were chosen together for speed
     (label smoothing, one cycle of the learning rate, large batches).
 
@@ -44,7 +44,7 @@ class CifarNetworks(LabelledRecipe):
     bottleneck); literature figures of the papers named beside them.
 
     Question: `plain` is the ResNet without its skips, as deep and as wide. Which of the two has
-    the lower loss on its training pictures?
+    the lower loss on its training images?
     Look at: The losses by epoch of plain and residual: is the difference one of training or of
     testing?
     Look at: The table: which network gives most for its multiply-adds?
@@ -82,9 +82,7 @@ class CifarNetworks(LabelledRecipe):
         ),
         literature("fast/test/accuracy", 0.94, "Page 2018, DAWNBench", protocol=PAPER),
     )
-    claims = (
-        claim("skips ease training", "skips: loss saved on training pictures", at_least=1e-4),
-    )
+    claims = (claim("skips ease training", "skips: loss saved on training images", at_least=1e-4),)
     quick = {
         "data": "shapes:easy", "per_class": 60, "epochs": 12, "batch": 32,
         "networks": ("preact-resnet", "plain", "fast"), "widths": (8, 16, 32),
@@ -102,7 +100,7 @@ class CifarNetworks(LabelledRecipe):
 
     def run(self, lab: "Lab") -> None:
         """Train each, test each, compare."""
-        images = lab.pictures(self.data, per_class=self.per_class, size=self.size, validation=0.1)
+        images = lab.images(self.data, per_class=self.per_class, size=self.size, validation=0.1)
         found = lab.variants(
             self.networks, lambda name: self.task(name, len(images.classes)), images, of=NETWORKS,
             fit=self.training, known=True, examine=False,
@@ -110,7 +108,7 @@ class CifarNetworks(LabelledRecipe):
         found.conclude()
         found.compare()
         found.costs()
-        found.gain("skips: loss saved on training pictures", "plain", over="preact-resnet",
+        found.gain("skips: loss saved on training images", "plain", over="preact-resnet",
                    score="loss", known=True)  # fmt: skip
         found.gain("skips: gain in accuracy", "preact-resnet", over="plain")
         if {"plain", "preact-resnet"} <= found.keys():

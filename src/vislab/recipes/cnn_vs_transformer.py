@@ -27,7 +27,7 @@ PUBLISHED = {  # on Flowers-102 and Stanford Cars, by a word in the name
     ":vit_": "DeiT-B: 98.4 / 92.1", "deit": "DeiT-B: 98.4 / 92.1",
 }  # fmt: skip
 AS_IT_IS = "as it is"
-PICTURES_SHOWN = 4
+IMAGES_SHOWN = 4
 
 
 @dataclass(frozen=True)
@@ -50,15 +50,15 @@ class CnnVsTransformer(Recipe):
     """Compare convolutional networks and transformers, each tuned with as many trials.
 
     Every network tries the same number of learning rates, batches, schedules and amounts of
-    freezing, in short trainings judged on validation pictures; the best setting of each is then
-    trained in full and tested once. Beside the accuracy: pictures a second in training, latency,
+    freezing, in short trainings judged on validation images; the best setting of each is then
+    trained in full and tested once. Beside the accuracy: images a second in training, latency,
     memory, parameters and multiply-adds, all measured here.
 
     Source: Computer Vision Lab (choose between convolutional networks and transformers; effects of
     learning rate, batch size, schedule and freezing). Published numbers beside ours: Touvron et al.
     2021, arXiv:2012.12877, table 7.
 
-    Question: With a thousand training pictures, which would you bet on, and would you still with a
+    Question: With a thousand training images, which would you bet on, and would you still with a
     million?
     Look at: The small multiples: which knob moves which network most? One left at its default is
     part of the comparison.
@@ -78,7 +78,7 @@ class CnnVsTransformer(Recipe):
     data: str = "flowers102"
     """A name of the catalogue, a folder or a zip."""
     per_class: int | None = None
-    """Training pictures of each class; None takes all."""
+    """Training images of each class; None takes all."""
     networks: tuple[str, ...] = (
         "torchvision:resnet50", "timm:efficientnet_b0", "torchvision:mobilenet_v3_large",
         "timm:vit_small_patch16_224", "timm:swin_tiny_patch4_window7_224",
@@ -88,7 +88,7 @@ class CnnVsTransformer(Recipe):
     pretrained: bool = True
     """Begin from ImageNet weights; without, from random ones."""
     size: int = 224
-    """Side of the pictures in pixels."""
+    """Side of the images in pixels."""
     lr: float = 3e-4
     """The rate in the middle; the others are a third and three times it."""
     batch: int = 32
@@ -98,9 +98,9 @@ class CnnVsTransformer(Recipe):
     epochs: int = 15
     """Of the full one."""
     augment: Augment = Augment(resized_crop=0.5, flip=True)
-    """What training pictures go through."""
+    """What training images go through."""
     examined: int = 40
-    """Test pictures on which the maps of both kinds are compared."""
+    """Test images on which the maps of both kinds are compared."""
 
     references = (
         literature("test/accuracy", 0.988, f"EfficientNet-B7; {TABLE}", protocol=FLOWERS),
@@ -125,7 +125,7 @@ class CnnVsTransformer(Recipe):
         from vislab.lab.variants import Variant, Variants, require_names
 
         require_names(self.networks, None, "networks")
-        opened = lab.pictures(self.data, per_class=self.per_class, size=self.size, validation=0.1)
+        opened = lab.images(self.data, per_class=self.per_class, size=self.size, validation=0.1)
         tries = self.tries()
         lab.plan(fits=len(self.networks) * (len(tries) + 1))
         lab.dry_run(
@@ -242,14 +242,14 @@ class CnnVsTransformer(Recipe):
                 name, "transformer" if attends(name) else "convolution",
                 one.outcome.estimates["accuracy"], measured["parameters"], measured["macs"],
                 measured["latency_ms"]["1"]["median"],
-                trained[name].get("train_pictures_per_second"), trained[name]["seconds"] / 60,
+                trained[name].get("train_images_per_second"), trained[name]["seconds"] / 60,
                 next((said for word, said in PUBLISHED.items() if word in name), None),
             ))  # fmt: skip
         lab.table(
             "accuracy and cost",
             (
                 "network", "kind", ("test accuracy", ".1%"), ("parameters", ",d"), ("MACs", ",d"),
-                ("ms a picture", ".1f"), ("training pictures/s", ".0f"), ("minutes", ".1f"),
+                ("ms an image", ".1f"), ("training images/s", ".0f"), ("minutes", ".1f"),
                 "published, Flowers / Cars",
             ),
             rows,
@@ -258,7 +258,7 @@ class CnnVsTransformer(Recipe):
         )  # fmt: skip
 
     def look(self, lab: "Lab", found: "Variants", convolution: str, transformer: str) -> None:
-        """Compare where the best of either kind looks, on pictures that both have right."""
+        """Compare where the best of either kind looks, on images that both have right."""
         from vislab.inspection import attention
 
         pair = [found[name] for name in (convolution, transformer)]
@@ -267,7 +267,7 @@ class CnnVsTransformer(Recipe):
         attention.compare_kinds(
             lab, attention.Seen(convolution, pair[0].task.network, pair[0].table),
             attention.Seen(transformer, pair[1].task.network, pair[1].table),
-            places, [int(pair[0].outcome.labels[k]) for k in places], shown=PICTURES_SHOWN,
+            places, [int(pair[0].outcome.labels[k]) for k in places], shown=IMAGES_SHOWN,
         )  # fmt: skip
 
 

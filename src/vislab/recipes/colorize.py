@@ -1,4 +1,4 @@
-"""Colour for grey pictures, by regression and by classes of colour."""
+"""Colour for grey images, by regression and by classes of colour."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,12 +17,12 @@ WAYS = ("regression", "class-bins")
 
 @dataclass(frozen=True)
 class Colorize(TrainingRecipe):
-    """Give grey pictures colours, and see why the square of the error makes them brown.
+    """Give grey images colours, and see why the square of the error makes them brown.
 
     The network is shown the lightness and asked for the colours, as two numbers a place
     (regression) or as one of some three hundred bins, rare colours weighing more (class-bins). A
-    pre-trained network's answer to the grey picture can stand beside every place. `vislab predict`
-    colours your own pictures.
+    pre-trained network's answer to the grey image can stand beside every place. `vislab predict`
+    colours your own images.
 
     Source: Computer Vision Lab. Baldassarre et al. 2017, arXiv:1712.03400; Zhang et al. 2016,
     arXiv:1603.08511.
@@ -30,7 +30,7 @@ class Colorize(TrainingRecipe):
     Question: A car may be red or blue, and grey says nothing of it. Which colour has the smallest
     expected square error?
     Look at: The sheets: which of the two dares more, and which is nearer on average?
-    Look at: Colourfulness beside that of the true pictures.
+    Look at: Colourfulness beside that of the true images.
     Exercise: The lightness of a pixel is known and its two colours are guessed as grey. Which share
     of the three numbers of Lab is right?
     Answer: 0.333
@@ -42,9 +42,9 @@ class Colorize(TrainingRecipe):
     group = "Dense prediction and detection"
 
     data: str = "cifar10"
-    """A name of the catalogue, or any folder or zip of colour pictures: labels are not used."""
+    """A name of the catalogue, or any folder or zip of colour images: labels are not used."""
     limit: int | None = 10_000
-    """Training pictures, drawn; None takes all."""
+    """Training images, drawn; None takes all."""
     ways: tuple[str, ...] = WAYS
     """Which: regression, class-bins."""
     embedder: str | None = "efficientnet-lite0"
@@ -56,7 +56,7 @@ class Colorize(TrainingRecipe):
     epochs: int = 15
 
     claims = (
-        claim("bins of colour make pictures more colourful than regression",
+        claim("bins of colour make images more colourful than regression",
               "class-bins: colourfulness gained", at_least=1e-3),
     )  # fmt: skip
     quick = {"data": "shapes:easy", "limit": 500, "epochs": 8, "width": 16}
@@ -66,8 +66,8 @@ class Colorize(TrainingRecipe):
     }  # fmt: skip
 
     def run(self, lab: "Lab") -> None:
-        """Train both ways, paint pictures never seen, compare."""
-        images = lab.pictures(
+        """Train both ways, paint images never seen, compare."""
+        images = lab.images(
             self.data, per_class=self.limit, size=self.size, validation=0.1, labelled=False
         )
         found = lab.variants(

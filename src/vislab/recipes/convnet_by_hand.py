@@ -44,7 +44,7 @@ class ConvnetByHand(Recipe):
     """Train a deep ConvNet with gradients derived by hand, and see what it takes to start one.
 
     Convolution, batch normalisation, ReLU and pooling, each with a backward pass that follows its
-    formula line by line; no autograd anywhere. First it learns 50 pictures by heart: a network
+    formula line by line; no autograd anywhere. First it learns 50 images by heart: a network
     that cannot do that has a bug. Then it learns from all of them. Last, a network of 21 layers
     without batch normalisation is begun in four ways, to see whether a signal reaches its end.
 
@@ -57,7 +57,7 @@ class ConvnetByHand(Recipe):
     Look at: The filters of the first layer: which are edges, which are colours?
     Exercise: How many weights has a convolution of 3×3 from 64 to 128 channels, without biases?
     Answer: 73728
-    Exercise: A picture of 32×32 is halved four times by pooling. How many numbers a channel are
+    Exercise: An image of 32×32 is halved four times by pooling. How many numbers a channel are
     left for the linear layer?
     Answer: 4
     """
@@ -67,13 +67,13 @@ class ConvnetByHand(Recipe):
     data: str = "cifar10"
     """A name of the catalogue, a folder or a zip."""
     per_class: int | None = None
-    """Training pictures of each class; all pictures to test on are kept."""
+    """Training images of each class; all images to test on are kept."""
     size: int = 32
-    """Side of the pictures in pixels; a multiple of 16."""
+    """Side of the images in pixels; a multiple of 16."""
     engine: str = "scratch"
     """Who derives the gradients: scratch (by hand) or autograd."""
     filters: tuple[int, ...] = (16, 32, 64, 128)
-    """Kernels of each convolution; the picture is halved after each."""
+    """Kernels of each convolution; the image is halved after each."""
     batchnorm: bool = True
     """Whether each convolution is followed by batch normalisation."""
     weight_scale: str = "kaiming"
@@ -98,7 +98,7 @@ class ConvnetByHand(Recipe):
         course("test/accuracy", 0.7014, SOURCE, protocol=COURSE),
     )
     claims = (
-        claim("it can learn 50 pictures by heart", "50 pictures/train accuracy", at_least=0.99),
+        claim("it can learn 50 images by heart", "50 images/train accuracy", at_least=0.99),
         claim(
             "a deep network does not start from small fixed weights",
             "fixed 0.01: loss above Kaiming's",
@@ -120,9 +120,9 @@ class ConvnetByHand(Recipe):
         "deep_steps": 2,
     }  # fmt: skip
 
-    def pictures(self, lab: "Lab") -> "Table":
-        """Open the pictures; only their mean is taken away."""
-        opened = lab.pictures(self.data, per_class=self.per_class, size=self.size, validation=0.2)
+    def images(self, lab: "Lab") -> "Table":
+        """Open the images; only their mean is taken away."""
+        opened = lab.images(self.data, per_class=self.per_class, size=self.size, validation=0.2)
         return opened.centred()
 
     def network(self, classes: int, lab: "Lab", **changed: Any) -> "DeepConvNet":
@@ -150,35 +150,35 @@ class ConvnetByHand(Recipe):
         from vislab.lab.twin import Pair, batches_of
         from vislab.tasks.engines import ByHand
 
-        pictures = self.pictures(lab)
-        network = self.network(len(pictures.classes), lab, dtype=torch.float64, device="cpu")
-        batch = batches_of(pictures, ByHand(network), count=32)
+        images = self.images(lab)
+        network = self.network(len(images.classes), lab, dtype=torch.float64, device="cpu")
+        batch = batches_of(images, ByHand(network), count=32)
         return Pair(network, batch, self.rule, {"learning_rate": self.learning_rate})
 
     def run(self, lab: "Lab") -> None:
-        """Overfit 50 pictures, train on all, test, look at the filters, compare beginnings."""
+        """Overfit 50 images, train on all, test, look at the filters, compare beginnings."""
         from vislab.tasks.engines import ByHand
 
         if not self.filters:
             raise OptionError("--filters names no convolution; give one number a convolution")
         if self.deep_steps < 1:
             raise OptionError(f"--deep-steps {self.deep_steps} compares nothing; use 1 or more")
-        pictures = self.pictures(lab)
-        classes = len(pictures.classes)
+        images = self.images(lab)
+        classes = len(images.classes)
         lab.plan(fits=1)
-        self.overfit(lab, pictures)
+        self.overfit(lab, images)
         task = ByHand(self.network(classes, lab), self.engine)
         solver = lab.solve(
             task,
-            pictures,
+            images,
             rule=self.rule,
             config={"learning_rate": self.learning_rate},
             epochs=self.epochs,
             batch=self.batch,
             decay=self.decay,
         )
-        lab.test(task, pictures, split="val")
-        lab.test(task, pictures)
+        lab.test(task, images, split="val")
+        lab.test(task, images)
         lab.show(
             "loss of every step",
             runs.figures.curves(
@@ -190,27 +190,27 @@ class ConvnetByHand(Recipe):
         filters = task.engine.params["W1"]
         lab.show(
             "filters of the first layer",
-            runs.figures.picture_grid(explain.weights_as_pictures(filters).numpy(), columns=8),
+            runs.figures.image_grid(explain.weights_as_images(filters).numpy(), columns=8),
             caption="Each kernel in its own range; mid grey is zero.",
         )
-        self.beginnings(lab, pictures)
+        self.beginnings(lab, images)
 
-    def overfit(self, lab: "Lab", pictures: "Table") -> None:
-        """Learn 50 pictures by heart: the first thing to try with any new network."""
+    def overfit(self, lab: "Lab", table: "Table") -> None:
+        """Learn 50 images by heart: the first thing to try with any new network."""
         from vislab.lab.solving import few
         from vislab.scratch import Solver
         from vislab.tasks.engines import ByHand
 
-        task = ByHand(self.network(len(pictures.classes), lab, reg=0.0), self.engine)
+        task = ByHand(self.network(len(table.classes), lab, reg=0.0), self.engine)
         solver = Solver(
-            task.engine, few(pictures, task, 50), "adam", {"learning_rate": 3e-3},
+            task.engine, few(table, task, 50), "adam", {"learning_rate": 3e-3},
             batch_size=10, num_epochs=30, num_train_samples=None, seed=lab.seed,
         )  # fmt: skip
         solver.train()
-        lab.record("50 pictures/train accuracy", max(solver.train_acc_history))
+        lab.record("50 images/train accuracy", max(solver.train_acc_history))
         epochs = range(1, len(solver.train_acc_history) + 1)
         lab.show(
-            "50 pictures by heart",
+            "50 images by heart",
             runs.figures.curves(
                 {
                     "the 50": (epochs, solver.train_acc_history),
@@ -220,10 +220,10 @@ class ConvnetByHand(Recipe):
                 y="accuracy",
                 share=True,
             ),
-            caption="What it knows by heart does not help with other pictures.",
+            caption="What it knows by heart does not help with other images.",
         )
 
-    def beginnings(self, lab: "Lab", pictures: "Table") -> None:
+    def beginnings(self, lab: "Lab", table: "Table") -> None:
         """Begin a network of 21 layers in four ways: does a signal reach its end, does it learn?"""
         import numpy as np
 
@@ -237,11 +237,11 @@ class ConvnetByHand(Recipe):
         activations, gradients, losses = {}, {}, {}
         for name, scale in BEGINNINGS.items():
             network = self.network(
-                len(pictures.classes), lab, num_filters=(8,) * DEPTH, max_pools=(3, 7, 11),
+                len(table.classes), lab, num_filters=(8,) * DEPTH, max_pools=(3, 7, 11),
                 batchnorm=False, weight_scale=scale, generator=generator(lab.seed, name),
             )  # fmt: skip
             task = ByHand(network)
-            data = data_of(pictures, task)
+            data = data_of(table, task)
             solver = Solver(
                 network,
                 data,
@@ -288,7 +288,7 @@ class ConvnetByHand(Recipe):
                 y="loss",
             ),
             caption=f"Mean over {smooth} steps. Guessing has a loss of "
-            f"{np.log(len(pictures.classes)):.2f}.",
+            f"{np.log(len(table.classes)):.2f}.",
         )
         for name, value in last.items():
             if name != "Kaiming":

@@ -27,7 +27,7 @@ class DetectFasterRcnn(AnnotatedRecipe):
 
     The first stage proposes boxes from anchors at every place, the second looks at each again: the
     course's names its class only, the paper's moves the box as well. torchvision's own Faster R-CNN
-    trains beside them on the same pictures, over the same backbone. The data is a folder with boxes
+    trains beside them on the same images, over the same backbone. The data is a folder with boxes
     (VOC, COCO or YOLO annotations, see `vislab data check FOLDER`) or the offline world.
 
     Source: EECS 498/598, assignment 5; Ren et al. 2015, arXiv:1506.01497.
@@ -46,7 +46,7 @@ class DetectFasterRcnn(AnnotatedRecipe):
 
     limit: int | None = 2000
     size: int = 160
-    """Pixels that the longer side of a picture is made; best a multiple of the stride."""
+    """Pixels that the longer side of an image is made; best a multiple of the stride."""
     stride: int = 16
     """Pixels between anchors: 8, 16 or 32."""
     anchor_scales: tuple[float, ...] = (1.25, 2.5, 5.0)
@@ -65,7 +65,7 @@ class DetectFasterRcnn(AnnotatedRecipe):
     test_on: Literal["test", "val"] = "test"
     """val tests on the validation side, as the course does, and keeps none to choose by."""
     explained: int = 4
-    """Test pictures for which a map shows why boxes were named so; some seconds each."""
+    """Test images for which a map shows why boxes were named so; some seconds each."""
 
     references = (course("classes-only/test/map50 above 0.8", 0.217, SOURCE, protocol=COURSE),)
     claims = (

@@ -35,7 +35,7 @@ class DetectYolo(AnnotatedRecipe):
     precision. Can that raise it, lower it, or neither?
     Look at: Step by step: how many boxes see the same object before NMS?
     Look at: Errors by type: does it miss objects, misplace them, or misname them?
-    Exercise: A grid of 7×7 cells has nine anchors each. How many boxes are scored in a picture?
+    Exercise: A grid of 7×7 cells has nine anchors each. How many boxes are scored in an image?
     Answer: 441
     Exercise: With 20 classes that belong to the cell, how many channels has the head's last layer?
     Answer: 65
@@ -45,7 +45,7 @@ class DetectYolo(AnnotatedRecipe):
 
     limit: int | None = 2000
     size: int = 112
-    """Pixels that the longer side of a picture is made; best a multiple of the stride."""
+    """Pixels that the longer side of an image is made; best a multiple of the stride."""
     stride: int = 16
     """Pixels of a cell."""
     backbone: str = "efficientnet-lite0"
@@ -63,7 +63,7 @@ class DetectYolo(AnnotatedRecipe):
     test_on: Literal["test", "val"] = "test"
     """val tests on the validation side, as the course does, and keeps none to choose by."""
     explained: int = 4
-    """Test pictures for which a map shows why boxes were named so; some seconds each."""
+    """Test images for which a map shows why boxes were named so; some seconds each."""
 
     references = (course("test/map50 above 0.8", 0.131, SOURCE, protocol=COURSE),)
     claims = (

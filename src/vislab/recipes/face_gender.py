@@ -14,7 +14,7 @@ from vislab.tasks.optim import Optim
 if TYPE_CHECKING:
     import numpy as np
 
-    from vislab.data.pictures import HowToSplit
+    from vislab.data.images import HowToSplit
     from vislab.data.table import Table
     from vislab.lab.bench import Lab
     from vislab.lab.variants import Variants
@@ -28,7 +28,7 @@ CAUTION = (
     "them says nothing of how a person understands themself; do not use it on people."
 )
 NETWORKS = ("compact", "large")
-SPLITS: "dict[str, HowToSplit]" = {"picture": "by picture", "person": "by group"}
+SPLITS: "dict[str, HowToSplit]" = {"image": "by image", "person": "by group"}
 GENDERS = ("female", "male")
 
 
@@ -36,18 +36,18 @@ GENDERS = ("female", "male")
 class FaceGender(LabelledRecipe):
     """Tell two genders apart in faces: within a budget of parameters, and for people not met.
 
-    Two networks, a large one and one under 100 000 parameters, and two ways to split the pictures.
-    The course draws pictures: most people to test on have been met while training. Drawn by
+    Two networks, a large one and one under 100 000 parameters, and two ways to split the images.
+    The course draws images: most people to test on have been met while training. Drawn by
     person, nobody has. Beside the accuracy stand what always guessing the larger group scores, the
     mean over both groups (balanced accuracy) and the error in each. No faces are shown.
 
     Source: Computer Vision Lab, challenge (> 98 %; > 95 % under 100 000 parameters).
 
-    Question: Three quarters of the pictures show men. What accuracy has a network that looks at
+    Question: Three quarters of the images show men. What accuracy has a network that looks at
     nothing?
     Look at: The errors of the two groups: which one pays for the imbalance?
     Look at: People met while training, and people not: what of the accuracy was recognising them?
-    Exercise: Of 100 pictures 78 show men. A network has 76 of these right and 11 of the others.
+    Exercise: Of 100 images 78 show men. A network has 76 of these right and 11 of the others.
     What is its balanced accuracy in per cent, to the nearest whole number?
     Answer: 74
     Exercise: A depthwise 3×3 convolution of 48 channels and a 1×1 convolution to 72: how many
@@ -65,7 +65,7 @@ class FaceGender(LabelledRecipe):
     networks: tuple[str, ...] = NETWORKS
     """Which: compact, large."""
     splits: tuple[str, ...] = tuple(SPLITS)
-    """How pictures are split: by picture, as the course does, by person, or both."""
+    """How images are split: by image, as the course does, by person, or both."""
     width: int = 24
     """Of the large network, a ResNet-9."""
     optim: Optim = Optim("adamw", lr=4e-3, weight_decay=0.05, schedule="one-cycle", ema=0.99)
@@ -76,9 +76,9 @@ class FaceGender(LabelledRecipe):
     augment: Augment = Augment(crop=0.08, flip=True, colour=0.3)
 
     references = (
-        course("compact, by picture/test/accuracy", 0.95, "goal of the course, under 100 000 "
+        course("compact, by image/test/accuracy", 0.95, "goal of the course, under 100 000 "
                "parameters", protocol=COURSE),
-        course("large, by picture/test/accuracy", 0.98, "goal of the course", protocol=COURSE),
+        course("large, by image/test/accuracy", 0.98, "goal of the course", protocol=COURSE),
     )  # fmt: skip
     claims = (
         claim(
@@ -89,7 +89,7 @@ class FaceGender(LabelledRecipe):
     )
     quick = {
         "data": "shapes:easy", "per_class": 60, "epochs": 10, "networks": ("compact",),
-        "splits": ("picture",), "size": 32,
+        "splits": ("image",), "size": 32,
     }  # fmt: skip
     smoke = {
         "data": "shapes:easy", "per_class": 2, "epochs": 1, "large_epochs": 1, "width": 4,
@@ -116,22 +116,22 @@ class FaceGender(LabelledRecipe):
         self.met_or_not(lab, found)
 
     def opened(self, lab: "Lab") -> "dict[str, Table]":
-        """Open the pictures once for each split; without people there is none by person."""
+        """Open the images once for each split; without people there is none by person."""
         tables = {}
         for split in self.splits:
             try:
-                tables[split] = lab.pictures(
+                tables[split] = lab.images(
                     self.data, per_class=self.per_class, size=self.size, validation=0.1,
                     split=SPLITS[split],
                 )  # fmt: skip
             except DataError as error:
-                if "picture" not in self.splits or "no groups" not in str(error):
+                if "image" not in self.splits or "no groups" not in str(error):
                     raise
                 lab.note(f"Not split by person: {error}.")
         return tables
 
     def task(self, name: str, tables: "dict[str, Table]") -> "tuple[tasks.Classify, Table]":
-        """Build a network, and return its task with the pictures of its split.
+        """Build a network, and return its task with the images of its split.
 
         Raises OptionError for a compact one that is over the budget.
         """
@@ -190,7 +190,7 @@ class FaceGender(LabelledRecipe):
                 [float(errors[name][k]) for k in range(len(classes)) for name in found],
                 unit="%",
             ),
-            caption="The share of each group's test pictures that the network gets wrong.",
+            caption="The share of each group's test images that the network gets wrong.",
         )
         lab.show(
             "the budget",
@@ -215,7 +215,7 @@ class FaceGender(LabelledRecipe):
         from vislab.tasks.outcome import estimate
 
         for network in self.networks:
-            mixed, apart = f"{network}, by picture", f"{network}, by person"
+            mixed, apart = f"{network}, by image", f"{network}, by person"
             if mixed not in found:
                 continue
             outcome, table = found[mixed].outcome, found[mixed].table
@@ -233,7 +233,7 @@ class FaceGender(LabelledRecipe):
 
 
 def by_class(outcome: "Classified", classes: int) -> "np.ndarray":
-    """Return the share of each class's pictures that are wrong; 0 where there are none."""
+    """Return the share of each class's images that are wrong; 0 where there are none."""
     import numpy as np
 
     wrong = np.bincount(outcome.labels[~outcome.correct], minlength=classes)

@@ -1,4 +1,4 @@
-"""Fine-tune a pre-trained network on any pictures: the one command for one's own folder."""
+"""Fine-tune a pre-trained network on any images: the one command for one's own folder."""
 
 import copy
 from dataclasses import asdict, dataclass, replace
@@ -21,13 +21,13 @@ HEAD_EPOCHS = 60  # of features that are computed once: seconds
 
 @dataclass(frozen=True)
 class Finetune(Recipe):
-    """Fine-tune a pre-trained network on your pictures, and see how far to believe it.
+    """Fine-tune a pre-trained network on your images, and see how far to believe it.
 
-    First the head alone learns, on features that are computed once. Then, where there are pictures
+    First the head alone learns, on features that are computed once. Then, where there are images
     and time enough, more of the network moves, beginning from that head (Kumar et al. 2022,
     arXiv:2202.10054: fine-tuning from a random head spoils good features). Both are tested on the
-    same pictures; the one that did better on validation pictures is kept for `vislab predict`.
-    Network, size, strategy, rate, batch and epochs are chosen from how many pictures there are and
+    same images; the one that did better on validation images is kept for `vislab predict`.
+    Network, size, strategy, rate, batch and epochs are chosen from how many images there are and
     what this machine does in the time given, unless you say otherwise.
 
     Source: Recognition course, laboratory ("select a model that fits your computational
@@ -40,7 +40,7 @@ class Finetune(Recipe):
     Look at: Where it looked: is it at the thing, or at something that came along with it?
     Exercise: A head maps 1280 features to 10 classes, with a bias. How many weights is that?
     Answer: 12810
-    Exercise: 2000 pictures in batches of 32: how many steps has an epoch?
+    Exercise: 2000 images in batches of 32: how many steps has an epoch?
     Answer: 63
     """
 
@@ -49,11 +49,11 @@ class Finetune(Recipe):
     data: str = "eurosat"
     """A name of the catalogue, a folder with a folder for each class, or a zip."""
     per_class: int | None = None
-    """Training pictures of each class; None takes all."""
+    """Training images of each class; None takes all."""
     network: str | None = None
     """efficientnet-lite0, torchvision:NAME, timm:NAME, hf:NAME or a run folder; None chooses."""
     size: int | None = None
-    """Side of the pictures in pixels; None chooses."""
+    """Side of the images in pixels; None chooses."""
     strategy: str | None = None
     """After the head: head, last-blocks:N, all, layer-decay:D, gradual; None chooses."""
     epochs: int | None = None
@@ -65,7 +65,7 @@ class Finetune(Recipe):
     find_lr: bool = False
     """Look for the learning rate by raising it until the loss bursts."""
     augment: Augment = Augment(resized_crop=0.5, flip=True)
-    """What training pictures go through when more than the head moves."""
+    """What training images go through when more than the head moves."""
 
     claims = (
         claim("moving more than the head helps", "fine-tuned: gain in accuracy", at_least=1e-4),
@@ -83,13 +83,13 @@ class Finetune(Recipe):
         choice = self.chosen(lab)
         lab.say(choice.reason)
         lab.note(f"Chosen: {choice.reason}")
-        images = lab.pictures(self.data, per_class=self.per_class, size=choice.size, validation=0.1)
+        images = lab.images(self.data, per_class=self.per_class, size=choice.size, validation=0.1)
         model, groups, images = lab.create_model(
             choice.network, images, pretrained=choice.pretrained
         )
         lab.show(
-            "training pictures",
-            runs.figures.picture_grid(data.preview(images, self.augment, 16), columns=8),
+            "training images",
+            runs.figures.image_grid(data.preview(images, self.augment, 16), columns=8),
             caption="As they reach the network when more than its head is trained: "
             f"{self.augment.describe()}.",
         )
@@ -146,7 +146,7 @@ class Finetune(Recipe):
 
         def fitting() -> dict[str, int]:
             count = len(images.split("train"))
-            largest = tuner.largest_batch(task, choice.size, lab.device, pictures=count)
+            largest = tuner.largest_batch(task, choice.size, lab.device, images=count)
             return {"batch": min(largest, 64)}
 
         batch = self.batch or int(lab.once("batch", fitting)["batch"])

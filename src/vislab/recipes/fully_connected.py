@@ -30,7 +30,7 @@ class FullyConnected(Recipe):
 
     All four rules begin with the same weights and see the same batches. Then the network is
     trained twice as long as the courses do, once without and once with dropout: it is large enough
-    to learn its training pictures by heart, which dropout keeps it from.
+    to learn its training images by heart, which dropout keeps it from.
 
     Source: EECS 498/598, assignment 3; CS231n, assignment 2.
 
@@ -38,7 +38,7 @@ class FullyConnected(Recipe):
     or lower than without?
     Look at: The four update rules: which is fastest in the first epoch, which is best in the last?
     Look at: Dropout on and off: how far is training accuracy above validation accuracy?
-    Look at: The last layers' accuracies on the test pictures: is the difference larger than its
+    Look at: The last layers' accuracies on the test images: is the difference larger than its
     interval?
     Exercise: Adam's first step from zero averages, with any gradient that is not zero and learning
     rate 0.001: how large is the step?
@@ -52,9 +52,9 @@ class FullyConnected(Recipe):
     data: str = "cifar10"
     """A name of the catalogue, a folder or a zip."""
     per_class: int | None = None
-    """Training pictures of each class; all pictures to test on are kept."""
+    """Training images of each class; all images to test on are kept."""
     size: int = 32
-    """Side of the pictures in pixels."""
+    """Side of the images in pixels."""
     engine: str = "scratch"
     """Who derives the gradients: scratch (by hand) or autograd."""
     hidden: tuple[int, ...] = (1024, 512)
@@ -81,7 +81,7 @@ class FullyConnected(Recipe):
     references = (course("val/accuracy", 0.502, SOURCE, protocol=COURSE),)
     claims = (
         claim("dropout narrows the gap", "dropout: change of the gap", at_most=-1e-4),
-        claim("dropout helps on new pictures", "dropout: gain in accuracy", at_least=1e-4),
+        claim("dropout helps on new images", "dropout: gain in accuracy", at_least=1e-4),
         claim("Adam is ahead of plain SGD", "adam: lead over sgd", at_least=1e-4),
     )
     quick = {
@@ -120,9 +120,9 @@ class FullyConnected(Recipe):
         lab.record("dropout: gain in accuracy", gain, interval=interval)
         lab.record("dropout: change of the gap", gaps["with dropout"] - gaps["without dropout"])
 
-        # The one that is better on validation pictures is the run's own.
+        # The one that is better on validation images is the run's own.
         best = max(solvers, key=lambda name: solvers[name].best_val_acc)
-        lab.say(f"{best} is better on the validation pictures; it is kept and tested")
+        lab.say(f"{best} is better on the validation images; it is kept and tested")
         lab.keep(tasks[best], images)
         lab.test(tasks[best], images, split="val")
         lab.test(tasks[best], images, outcome=outcomes[best])
@@ -153,7 +153,7 @@ class FullyConnected(Recipe):
             ),
         )  # fmt: skip
         ahead, behind = last(accuracies["adam"]), last(accuracies["sgd"])
-        # As if the two were measured on different pictures, which is wider than it need be.
+        # As if the two were measured on different images, which is wider than it need be.
         spread = sum(p * (1 - p) for p in (ahead, behind)) / max(len(images.split("val")), 1)
         lead, reach = ahead - behind, 1.96 * spread**0.5
         lab.record("adam: lead over sgd", lead, interval=(lead - reach, lead + reach))
@@ -174,12 +174,12 @@ class FullyConnected(Recipe):
                 colours={name: BLUE if "without" in name else VERMILLION for name in lines},
                 dashed=[name for name in lines if name.startswith("training")],
             ),
-            caption="Dashed: training pictures, drawn anew; full: validation pictures.",
+            caption="Dashed: training images, drawn anew; full: validation images.",
         )  # fmt: skip
 
     def images(self, lab: "Lab") -> "Table":
         """Open the images; only their mean is taken away."""
-        opened = lab.pictures(self.data, per_class=self.per_class, size=self.size, validation=0.2)
+        opened = lab.images(self.data, per_class=self.per_class, size=self.size, validation=0.2)
         return opened.centred()
 
     def network(self, lab: "Lab", classes: int, **changed: Any) -> "FullyConnectedNet":

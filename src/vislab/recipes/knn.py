@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vislab.lab.bench import Lab
 
 SOURCE = "EECS 498/598, assignment 1"
-SHOWN = 6  # neighbours beside a test picture
+SHOWN = 6  # neighbours beside a test image
 
 
 def _course(train: int, test: int) -> Protocol:
@@ -28,20 +28,20 @@ def _course(train: int, test: int) -> Protocol:
 
 @dataclass(frozen=True)
 class Knn(Recipe):
-    """Give a picture the label of the training pictures whose pixels are most like its own.
+    """Give an image the label of the training images whose pixels are most like its own.
 
-    Nothing is learned: all training pictures are remembered, and a new one is compared with each.
-    How many neighbours vote is found by cross-validation: the training pictures are cut into
+    Nothing is learned: all training images are remembered, and a new one is compared with each.
+    How many neighbours vote is found by cross-validation: the training images are cut into
     folds, and each fold is classified by the others.
 
     Source: EECS 498/598, assignment 1; CS231n, assignment 1.
 
-    Question: With twice as many training pictures, will the best k be larger or smaller?
-    Look at: The neighbours of some test pictures: what makes two pictures alike, pixel by pixel?
+    Question: With twice as many training images, will the best k be larger or smaller?
+    Look at: The neighbours of some test images: what makes two images alike, pixel by pixel?
     Look at: The accuracy for each k: do the intervals of neighbouring k overlap?
     Look at: The times of the three ways to compute distances: they give the same numbers.
     Exercise: A square of a difference is (a - b)² = a² + b² - 2ab. How many matrix products do all
-    distances between N and M pictures take?
+    distances between N and M images take?
     Answer: 1
     Exercise: Labels 3, 1, 3, 1 are those of the four nearest. Which label wins?
     Answer: 1
@@ -52,15 +52,15 @@ class Knn(Recipe):
     data: str = "cifar10"
     """A name of the catalogue, a folder or a zip."""
     per_class: int | None = None
-    """Training pictures of each class; all pictures to test on are kept."""
+    """Training images of each class; all images to test on are kept."""
     size: int = 32
-    """Side of the pictures in pixels."""
+    """Side of the images in pixels."""
     k_choices: tuple[int, ...] = (1, 3, 5, 8, 10, 12, 15, 20, 50)
     """How many neighbours may vote."""
     folds: int = 5
-    """Parts into which the training pictures are cut for cross-validation."""
+    """Parts into which the training images are cut for cross-validation."""
     amounts: tuple[int, ...] = (1000, 4000, 16000)
-    """Smaller numbers of training pictures, to see how accuracy and the best k grow."""
+    """Smaller numbers of training images, to see how accuracy and the best k grow."""
 
     references = (
         course("test/accuracy", 0.282, SOURCE, protocol=_course(5_000, 500)),
@@ -85,12 +85,12 @@ class Knn(Recipe):
 
         if not self.k_choices or min(self.k_choices) < 1:
             raise OptionError("--k-choices needs one number of neighbours or more, each at least 1")
-        pictures = lab.pictures(self.data, per_class=self.per_class, size=self.size, validation=0.2)
-        train, labels = rows_of(pictures, "train")
-        test, truth = rows_of(pictures, "test")
+        images = lab.images(self.data, per_class=self.per_class, size=self.size, validation=0.2)
+        train, labels = rows_of(images, "train")
+        test, truth = rows_of(images, "test")
         found = scratch.knn_cross_validate(train, labels, self.folds, self.k_choices)
         best = scratch.knn_get_best_k(found)
-        self.show_folds(lab, found, 1 / len(pictures.classes))
+        self.show_folds(lab, found, 1 / len(images.classes))
         lab.record("best k", float(best))
 
         classifier = scratch.KnnClassifier(train, labels)
@@ -99,29 +99,29 @@ class Knn(Recipe):
         correct = (classifier.vote(nearest[:, :best]) == truth).numpy()
         accuracy = float(correct.mean())
         interval = runs.wilson(int(correct.sum()), len(correct))
-        chance = 1 / len(pictures.classes)
+        chance = 1 / len(images.classes)
         lab.record("test/accuracy", accuracy, interval=interval, trivial=chance)
         lab.record(
             "test/accuracy above chance",
             accuracy - chance,
             interval=(interval[0] - chance, interval[1] - chance),
         )
-        lab.say(f"k = {best}: {accuracy:.1%} of {len(correct)} test pictures right")
+        lab.say(f"k = {best}: {accuracy:.1%} of {len(correct)} test images right")
         lab.run.result.protocol = as_cells(
             Protocol(
-                data=pictures.name,
+                data=images.name,
                 train=len(train),
-                subset=pictures.subset,
+                subset=images.subset,
                 test=len(test),
-                pixels=pictures.origin,
+                pixels=images.origin,
                 size=self.size,
                 network="k nearest neighbours",
                 augmentation="none",
                 metric="accuracy",
             )
         )
-        self.show_neighbours(lab, pictures, nearest)
-        self.show_amounts(lab, pictures, train, labels)
+        self.show_neighbours(lab, images, nearest)
+        self.show_amounts(lab, images, train, labels)
         self.time_distances(lab, train, test)
 
     def show_folds(self, lab: "Lab", found: dict[int, list[float]], chance: float) -> None:
@@ -137,7 +137,7 @@ class Knn(Recipe):
             runs.figures.ladder(
                 [str(k) for k in found], {f"{self.folds} folds": rungs}, chance=chance
             ),
-            caption=f"Mean over {self.folds} folds of the training pictures, with Student's 95 % "
+            caption=f"Mean over {self.folds} folds of the training images, with Student's 95 % "
             "interval.",
         )
         lab.table(
@@ -147,19 +147,19 @@ class Knn(Recipe):
             folded=True,
         )
 
-    def show_neighbours(self, lab: "Lab", pictures: "Table", nearest: "Tensor") -> None:
-        """Show test pictures beside the training pictures that are nearest."""
+    def show_neighbours(self, lab: "Lab", table: "Table", nearest: "Tensor") -> None:
+        """Show test images beside the training images that are nearest."""
         import numpy as np
 
-        side, known = pictures.split("test"), pictures.split("train")
+        side, known = table.split("test"), table.split("train")
         step = max(1, len(side) // 6)
         places = list(range(0, len(side), step))[:6]
         lab.show(
-            "test pictures and their neighbours",
+            "test images and their neighbours",
             runs.figures.named_rows(
                 [
                     (
-                        pictures.classes[side.labels[place]],
+                        table.classes[side.labels[place]],
                         np.concatenate(
                             [
                                 side.take(slice(place, place + 1)),
@@ -170,20 +170,18 @@ class Knn(Recipe):
                     for place in places
                 ]
             ),
-            caption="First the test picture, under its class, then the training pictures nearest "
+            caption="First the test image, under its class, then the training images nearest "
             "to it: alike in background and colour, often not in what they show.",
         )
 
-    def show_amounts(
-        self, lab: "Lab", pictures: "Table", train: "Tensor", labels: "Tensor"
-    ) -> None:
-        """Measure accuracy and the best k for fewer training pictures, on the validation ones."""
+    def show_amounts(self, lab: "Lab", table: "Table", train: "Tensor", labels: "Tensor") -> None:
+        """Measure accuracy and the best k for fewer training images, on the validation ones."""
         import torch
 
         from vislab import scratch
         from vislab.ops.seeding import generator
 
-        validation, truth = rows_of(pictures, "val")
+        validation, truth = rows_of(table, "val")
         if len(validation) == 0:
             return
         # A split stands in the order of its classes: draw, or whole classes would be left out.
@@ -202,22 +200,22 @@ class Knn(Recipe):
             accuracies = [
                 float((classifier.vote(nearest[:, :k]) == truth).double().mean()) for k in ks
             ]
-            curves[f"{amount} pictures"] = (ks, accuracies)
+            curves[f"{amount} images"] = (ks, accuracies)
             best = max(range(len(ks)), key=lambda turn: accuracies[turn])
             rows.append((amount, ks[best], accuracies[best]))
         lab.show(
-            "the best k depends on how many pictures there are",
-            runs.figures.curves(curves, x="k", y="accuracy on validation pictures", share=True),
-            caption=f"Tested on {len(validation)} validation pictures.",
+            "the best k depends on how many images there are",
+            runs.figures.curves(curves, x="k", y="accuracy on validation images", share=True),
+            caption=f"Tested on {len(validation)} validation images.",
         )
         lab.table(
-            "best k by number of pictures",
-            (("training pictures", ",d"), "best k", ("accuracy", ".1%")),
+            "best k by number of images",
+            (("training images", ",d"), "best k", ("accuracy", ".1%")),
             rows,
         )
 
     def time_distances(self, lab: "Lab", train: "Tensor", test: "Tensor") -> None:
-        """Time two loops, one loop and none on a few pictures, after checking that they agree."""
+        """Time two loops, one loop and none on a few images, after checking that they agree."""
         import time
 
         from vislab import scratch
@@ -250,12 +248,12 @@ class Knn(Recipe):
         lab.record("no loop: times faster than two loops", times[0] / times[-1])
 
 
-def rows_of(pictures: "Table", split: str) -> "tuple[Tensor, Tensor]":
+def rows_of(table: "Table", split: str) -> "tuple[Tensor, Tensor]":
     """Return a split as rows of numbers in [0, 1], (N, 3 S S), and its labels."""
     import numpy as np
     import torch
 
-    side = pictures.split(split)
+    side = table.split(split)
     pixels = torch.from_numpy(side.take(slice(None)))
-    rows = pixels.permute(0, 3, 1, 2).reshape(len(side), 3 * pictures.size**2).to(torch.float32)
+    rows = pixels.permute(0, 3, 1, 2).reshape(len(side), 3 * table.size**2).to(torch.float32)
     return rows.div_(255), torch.from_numpy(np.asarray(side.labels, np.int64))

@@ -1,4 +1,4 @@
-"""Linear classifiers by hand: the hinge loss and softmax on the same pictures."""
+"""Linear classifiers by hand: the hinge loss and softmax on the same images."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ class Linear(GridRecipe):
     """Classify by one matrix product, trained with the hinge loss and with softmax.
 
     A class's score is the sum of all pixels, each with a weight of the class. The weights of a
-    class are as many as the pixels, so they can be looked at as a picture: the class's template.
+    class are as many as the pixels, so they can be looked at as an image: the class's template.
     Learning rate and weight penalty are found on a small grid; the best of it is trained longer.
 
     Source: EECS 498/598, assignment 2; CS231n, assignment 1.
@@ -37,7 +37,7 @@ class Linear(GridRecipe):
     like, when some look left and some look right?
     Look at: The templates: which classes can you name?
     Look at: The heat maps: is it the learning rate or the penalty that matters more?
-    Look at: The two losses: do their intervals on the test pictures overlap?
+    Look at: The two losses: do their intervals on the test images overlap?
     Exercise: Scores are (3, 5, 1) and the second class is right. What is the hinge loss with
     margin 1?
     Answer: 0
@@ -88,10 +88,10 @@ class Linear(GridRecipe):
             W = tasks[loss].engine.params["W"][:-1].T.reshape(-1, 3, self.size, self.size)
             lab.show(
                 f"{loss}: templates",
-                runs.figures.picture_grid(
-                    explain.weights_as_pictures(W).numpy(), titles=images.classes, columns=5
+                runs.figures.image_grid(
+                    explain.weights_as_images(W).numpy(), titles=images.classes, columns=5
                 ),
-                caption="Each class's weights as a picture, in its own range; mid grey is zero.",
+                caption="Each class's weights as an image, in its own range; mid grey is zero.",
             )
         lab.keep(tasks[max(merits, key=lambda loss: merits[loss])], images)
         if len(self.losses) > 1:

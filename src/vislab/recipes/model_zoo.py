@@ -28,7 +28,7 @@ class ModelZoo(Recipe):
     """Sort known networks by parameters, multiply-adds and time: do they come in the same order?
 
     A network has three sizes that papers quote for one another. Its parameters are what a file of
-    weights holds; its multiply-adds are the arithmetic for one picture; its latency is how long one
+    weights holds; its multiply-adds are the arithmetic for one image; its latency is how long one
     waits. The first two are counted, on networks whose weights have shapes but no values. The third
     is timed, with fresh weights: how long a pass takes does not depend on what was learned.
 
@@ -40,7 +40,7 @@ class ModelZoo(Recipe):
     often? What kind of convolution do they have in common?
     Look at: parameters and multiply-adds. Which networks hold much and multiply little? Open one
     with `vislab models torchvision:alexnet --layers`: which layers are these?
-    Look at: the table. Which networks gain most when pictures come in batches?
+    Look at: the table. Which networks gain most when images come in batches?
     Exercise: A 3×3 convolution takes 64 channels to a map of 128 channels and 56×56 places. How
     many million multiply-adds does it do?
     Answer: 231.2
@@ -71,9 +71,9 @@ class ModelZoo(Recipe):
     )
     """Names of `vislab models`, at least four."""
     size: int = 224
-    """Side of the pictures in pixels; some networks take only what they were made for."""
+    """Side of the images in pixels; some networks take only what they were made for."""
     batch: int = 16
-    """Pictures that are timed together, besides one alone."""
+    """Images that are timed together, besides one alone."""
 
     claims = (
         claim("more multiply-adds take longer by and large", "rank correlation", at_least=0.5),
@@ -120,7 +120,7 @@ class ModelZoo(Recipe):
                 lab.say(
                     f"{name}: {amount(one.parameters)} parameters, {amount(one.macs)} "
                     f"multiply-adds, {number(one.alone['median'])} ms; in batches of {self.batch} "
-                    f"{number(one.pictures_per_second)} pictures a second"
+                    f"{number(one.images_per_second)} images a second"
                 )
         found.sort(key=lambda one: one.parameters)
         self.tell(lab, found)
@@ -135,7 +135,7 @@ class ModelZoo(Recipe):
             )
         for option, value in (("size", self.size), ("batch", self.batch)):
             if value < 1:
-                raise OptionError(f"--{option} {value} is no picture; use 1 or more")
+                raise OptionError(f"--{option} {value} is no image; use 1 or more")
 
     def tell(self, lab: "Lab", found: "Sequence[Measured]") -> None:
         """File the table and what the orders have to do with each other."""
@@ -162,9 +162,9 @@ class ModelZoo(Recipe):
                 "network",
                 ("parameters", ",d"),
                 ("multiply-adds", ",d"),
-                ("ms for one picture", ",.2f"),
+                ("ms for one image", ",.2f"),
                 ("95 % below, ms", ",.2f"),
-                (f"pictures/s in batches of {self.batch}", ",.1f"),
+                (f"images/s in batches of {self.batch}", ",.1f"),
                 ("gain of the batch", ".2f"),
                 ("billion multiply-adds/s", ",.2f"),
             ),
@@ -175,15 +175,15 @@ class ModelZoo(Recipe):
                     one.macs,
                     one.alone["median"],
                     one.alone["p95"],
-                    one.pictures_per_second,
-                    one.pictures_per_second * one.alone["median"] / 1e3,
+                    one.images_per_second,
+                    one.images_per_second * one.alone["median"] / 1e3,
                     one.pace / 1e9,
                 )
                 for one in found
             ],
-            caption=f"With {CLASSES} classes, for pictures of {self.size}×{self.size}, on "
+            caption=f"With {CLASSES} classes, for images of {self.size}×{self.size}, on "
             f"{self.where(lab)}. Multiply-adds are those of convolutions and matrix products for "
-            "one picture; their pace is that for one picture. The gain is over one picture at a "
+            "one image; their pace is that for one image. The gain is over one image at a "
             "time.",
         )
 
@@ -195,8 +195,8 @@ class ModelZoo(Recipe):
             "multiply-adds and latency",
             runs.figures.named_points(
                 {name[one.name]: (one.macs, one.alone["median"]) for one in found},
-                x="multiply-adds for one picture",
-                y="milliseconds for one picture",
+                x="multiply-adds for one image",
+                y="milliseconds for one image",
             ),
             caption=f"Medians on {self.where(lab)}, both axes logarithmic. The interval of the "
             "rank correlation is over the choice of networks (Bonett and Wright 2000), not over "
@@ -208,7 +208,7 @@ class ModelZoo(Recipe):
             runs.figures.named_points(
                 {name[one.name]: (one.parameters, one.macs) for one in found},
                 x="parameters",
-                y="multiply-adds for one picture",
+                y="multiply-adds for one image",
             ),
             caption="Counted, both axes logarithmic. A weight of a convolution multiplies once for "
             "each place of the map, a weight of a linear layer once.",
@@ -219,12 +219,12 @@ class ModelZoo(Recipe):
                 {name[one.name]: one.parameters / 1e6 for one in found}, "million parameters"
             ),
         )
-        quickest = sorted(found, key=lambda one: -one.pictures_per_second)
+        quickest = sorted(found, key=lambda one: -one.images_per_second)
         lab.show(
-            "pictures a second",
+            "images a second",
             plain_bars(
-                {name[one.name]: one.pictures_per_second for one in quickest},
-                f"pictures a second, in batches of {self.batch}",
+                {name[one.name]: one.images_per_second for one in quickest},
+                f"images a second, in batches of {self.batch}",
             ),
             caption=f"Medians on {self.where(lab)}.",
         )

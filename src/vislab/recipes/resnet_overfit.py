@@ -24,48 +24,48 @@ PLAIN, AUGMENTED = "", "augmented"  # the first is the run's own and needs no na
 
 @dataclass(frozen=True)
 class ResNetOverfit(LabelledRecipe):
-    """Overfit a ResNet-18 on a few pictures per class, then look at what it learned.
+    """Overfit a ResNet-18 on a few images per class, then look at what it learned.
 
-    A network with eleven million weights and a thousand pictures: it can know every one of them by
-    heart. The same network is then trained as long on the same pictures with augmentation, which
+    A network with eleven million weights and a thousand images: it can know every one of them by
+    heart. The same network is then trained as long on the same images with augmentation, which
     never shows it the same pixels twice.
 
     Source: GNR-650, assignment 1.
 
-    Question: All training pictures are right in the end. How many of the test pictures will be?
+    Question: All training images are right in the end. How many of the test images will be?
     Look at: The learning curves: where does training accuracy leave test accuracy behind?
     Look at: The worst examples: would you have known?
-    Look at: The kernels of the first layer: edges and colours, or noise? With so few pictures they
+    Look at: The kernels of the first layer: edges and colours, or noise? With so few images they
     stay close to what they were at random.
     Exercise: How many weights does the first convolution have (7×7 pixels, 3 colours, 64 kernels,
     no bias)?
     Answer: 9408
     Exercise: A network that always names the same one of ten equally frequent classes: how many
-    per cent of the test pictures does it get right?
+    per cent of the test images does it get right?
     Answer: 10
     """
 
     group = "Classification"
 
     per_class: int | None = 100
-    """Training pictures of each class; all pictures to test on are kept."""
+    """Training images of each class; all images to test on are kept."""
     size: int = 64
-    """Side of the pictures in pixels; the course used 224."""
+    """Side of the images in pixels; the course used 224."""
     optim: Optim = Optim()
     batch: int = 32
     epochs: int = 60
-    """At most; training stops once every training picture is right."""
+    """At most; training stops once every training image is right."""
     augment: Augment = Augment(crop=0.125, flip=True, colour=0.3)
-    """What the second network's training pictures go through."""
+    """What the second network's training images go through."""
 
     references = (
         course("train/accuracy", 1.0, "GNR-650, assignment 1", protocol=COURSE),
         course("test/accuracy", 0.454, "GNR-650, assignment 1", protocol=COURSE),
     )
     claims = (
-        claim("it memorises its training pictures", "train/accuracy", at_least=0.99),
+        claim("it memorises its training images", "train/accuracy", at_least=0.99),
         claim("knowing by heart is not understanding", "gap in accuracy", at_least=0.2),
-        claim("augmentation helps on the same pictures", "augmentation: gain in accuracy",
+        claim("augmentation helps on the same images", "augmentation: gain in accuracy",
               at_least=0.0),
     )  # fmt: skip
     quick = {"data": "shapes:easy", "per_class": 30, "size": 32, "epochs": 30}
@@ -77,13 +77,13 @@ class ResNetOverfit(LabelledRecipe):
         from vislab.inspection import views
         from vislab.inspection.explanations import explain_surest
 
-        images = lab.pictures(self.data, per_class=self.per_class, size=self.size)
+        images = lab.images(self.data, per_class=self.per_class, size=self.size)
         classes = len(images.classes)
         train = images.split("train")
         lab.show(
-            "training pictures",
-            runs.figures.picture_grid(train.take(slice(0, None, -(-len(train) // 16))), columns=8),
-            caption=f"Some of the {len(train)} pictures to be learned by heart.",
+            "training images",
+            runs.figures.image_grid(train.take(slice(0, None, -(-len(train) // 16))), columns=8),
+            caption=f"Some of the {len(train)} images to be learned by heart.",
         )
         found = lab.variants(
             (PLAIN, AUGMENTED),
@@ -98,12 +98,12 @@ class ResNetOverfit(LabelledRecipe):
         lab.show(
             "right answers",
             runs.figures.bars(
-                ["training pictures", "test pictures", "test, with augmentation"],
+                ["training images", "test images", "test, with augmentation"],
                 [known, plain.accuracy, augmented.accuracy],
                 intervals=[None, (low, high), augmented.interval()],
                 chance=1 / classes, unit="%",
             ),
-            caption="The same network on the pictures it knows and on those it does not.",
+            caption="The same network on the images it knows and on those it does not.",
         )  # fmt: skip
 
         network = found[PLAIN].task.network

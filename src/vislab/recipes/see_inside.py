@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 class SeeInside(LabelledRecipe):
     """Train a network, then look into it: weights, features, units, reasons, dreams.
 
-    Every way of looking that `vislab explain` has and those that need many pictures. On the offline
+    Every way of looking that `vislab explain` has and those that need many images. On the offline
     world the cause of a class is known to the pixel, so that the methods can be ranked by whether
-    they find it; on other pictures by what covering does to the answer.
+    they find it; on other images by what covering does to the answer.
 
     Source: GNR-650, assignments 1 to 3; Computer Vision Lab; EECS 498/598, assignment 4; Zeiler and
     Fergus 2014, arXiv:1311.2901; Adebayo et al. 2018, arXiv:1810.03292.
@@ -28,7 +28,7 @@ class SeeInside(LabelledRecipe):
     Look at: The table of methods: how much better is the best than a blob in the middle?
     Look at: The units: do early ones agree on an edge or a colour, and late ones on a thing?
     Look at: The probe by depth: at which layer could a straight line do the network's work?
-    Exercise: Two windows of 32 pixels cover a picture of 64 pixels side by side. With a stride of
+    Exercise: Two windows of 32 pixels cover an image of 64 pixels side by side. With a stride of
     16, how many windows does occlusion need in all?
     Answer: 9
     Exercise: Saliency takes one value a pixel out of three channels. Which: the sum, the mean or
@@ -47,25 +47,25 @@ class SeeInside(LabelledRecipe):
     epochs: int = 8
     augment: Augment = Augment(crop=0.125, flip=True)
     shown: int = 4
-    """Test pictures explained one by one."""
+    """Test images explained one by one."""
     ranked: int = 50
-    """Test pictures on which the methods are ranked."""
+    """Test images on which the methods are ranked."""
     methods: tuple[str, ...] = ("all",)
     """Which; see `vislab explain --help`."""
     mapped: int = 1000
-    """Test pictures on the t-SNE map."""
+    """Test images on the t-SNE map."""
     paint_steps: int = 256
-    """Of gradient ascent for each painted picture."""
+    """Of gradient ascent for each painted image."""
 
     claims = (
         claim("what the best map marks is needed, more than by chance",
               "best method: insertion less deletion, beyond chance", at_least=1e-4),
         claim("deep layers tell classes apart better than early ones",
               "probe: gain in accuracy from the first layer to the last", at_least=1e-4),
-        claim("a painted picture is taken for its class",
+        claim("a painted image is taken for its class",
               "painted classes: lowest probability", at_least=0.99),
         claim("a difference one cannot see fools the network",
-              "fooling picture: root mean square change", at_most=0.02),
+              "fooling image: root mean square change", at_most=0.02),
     )  # fmt: skip
     quick = {
         "data": "shapes:easy", "per_class": 60, "epochs": 10, "size": 32, "ranked": 12,
@@ -84,7 +84,7 @@ class SeeInside(LabelledRecipe):
         from vislab.inspection.explanations import chosen_methods
 
         methods = chosen_methods(self.methods)  # a name that there is not is told at once
-        opened = lab.pictures(self.data, per_class=self.per_class, size=self.size, validation=0.1)
+        opened = lab.images(self.data, per_class=self.per_class, size=self.size, validation=0.1)
         options = {"width": self.width} if self.network == "resnet9" and self.width else {}
         model, _, images = lab.create_model(
             self.network, opened, pretrained=models.has_weights(self.network), **options

@@ -39,7 +39,7 @@ class SegmentSegnet(AnnotatedRecipe):
     group = "Dense prediction and detection"
 
     data: str = "shapes"
-    """A folder of pictures and masks, COCO annotations, or the offline world."""
+    """A folder of images and masks, COCO annotations, or the offline world."""
     limit: int | None = 800
     one_class: bool = True
     """Take all objects as one class, against the background."""

@@ -22,11 +22,11 @@ NETWORKS = ("unet", "no-skips", "encoder-unet")
 
 @dataclass(frozen=True)
 class SegmentUnet(AnnotatedRecipe):
-    """Segment pictures with U-Net, with its skips and without, beside a pre-trained encoder.
+    """Segment images with U-Net, with its skips and without, beside a pre-trained encoder.
 
-    The data is a folder of pictures and one of masks (see `vislab data check FOLDER`), a set in
-    COCO's form, or the offline world. Pictures are shown whole, at `size` pixels, or with `tile` in
-    windows cut from that size. Scores are means over pictures, the worst pictures stand on top.
+    The data is a folder of images and one of masks (see `vislab data check FOLDER`), a set in
+    COCO's form, or the offline world. Images are shown whole, at `size` pixels, or with `tile` in
+    windows cut from that size. Scores are means over images, the worst images stand on top.
 
     Source: Computer Vision Lab (lesions of the skin, ISIC); Advanced Deep Learning for Computer
     Vision (U-Net and its skips). Ronneberger, Fischer and Brox 2015, arXiv:1505.04597.
@@ -44,10 +44,10 @@ class SegmentUnet(AnnotatedRecipe):
     group = "Dense prediction and detection"
 
     data: str = "shapes"
-    """A folder of pictures and masks, COCO annotations, or the offline world."""
+    """A folder of images and masks, COCO annotations, or the offline world."""
     limit: int | None = 2000
     tile: int | None = None
-    """Learn from windows of so many pixels in place of whole pictures."""
+    """Learn from windows of so many pixels in place of whole images."""
     one_class: bool = True
     """Take all objects as one class, against the background."""
     networks: tuple[str, ...] = ("unet", "no-skips")
@@ -68,7 +68,7 @@ class SegmentUnet(AnnotatedRecipe):
     """cross-entropy, dice, dice+cross-entropy, focal or tversky."""
     optim: Optim = Optim("adamw", lr=3e-3, weight_decay=1e-2, schedule="one-cycle")
     explained: int = 4
-    """Test pictures for which a map shows why regions were named so; some seconds each."""
+    """Test images for which a map shows why regions were named so; some seconds each."""
 
     references = (
         literature("unet/test/dice", 0.84, "ISIC 2017, .82 to .85 in papers", protocol=ISIC),

@@ -1,4 +1,4 @@
-"""The content of one picture in the style of another."""
+"""The content of one image in the style of another."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from vislab.lab.bench import Lab
     from vislab.tasks.style_transfer import Transferred
 
-DRAWN = {"content": ("easy", 3), "style": ("hard", 11)}  # of shapes, where no picture is given
+DRAWN = {"content": ("easy", 3), "style": ("hard", 11)}  # of shapes, where no image is given
 SMALLEST, LARGEST = 16, 1024  # pixels; shapes are drawn up to that
 
 
 @dataclass(frozen=True)
 class StyleTransfer(Recipe):
-    """Paint what is in one picture the way another is painted.
+    """Paint what is in one image the way another is painted.
 
     A network trained to tell things apart is asked twice. Its features say where things are: those
-    of the new picture shall be those of the content picture. Which features are large together,
-    their Gram matrix, says what surfaces are like: that of the new picture shall be that of the
-    style picture. Neither network nor weights change: it is the picture that learns.
+    of the new image shall be those of the content image. Which features are large together,
+    their Gram matrix, says what surfaces are like: that of the new image shall be that of the
+    style image. Neither network nor weights change: it is the image that learns.
 
     The result is painting.png in the run's folder. Try several --style-weight: too small and
     nothing happens, too large and the content is gone.
@@ -38,9 +38,9 @@ class StyleTransfer(Recipe):
     arXiv:1508.06576 (VGG-19). The course's notes call style transfer recurrent; the network is
     convolutional, and only the steps follow one another.
 
-    Question: The style loss does not look at where anything is. What of the style picture can come
+    Question: The style loss does not look at where anything is. What of the style image can come
     through it, and what cannot?
-    Look at: The picture on its way: what changes first, colours or strokes?
+    Look at: The image on its way: what changes first, colours or strokes?
     Look at: The losses: one is smallest at the start. Why, and what is had for its rise?
     Exercise: A layer gives 64 channels of 128×128 places. How many numbers has its Gram matrix?
     Answer: 4096
@@ -52,9 +52,9 @@ class StyleTransfer(Recipe):
     group = "Seeing inside"
 
     content: Path | None = None
-    """Picture file whose things are kept; without one, a scene of shapes."""
+    """Image file whose things are kept; without one, a scene of shapes."""
     style: Path | None = None
-    """Picture file whose surfaces are taken; without one, another scene."""
+    """Image file whose surfaces are taken; without one, another scene."""
     network: str = "efficientnet-lite0"
     """By name; see `vislab models`. Its own weights, or random ones where it has none."""
     weights: Path | None = None
@@ -79,8 +79,8 @@ class StyleTransfer(Recipe):
     claims = (
         claim("the style is taken over", "style loss, times smaller", at_least=4.0),
         claim(
-            "the content stays nearer than the style picture is",
-            "content loss, over the style picture's",
+            "the content stays nearer than the style image is",
+            "content loss, over the style image's",
             at_most=0.75,
         ),
     )
@@ -88,13 +88,13 @@ class StyleTransfer(Recipe):
     smoke = {"network": "convnet", "size": 32, "steps": 4}
 
     def run(self, lab: "Lab") -> None:
-        """Read two pictures, paint a third, and tell what it cost in content."""
+        """Read two images, paint a third, and tell what it cost in content."""
         from vislab.tasks.style_transfer import distance, transfer
 
         self.check()
         model, normalisation = self.prepared(lab)
         content, style = (
-            picture_of(self, name, lab.seed).to(lab.device) for name in ("content", "style")
+            image_of(self, name, lab.seed).to(lab.device) for name in ("content", "style")
         )
         stages = (0, self.steps // 16, self.steps // 4, self.steps)
         done = transfer(
@@ -106,10 +106,10 @@ class StyleTransfer(Recipe):
         )  # fmt: skip
         lab.say(f"content at {done.content_layer}, style at {', '.join(done.style_layers)}")
         elsewhere = distance(model, style, content, done.content_layer, normalisation)
-        after = distance(model, done.picture.to(lab.device), content, done.content_layer,
+        after = distance(model, done.image.to(lab.device), content, done.content_layer,
                          normalisation)  # fmt: skip
         lab.record("style loss, times smaller", done.style[0] / max(done.style[-1], 1e-12))
-        lab.record("content loss, over the style picture's", after / max(elsewhere, 1e-12))
+        lab.record("content loss, over the style image's", after / max(elsewhere, 1e-12))
         lab.record("content loss", after)
         lab.record("style loss", done.style[-1])
         self.draw(lab, content, style, done)
@@ -122,7 +122,7 @@ class StyleTransfer(Recipe):
             raise OptionError(f"--steps {self.steps} paints nothing; use 1 or more")
 
     def prepared(self, lab: "Lab") -> "tuple[nn.Module, Normalisation]":
-        """Return the network with its weights, and how it wants pictures normalised."""
+        """Return the network with its weights, and how it wants images normalised."""
         from vislab.models.classifiers import preprocessing_of
 
         known = self.weights is None and models.has_weights(self.network)
@@ -138,31 +138,31 @@ class StyleTransfer(Recipe):
         return model.eval().to(lab.device), (shown.mean, shown.std)
 
     def draw(self, lab: "Lab", content: "Tensor", style: "Tensor", done: "Transferred") -> None:
-        """File the pictures, the painting by itself, and the losses."""
+        """File the images, the painting by itself, and the losses."""
         import numpy as np
 
         from vislab.runs.writing import write_bytes
         from vislab.tasks.style_transfer import to_pixels
 
-        painting = to_pixels(done.picture)
+        painting = to_pixels(done.image)
         if not lab.run.silent:
             write_bytes(lab.run.path / "painting.png", as_png(painting))
         lab.show(
             "content, style and painting",
-            runs.figures.picture_grid(
+            runs.figures.image_grid(
                 np.stack([to_pixels(content), fitted(to_pixels(style), painting), painting]),
                 titles=["content", "style", "painting"],
             ),
             caption="The painting at its full size is painting.png in the run's folder. The style "
-            "picture is shown cut to the same shape; it was read whole.",
+            "image is shown cut to the same shape; it was read whole.",
         )
         lab.show(
             "on the way",
-            runs.figures.picture_grid(
-                np.stack([to_pixels(picture) for picture in done.on_the_way.values()]),
+            runs.figures.image_grid(
+                np.stack([to_pixels(image) for image in done.on_the_way.values()]),
                 titles=[f"after {step} steps" for step in done.on_the_way],
             ),
-            caption="It begins as the content picture.",
+            caption="It begins as the content image.",
         )
         steps = range(len(done.style))
         lab.show(
@@ -180,8 +180,8 @@ class StyleTransfer(Recipe):
         )  # fmt: skip
 
 
-def picture_of(recipe: StyleTransfer, name: str, seed: int) -> "Tensor":
-    """Return the picture of a file, (1, 3, H, W) in [0, 1], its longer side as asked; or shapes."""
+def image_of(recipe: StyleTransfer, name: str, seed: int) -> "Tensor":
+    """Return the image of a file, (1, 3, H, W) in [0, 1], its longer side as asked; or shapes."""
     from vislab.data.shapes import draw_scenes, render
     from vislab.tasks.style_transfer import in_unit, read_whole
 
@@ -194,21 +194,21 @@ def picture_of(recipe: StyleTransfer, name: str, seed: int) -> "Tensor":
 
 
 def fitted(
-    picture: "UInt8[np.ndarray, 'a b 3']", like: "UInt8[np.ndarray, 'h w 3']"
+    image: "UInt8[np.ndarray, 'a b 3']", like: "UInt8[np.ndarray, 'h w 3']"
 ) -> "UInt8[np.ndarray, 'h w 3']":
-    """Return the middle of a picture in the shape and size of another."""
+    """Return the middle of an image in the shape and size of another."""
     import numpy as np
     from PIL import Image, ImageOps
 
-    return np.asarray(ImageOps.fit(Image.fromarray(picture), (like.shape[1], like.shape[0])))
+    return np.asarray(ImageOps.fit(Image.fromarray(image), (like.shape[1], like.shape[0])))
 
 
-def as_png(picture: "UInt8[np.ndarray, 'h w 3']") -> bytes:
+def as_png(image: "UInt8[np.ndarray, 'h w 3']") -> bytes:
     """Return the bytes of a PNG file."""
     import io
 
     from PIL import Image
 
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, format="PNG")
+    Image.fromarray(image).save(file, format="PNG")
     return file.getvalue()

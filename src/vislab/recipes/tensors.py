@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 K = TypeVar("K")
 
-PIXELS, PATCH = 64, 16  # sides of the pictures and of their patches
+PIXELS, PATCH = 64, 16  # sides of the images and of their patches
 GAP = 2  # pixels between patches
-EDGE = GAP * (PIXELS // PATCH - 1) // 2  # what makes an uncut picture as large as one cut apart
+EDGE = GAP * (PIXELS // PATCH - 1) // 2  # what makes an uncut image as large as one cut apart
 SIZES = (1, 2, 4, 8, 12, 16, 24)  # how many rows of numbers the growing task has on each side
 TEMPLATE = '''"""My answers to the exercises on tensors.
 
@@ -66,7 +66,7 @@ class Tensors(Recipe):
     faster: 2, 20 or 200?
     Look at: The missing keepdim: the wrong line raises no error, because the matrix is square. What
     would it do with four rows and five columns?
-    Look at: The picture that was only reshaped: every number of it is still there. What is lost?
+    Look at: The image that was only reshaped: every number of it is still there. What is lost?
     Look at: The growing task: how does the time of the loop grow with its size, how that of the
     line? What is the line waiting for when there is almost nothing to compute?
     Exercise: A tensor of shape (5, 1, 4) is added to one of shape (3, 1). How many numbers does
@@ -112,9 +112,9 @@ class Tensors(Recipe):
             "row. The third square has each row's mean taken from a column.",
         )
         lab.show(
-            "patches of a picture",
-            cut_pictures(lab.seed),
-            caption=f"Pictures of shape (3, {PIXELS}, {PIXELS}) as 16 patches of shape "
+            "patches of an image",
+            cut_images(lab.seed),
+            caption=f"Images of shape (3, {PIXELS}, {PIXELS}) as 16 patches of shape "
             f"(3, {PATCH}, {PATCH}); on the right x.reshape(16, 3, {PATCH}, {PATCH}). A reshape "
             "deals the same numbers out in the same order; only permute changes which follows "
             "which.",
@@ -459,31 +459,31 @@ def write_numbers(figure: "Figure") -> None:
                 )
 
 
-def cut_pictures(seed: int) -> "Figure":
-    """Draw pictures, their patches, and what a reshape alone makes of them."""
+def cut_images(seed: int) -> "Figure":
+    """Draw images, their patches, and what a reshape alone makes of them."""
     import numpy as np
     import torch
 
     from vislab.data.shapes import draw_scenes, render
     from vislab.scratch.tensor_exercises import patches
 
-    pictures = render(draw_scenes(range(2), seed=seed, difficulty="easy"), PIXELS)
-    first = torch.from_numpy(pictures).permute(0, 3, 1, 2).float()  # (N, C, H, W)
+    images = render(draw_scenes(range(2), seed=seed, difficulty="easy"), PIXELS)
+    first = torch.from_numpy(images).permute(0, 3, 1, 2).float()  # (N, C, H, W)
     cut = patches(first, PATCH)  # (N, P, C, S, S)
     only_reshaped = first.reshape(cut.shape)
     rows = []
-    for place in range(len(pictures)):
+    for place in range(len(images)):
         rows += [
-            np.pad(pictures[place], ((EDGE, EDGE), (EDGE, EDGE), (0, 0)), constant_values=255),
+            np.pad(images[place], ((EDGE, EDGE), (EDGE, EDGE), (0, 0)), constant_values=255),
             *(apart(many[place].to(torch.uint8).numpy()) for many in (cut, only_reshaped)),
         ]
-    return runs.figures.picture_grid(
-        np.stack(rows), titles=["the picture", "patches", "reshape alone"] * 2, columns=3
+    return runs.figures.image_grid(
+        np.stack(rows), titles=["the image", "patches", "reshape alone"] * 2, columns=3
     )
 
 
 def apart(patches: "UInt8[np.ndarray, 'p 3 s s']") -> "UInt8[np.ndarray, 'side side 3']":
-    """Lay the patches of a square picture out in their order, white between them."""
+    """Lay the patches of a square image out in their order, white between them."""
     import numpy as np
 
     across = math.isqrt(len(patches))

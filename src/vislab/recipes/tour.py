@@ -32,13 +32,13 @@ PARTS: tuple[Recipe, ...] = (
 class Tour(Recipe):
     """A first walk: learning by heart, what keeps networks from it, and gradients by hand.
 
-    Everything here runs offline, on generated pictures of shapes. First a ResNet-18 learns 200
-    pictures by heart, then once more with augmentation. After it a small ConvNet climbs a ladder
+    Everything here runs offline, on generated images of shapes. First a ResNet-18 learns 200
+    images by heart, then once more with augmentation. After it a small ConvNet climbs a ladder
     of augmentations, one step at a time. A U-Net says of every pixel whether it belongs to a thing,
     and a detector puts boxes around the things and names them. Last, a network whose gradients are
     derived by hand takes the same steps as its twin in autograd.
 
-    Question: A network has learned its 200 training pictures by heart. What share of 2 000 new ones
+    Question: A network has learned its 200 training images by heart. What share of 2 000 new ones
     does it get right?
     Look at: The right answers: the distance between the first bar and the second is called the
     generalisation gap.

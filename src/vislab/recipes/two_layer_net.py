@@ -96,12 +96,12 @@ class TwoLayer(GridRecipe):
         gain, interval = ours.gain_over(lab.test(linear, images, name="linear", examine=False))
         lab.record("gain over linear", gain, interval=interval)
 
-        # (D, H): the units with the largest weights, as pictures
+        # (D, H): the units with the largest weights, as images
         W = task.engine.params["W1"].T.reshape(self.hidden, 3, self.size, self.size)
         largest = W.flatten(1).norm(dim=1).argsort(descending=True)[:40]
         lab.show(
             "templates of the hidden layer",
-            runs.figures.picture_grid(explain.weights_as_pictures(W[largest]).numpy(), columns=10),
+            runs.figures.image_grid(explain.weights_as_images(W[largest]).numpy(), columns=10),
             caption="The 40 units with the largest weights, each in its own range.",
         )
 

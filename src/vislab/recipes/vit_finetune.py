@@ -29,7 +29,7 @@ COURSE = Protocol(
 )  # fmt: skip
 SOURCE = "GNR-650, assignment 2"
 STRATEGIES = ("head", "last-blocks:4", "all", "none")
-PICTURES_SHOWN = 4
+IMAGES_SHOWN = 4
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class VitFinetune(Recipe):
 
     Only the head, the last blocks and the head, everything, nothing. The course gave all four one
     learning rate, 1e-3, which is far too high for a pre-trained transformer as a whole: here each
-    is tuned on validation pictures, with as many trials as the others.
+    is tuned on validation images, with as many trials as the others.
 
     Source: GNR-650, assignment 2.
 
@@ -46,7 +46,7 @@ class VitFinetune(Recipe):
     Look at: The curves of all four: where do head and all cross?
     Look at: The attention of `head` and of `none`: why must they be the same to the last digit?
     Look at: Attention by layer, scored: which layers beat a blob in the middle? Does the rollout?
-    Exercise: A ViT cuts a picture of 224 pixels into patches of 16. How many tokens, with the
+    Exercise: A ViT cuts an image of 224 pixels into patches of 16. How many tokens, with the
     class token?
     Answer: 197
     Exercise: A layer of 12 heads attends among these tokens. How many numbers are its attention?
@@ -58,19 +58,19 @@ class VitFinetune(Recipe):
     data: str = "eurosat"
     """A name of the catalogue, a folder or a zip."""
     per_class: int | None = None
-    """Training pictures of each class; None takes all."""
+    """Training images of each class; None takes all."""
     network: str = "timm:vit_base_patch16_224"
     """A vision transformer by name, or a run folder with one."""
     options: tuple[str, ...] = ()
     """Options of the network as name=number, such as depth=6."""
     size: int = 224
-    """Side of the pictures in pixels."""
+    """Side of the images in pixels."""
     pretrain_on: str | None = None
-    """Train it on these pictures first, in place of weights that are fetched."""
+    """Train it on these images first, in place of weights that are fetched."""
     pretrain_epochs: int = 20
     """Epochs: passes over those."""
     pretrain_per_class: int | None = None
-    """Of those, pictures of each class; None takes all."""
+    """Of those, images of each class; None takes all."""
     strategies: tuple[str, ...] = STRATEGIES
     """What is trained: head, last-blocks:N, all, none, layer-decay:D, gradual."""
     factors: tuple[float, ...] = (0.3, 1.0, 3.0)
@@ -82,9 +82,9 @@ class VitFinetune(Recipe):
     batch: int = 32
     """Batch size: images in a step."""
     augment: Augment = Augment(flip=True)
-    """What training pictures go through."""
+    """What training images go through."""
     examined: int = 40
-    """Test pictures on which maps of attention are scored and compared."""
+    """Test images on which maps of attention are scored and compared."""
 
     references = tuple(
         course(f"{name}/{side}/accuracy", value, SOURCE, protocol=COURSE)
@@ -145,7 +145,7 @@ class VitFinetune(Recipe):
         options = dict(map(number, self.options))
         before = None
         if self.pretrain_on:
-            first = lab.pictures(
+            first = lab.images(
                 self.pretrain_on, per_class=self.pretrain_per_class, size=self.size, validation=0.1
             )
             before, _, first = lab.create_model(self.network, first, pretrained=False, **options)
@@ -157,7 +157,7 @@ class VitFinetune(Recipe):
                 augment=Augment(crop=0.125, flip=True), name="pre-training",
             )  # fmt: skip
             lab.test(task, first, name="pre-training", examine=False)
-        images = lab.pictures(self.data, per_class=self.per_class, size=self.size, validation=0.1)
+        images = lab.images(self.data, per_class=self.per_class, size=self.size, validation=0.1)
         model, groups, images = lab.create_model(
             self.network, images, pretrained=before is None, **options
         )
@@ -236,9 +236,9 @@ class VitFinetune(Recipe):
         try:
             maps = {name: attention.attended(network, images) for name, network in networks.items()}
         except ShapeError as error:
-            lab.note(f"No pictures of attention: {error}.")
+            lab.note(f"No images of attention: {error}.")
             return
-        shown = attention.spread(range(len(places)), PICTURES_SHOWN)
+        shown = attention.spread(range(len(places)), IMAGES_SHOWN)
         attention.show_layers(lab, maps, best.table, places, shown)
         attention.tell_agreement(lab, maps)
         attention.score_layers(
@@ -266,7 +266,7 @@ class VitFinetune(Recipe):
             }
             lab.show(
                 title, runs.figures.curves(curves, x="layer", y=y),
-                caption=f"Mean over {len(images)} pictures, all heads and tokens.",
+                caption=f"Mean over {len(images)} images, all heads and tokens.",
             )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Calibration: is a network that says 80 % right on 80 % of those pictures?
+"""Calibration: is a network that says 80 % right on 80 % of those images?
 
 Guo, Pleiss, Sun, Weinberger 2017, "On Calibration of Modern Neural Networks", arXiv:1706.04599,
 section 2: M bins ((m−1)/M, m/M], and
@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 
 @dataclass(frozen=True)
 class Bin:
-    """The pictures whose confidence lies in (low, high]; means are None where there are none."""
+    """The images whose confidence lies in (low, high]; means are None where there are none."""
 
     low: float
     high: float
@@ -36,9 +36,9 @@ class Calibration:
 def calibration(
     confidence: Float[np.ndarray, " n"], correct: Bool[np.ndarray, " n"], *, bins: int = 15
 ) -> Calibration:
-    """Sort pictures by the probability of their predicted class and count how many are right.
+    """Sort images by the probability of their predicted class and count how many are right.
 
-    `confidence` is in [0, 1]. Without pictures every bin is empty and the error is 0.
+    `confidence` is in [0, 1]. Without images every bin is empty and the error is 0.
     """
     edges = np.arange(bins + 1) / bins
     which = np.searchsorted(edges[1:-1], confidence, side="left")  # the right edge is inside

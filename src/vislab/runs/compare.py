@@ -1,7 +1,7 @@
-"""Two runs or more, compared on the same test pictures.
+"""Two runs or more, compared on the same test images.
 
-The first run is the baseline. Differences in accuracy are paired by picture (paired bootstrap,
-Efron and Tibshirani 1993, section 13.3), because two networks that see the same pictures fail on
+The first run is the baseline. Differences in accuracy are paired by image (paired bootstrap,
+Efron and Tibshirani 1993, section 13.3), because two networks that see the same images fail on
 many of the same ones; the difference is then known far better than either accuracy.
 """
 
@@ -16,6 +16,7 @@ from vislab.errors import RunError
 from vislab.runs.folder import RunFolder
 from vislab.runs.formatting import MISSING, minus, number, plain, points, with_span
 from vislab.runs.intervals import Interval, paired_bootstrap, wilson
+from vislab.runs.old_names import by_new_names
 from vislab.runs.page import page
 from vislab.runs.report import COSTS, flat
 from vislab.runs.writing import write_text
@@ -30,7 +31,7 @@ class Contender:
     name: str
     run: str
     fit: str  # empty where the run trained one network
-    pictures: int
+    images: int
     accuracy: float
     interval: Interval
     weights_sha256: str | None  # of the whole run
@@ -44,7 +45,7 @@ class Pair:
     first: str
     second: str
     difference: float
-    interval: Interval | None  # None where the pictures cannot be paired
+    interval: Interval | None  # None where the images cannot be paired
     same_predictions: bool
     same_weights: bool
     verdict: str
@@ -75,13 +76,13 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a network said of each test picture, by picture."""
+    """What a network said of each test image, by image."""
 
     label: dict[tuple[str, int], str]
     predicted: dict[tuple[str, int], str]
 
     def correct(self) -> dict[tuple[str, int], bool]:
-        """Tell for each picture whether it was right."""
+        """Tell for each image whether it was right."""
         return {key: self.predicted[key] == label for key, label in self.label.items()}
 
 
@@ -139,23 +140,24 @@ def predictions_of(run: RunFolder) -> list[tuple[str, Predictions]]:
 
 
 def read_predictions(run: RunFolder, title: str) -> Predictions:
-    """Read a table of predictions. A picture that stands there twice is told apart by its turn."""
-    columns, rows = run.table(title)
+    """Read a table of predictions. An image that stands there twice is told apart by its turn."""
+    names, rows = run.table(title)
+    columns = list(by_new_names(PREDICTIONS, dict.fromkeys(names)))
     try:
-        places = [columns.index(name) for name in ("picture", "label", "predicted")]
+        places = [columns.index(name) for name in ("image", "label", "predicted")]
         cells = [tuple(row[place] for place in places) for row in rows]
     except (ValueError, IndexError) as error:
         raise RunError(
             f"the table {title!r} of {run.path} is damaged: "
-            "it needs the columns picture, label and predicted"
+            "it needs the columns image, label and predicted"
         ) from error
     if not cells:
         raise RunError(f"the table {title!r} of {run.path} is empty; there is nothing to compare")
     seen: dict[str, int] = {}
     label, predicted = {}, {}
-    for picture, truth, answer in cells:
-        seen[picture] = seen.get(picture, -1) + 1
-        key = (picture, seen[picture])
+    for image, truth, answer in cells:
+        seen[image] = seen.get(image, -1) + 1
+        key = (image, seen[image])
         label[key], predicted[key] = truth, answer
     return Predictions(label, predicted)
 
@@ -174,7 +176,7 @@ def contender(name: str, fit: str, table: Predictions, run: RunFolder, *, alone:
         name=name if alone else f"{name} · {fit or 'unnamed'}",
         run=name,
         fit="" if alone else fit,
-        pictures=total,
+        images=total,
         accuracy=right / total,
         interval=wilson(right, total),
         weights_sha256=result.weights_sha256,
@@ -199,7 +201,7 @@ def matches(
 
 
 def beside(first: Contender, second: Contender, ours: Predictions, theirs: Predictions) -> Pair:
-    """Compare two networks picture by picture, and say what came out."""
+    """Compare two networks image by image, and say what came out."""
     difference = second.accuracy - first.accuracy
     same_weights = (
         first.weights_sha256 is not None and first.weights_sha256 == second.weights_sha256
@@ -207,9 +209,9 @@ def beside(first: Contender, second: Contender, ours: Predictions, theirs: Predi
     interval = None
     same = False
     if ours.label.keys() != theirs.label.keys():
-        verdict = "not paired: the runs were tested on different pictures"
+        verdict = "not paired: the runs were tested on different images"
     elif ours.label != theirs.label:
-        verdict = "not paired: the same pictures bear different labels in the two runs"
+        verdict = "not paired: the same images bear different labels in the two runs"
     else:
         before, after = ours.correct(), theirs.correct()
         _, found = paired_bootstrap(
@@ -239,9 +241,9 @@ def verdict_sentence(
     if same_predictions:
         known = first.weights_sha256 and second.weights_sha256
         weights = ", though the weights differ" if known else "; their weights cannot be compared"
-        return f"same predictions on all {number(first.pictures)} pictures{weights}"
-    if first.pictures == 1:
-        return "one test picture says nothing of others"
+        return f"same predictions on all {number(first.images)} images{weights}"
+    if first.images == 1:
+        return "one test image says nothing of others"
     if low > 0:
         return f"{second.name} is better by {points(difference)} ({around(low, high)})"
     if high < 0:
@@ -298,7 +300,7 @@ def distinct_names(paths: Sequence[Path]) -> list[str]:
 def measures(comparison: Comparison) -> list[tuple[str, list[str]]]:
     """Return the rows of the table: a measure and its value for each contender."""
     rows = [
-        ("test pictures", [number(one.pictures) for one in comparison.contenders]),
+        ("test images", [number(one.images) for one in comparison.contenders]),
         (
             "accuracy",
             [with_span(one.accuracy, one.interval, share=True) for one in comparison.contenders],

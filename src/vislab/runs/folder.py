@@ -28,6 +28,7 @@ from typing import Any, Literal
 import yaml
 
 from vislab.errors import RunError
+from vislab.runs.old_names import by_new_names
 from vislab.runs.tables import Head, flat_rows, formats_of
 from vislab.runs.writing import finite, saying_why, write_bytes, write_json, write_text
 
@@ -140,6 +141,7 @@ class RunFolder:
             for key, pair in content.get("intervals", {}).items()
             if None not in pair
         }
+        content["costs"] = [by_new_names("costs", cost) for cost in content.get("costs", [])]
         run.result = Result(**content)
         return run
 
@@ -211,7 +213,7 @@ class RunFolder:
         folded: bool = False,
         svg: bytes | None = None,
     ) -> None:
-        """File a picture under its title; one of the same title is replaced."""
+        """File an image under its title; one of the same title is replaced."""
         name = free_name(title, self.result.figures)
         if not self.silent:
             write_bytes(self.path / "figures" / f"{name}.png", png)

@@ -31,8 +31,8 @@ def paired_bootstrap(
 ) -> tuple[float, Interval]:
     """Return the mean of `second - first` and its percentile interval.
 
-    Both are scores of the same pictures in the same order, so pictures, not runs, are drawn again
-    (Efron and Tibshirani 1993, section 13.3). One picture says nothing of others: its interval is
+    Both are scores of the same images in the same order, so images, not runs, are drawn again
+    (Efron and Tibshirani 1993, section 13.3). One image says nothing of others: its interval is
     without bounds.
     """
     difference = np.asarray(second, dtype=np.float64) - np.asarray(first, dtype=np.float64)
@@ -60,7 +60,7 @@ def paired_bootstrap(
 def bootstrap(
     values: Float[np.ndarray, " n"], *, draws: int = 10_000, level: float = 0.95, seed: int = 0
 ) -> tuple[float, Interval]:
-    """Return the mean of scores of pictures and its percentile interval over drawing them again."""
+    """Return the mean of scores of images and its percentile interval over drawing them again."""
     return paired_bootstrap(np.zeros(len(values)), values, draws=draws, level=level, seed=seed)
 
 
@@ -80,7 +80,7 @@ def over_seeds(values: list[float], *, level: float = 0.95) -> Interval | None:
 def mcnemar(first: Bool[np.ndarray, " n"], second: Bool[np.ndarray, " n"]) -> float:
     """Return how likely so uneven a split of the disagreements is between two equal classifiers.
 
-    Both say of the same pictures whether they were right. Of the pictures that only one has right,
+    Both say of the same images whether they were right. Of the images that only one has right,
     each is as likely to have either (McNemar 1947; the exact two-sided binomial test).
     """
     from scipy import stats  # slow to import, and `vislab list` reads this file
@@ -95,7 +95,7 @@ def mcnemar(first: Bool[np.ndarray, " n"], second: Bool[np.ndarray, " n"]) -> fl
 def newcombe(
     first: Bool[np.ndarray, " n"], second: Bool[np.ndarray, " m"]
 ) -> tuple[float, Interval]:
-    """Return the share right in `first` minus that in `second`, which are different pictures.
+    """Return the share right in `first` minus that in `second`, which are different images.
 
     The interval is Newcombe's (1998, Statistics in Medicine 17: 873-890, method 10).
     """

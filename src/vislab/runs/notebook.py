@@ -53,7 +53,7 @@ class Notebook:
         """File a figure, as PNG for the report and as SVG for slides."""
         from vislab.runs import figures
 
-        svg = figures.to_svg(figure) if not has_pictures(figure) else None
+        svg = figures.to_svg(figure) if not has_images(figure) else None
         self.run.add_figure(title, figures.to_png(figure), caption=caption, folded=folded, svg=svg)
 
     def table(
@@ -75,6 +75,6 @@ class Notebook:
             self.run.result.notes.append(text)
 
 
-def has_pictures(figure: "Figure") -> bool:
-    """Return whether a figure is pictures rather than a drawing; those make poor SVG."""
+def has_images(figure: "Figure") -> bool:
+    """Return whether a figure is images rather than a drawing; those make poor SVG."""
     return any(axes.images for axes in figure.axes)

@@ -7,13 +7,15 @@ from vislab.errors import OptionError
 
 T = TypeVar("T")
 
-# By the dataclass, or the file, whose field it is.
+# By the dataclass, the file or the table, whose field or column it is.
 FIELDS: dict[str, dict[str, str]] = {
     "Augment": {"turn": "rotation"},
     "Finetune": {"find_rate": "find_lr"},
     "Linear": {"rates": "learning_rates"},
     "TwoLayer": {"rates": "learning_rates"},
+    "costs": {"train_pictures_per_second": "train_images_per_second"},
     "model.json": {"deviation": "std"},
+    "test predictions": {"picture": "image"},
 }
 
 # By the command whose option it is.

@@ -43,8 +43,8 @@ def is_ours(path: Path, stem: str | None = None) -> bool:
     """
     if path.suffix.lower() == ".png":
         try:
-            with Image.open(path) as picture:
-                return bool(picture.info.get(KEY) == OURS)
+            with Image.open(path) as image:
+                return bool(image.info.get(KEY) == OURS)
         except Exception:  # Pillow raises nearly anything; what cannot be read is not ours
             return False
     answer = path if path.suffix == ".json" else path.with_name(f"{stem or path.stem}.json")

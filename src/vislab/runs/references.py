@@ -18,9 +18,9 @@ class Protocol:
     """How a number was measured. A cell left None is not known and is not compared."""
 
     data: str | None = None
-    train: int | None = None  # pictures trained on
+    train: int | None = None  # images trained on
     subset: str | None = None  # how they were chosen
-    test: int | None = None  # pictures measured on
+    test: int | None = None  # images measured on
     pixels: str | None = None  # where the files come from
     size: int | None = None  # side in pixels, as the network sees it
     network: str | None = None

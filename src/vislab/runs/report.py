@@ -42,9 +42,9 @@ LARGE = 6  # metrics shown as large numbers; the others stand in a folded table
 ROWS = 50  # rows of a table shown on the page
 CELLS = {
     "data": "data",
-    "train": "training pictures",
+    "train": "training images",
     "subset": "chosen",
-    "test": "test pictures",
+    "test": "test images",
     "pixels": "files",
     "size": "side in pixels",
     "network": "network",
@@ -73,7 +73,7 @@ def report(run: RunFolder) -> str:
     result = run.result
     options = flat(run.recipe()["options"])
     lesson = result.lesson
-    pictures = [filed_figure(run, entry) for entry in result.figures]
+    images = [filed_figure(run, entry) for entry in result.figures]
     tables = [filed_table(run, entry) for entry in result.tables if entry.get("shown", True)]
     main = main_metrics(result)
     return page(
@@ -97,8 +97,8 @@ def report(run: RunFolder) -> str:
         else [],
         claims=[claim_card(claim, result) for claim in result.claims],
         references=reference_cards(result),
-        shown_figures=[entry for entry in pictures if not entry["folded"]],
-        folded_figures=[entry for entry in pictures if entry["folded"]],
+        shown_figures=[entry for entry in images if not entry["folded"]],
+        folded_figures=[entry for entry in images if entry["folded"]],
         shown_tables=[entry for entry in tables if not entry["folded"]],
         folded_tables=[entry for entry in tables if entry["folded"]],
         curves=list(curve_figures(run.logged())),
@@ -283,14 +283,14 @@ def inside(run: RunFolder, file: str) -> Path | None:
 
 
 def filed_figure(run: RunFolder, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a filed figure with its picture as a data address."""
+    """Return a filed figure with its image as a data address."""
     path = inside(run, entry["file"])
     return {
         "title": entry["title"],
         "caption": entry.get("caption", ""),
         "folded": entry.get("folded", False),
         "file": entry["file"],
-        "picture": data_uri(path.read_bytes(), "image/png") if path else None,
+        "image": data_uri(path.read_bytes(), "image/png") if path else None,
     }
 
 
@@ -440,7 +440,7 @@ def curve_figures(lines: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]
         yield {
             "title": family.replace("_", " "),
             "caption": "Training is dashed." if dashed and len(named) > 1 else "",
-            "picture": data_uri(figures.to_png(figure), "image/png"),
+            "image": data_uri(figures.to_png(figure), "image/png"),
         }
 
 
@@ -467,12 +467,12 @@ def per_second(rate: Number | None) -> str:
 
 COSTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "parameters": lambda cost: amount(cost.get("parameters")),
-    "multiply–adds a picture": lambda cost: amount(cost.get("macs")),
-    "training pictures/s": lambda cost: per_second(cost.get("train_pictures_per_second")),
-    "latency of 1 picture, median": lambda cost: latency(cost, "1", "median"),
-    "latency of 1 picture, 95 % within": lambda cost: latency(cost, "1", "p95"),
-    "latency of 64 pictures, median": lambda cost: latency(cost, "64", "median"),
-    "latency of 64 pictures, 95 % within": lambda cost: latency(cost, "64", "p95"),
+    "multiply–adds an image": lambda cost: amount(cost.get("macs")),
+    "training images/s": lambda cost: per_second(cost.get("train_images_per_second")),
+    "latency of 1 image, median": lambda cost: latency(cost, "1", "median"),
+    "latency of 1 image, 95 % within": lambda cost: latency(cost, "1", "p95"),
+    "latency of 64 images, median": lambda cost: latency(cost, "64", "median"),
+    "latency of 64 images, 95 % within": lambda cost: latency(cost, "64", "p95"),
     "peak memory": lambda cost: memory(cost.get("peak_memory_bytes")),
 }
 

@@ -1,4 +1,4 @@
-"""An LSTM that looks at a picture's feature map before every word (after Xu et al. 2015).
+"""An LSTM that looks at an image's feature map before every word (after Xu et al. 2015).
 
 The map A (N, H, a, a) is read as L = a² places k with H features each, A[n, :, k]. Before a step,
 each place is scored by how well it fits the last hidden state (scaled dot product), and the step

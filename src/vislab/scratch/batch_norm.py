@@ -114,7 +114,7 @@ def _forward(
     if training and x.numel() == x.shape[1]:
         raise ShapeError(
             f"x has shape {tuple(x.shape)}: one number a feature has no variance; "
-            "train with two pictures or more"
+            "train with two images or more"
         )
     if training:
         mean = x.mean(dim=axes)

@@ -18,7 +18,7 @@ Cache = tuple[Tensor, Tensor, int, int]
 
 
 class Conv:
-    """Cross-correlate every picture with F kernels and add a bias a kernel."""
+    """Cross-correlate every image with F kernels and add a bias a kernel."""
 
     @staticmethod
     def forward(

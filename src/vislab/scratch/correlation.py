@@ -12,7 +12,7 @@ sum read the other way round: every term hands dout back to the factor it came f
     dw[f, c, i, j]  = Σ_n,y,x' dout[n, f, y, x'] x[n, c, y s + i - p, x' s + j - p]
 
 The first is what the field calls a transposed convolution. The second is itself a correlation, of
-x with dout as its kernel, in which pictures and channels have changed places and dout's pixels lie
+x with dout as its kernel, in which images and channels have changed places and dout's pixels lie
 s apart (a dilation). For few channels one matrix product a kernel row is faster.
 """
 
@@ -52,7 +52,7 @@ def gradient_of_kernel(
 def _by_kernel_rows(
     dout: Tensor, x: Tensor, kernel: tuple[int, int], stride: int, pad: int
 ) -> Tensor:
-    """Return dw as one matrix product a picture and kernel row, summed over pictures."""
+    """Return dw as one matrix product an image and kernel row, summed over images."""
     n, f, high, wide = dout.shape
     c = x.shape[1]
     padded = torch.constant_pad_nd(x, (pad, pad, pad, pad))

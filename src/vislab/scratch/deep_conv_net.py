@@ -41,7 +41,7 @@ class DeepConvNet(Network):
     ) -> None:
         """Draw the weights by `weight_scale`: "kaiming", "xavier" or a standard deviation.
 
-        After the layers numbered in `max_pools`, counted from 0, the picture is halved. Raises
+        After the layers numbered in `max_pools`, counted from 0, the image is halved. Raises
         OptionError when nothing would be left of it.
         """
         super().__init__(
@@ -58,7 +58,7 @@ class DeepConvNet(Network):
         size = min(high, wide) >> len(self.max_pools)
         if size < 1:
             raise OptionError(
-                f"{len(self.max_pools)} poolings leave nothing of a picture of {high}×{wide}; "
+                f"{len(self.max_pools)} poolings leave nothing of an image of {high}×{wide}; "
                 "use fewer"
             )
         made: dict[str, Any] = {"dtype": dtype, "device": device}

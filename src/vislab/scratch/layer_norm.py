@@ -50,7 +50,7 @@ class LayerNorm:
 
 
 class GroupNorm:
-    """Normalise every group of neighbouring channels of a picture over its pixels."""
+    """Normalise every group of neighbouring channels of an image over its pixels."""
 
     @staticmethod
     def forward(

@@ -3,7 +3,7 @@
     out = x where x > 0, else slope · x
     dx  = dout where x > 0, else slope · dout
 
-A unit that is negative for every picture still gets a gradient, so it cannot die.
+A unit that is negative for every image still gets a gradient, so it cannot die.
 """
 
 import torch

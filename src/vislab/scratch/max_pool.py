@@ -38,7 +38,7 @@ class MaxPool:
         if min(x.shape[2:]) < size:
             raise ShapeError(
                 f"x has {x.shape[2]}×{x.shape[3]} pixels, fewer than a window of {size}×{size}; "
-                "pool less often or give larger pictures"
+                "pool less often or give larger images"
             )
         along_rows, columns = _largest(_places(x, 3, size, stride))  # (N, C, H, W')
         out, rows = _largest(_places(along_rows, 2, size, stride))  # (N, C, H', W')

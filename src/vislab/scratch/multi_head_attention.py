@@ -1,7 +1,7 @@
 """Multi-head self-attention (Vaswani et al. 2017, arXiv 1706.03762, section 3.2).
 
 x (N, T, D) is taken to queries, keys and values; D is cut into heads of d = D / heads numbers.
-For each picture n and head:
+For each image n and head:
 
     [q k v] = x Wqkv + bqkv
     s[t, u] = Σ_d q[t, d] k[u, d] / √d

@@ -1,4 +1,4 @@
-"""k nearest neighbours: a picture gets the label that most of the k nearest training pictures have.
+"""k nearest neighbours: an image gets the label that most of the k nearest training images have.
 
 Distances are squared Euclidean, which order as Euclidean ones do. Written with no loop, all pairs
 at once, because a square of a difference is a matrix product in disguise:
@@ -32,7 +32,7 @@ def compute_distances_two_loops(x_train: Tensor, x_test: Tensor) -> Tensor:
 
 
 def compute_distances_one_loop(x_train: Tensor, x_test: Tensor) -> Tensor:
-    """Return squared distances (num_train, num_test), one training picture at a time."""
+    """Return squared distances (num_train, num_test), one training image at a time."""
     train, test = _rows(x_train, x_test)
     dists = train.new_zeros(len(train), len(test))
     for i in range(len(train)):
@@ -57,7 +57,7 @@ def predict_labels(dists: Tensor, y_train: Tensor, k: int = 1) -> Tensor:
 
 
 class KnnClassifier:
-    """Remembers the training pictures. Distances are taken in blocks that fit into memory."""
+    """Remembers the training images. Distances are taken in blocks that fit into memory."""
 
     def __init__(self, x_train: Tensor, y_train: Tensor) -> None:
         """Take x_train (num_train, ...) and its labels."""
@@ -67,13 +67,13 @@ class KnnClassifier:
         self._half_squares = (self.x_train**2).sum(dim=1) / 2
 
     def nearest(self, x: Tensor, k: int, *, quiet: bool = True) -> Tensor:
-        """Return the places of the k nearest training pictures of each x: (N, k), nearest first."""
+        """Return the places of the k nearest training images of each x: (N, k), nearest first."""
         _check_k(k, len(self.x_train))
         _, x = _rows(self.x_train, x)
         expect.finite("x", x)
         rows = max(1, BLOCK_BYTES // (len(self.x_train) * x.element_size()))
         found = []
-        with track("looking for neighbours", total=len(x), unit="pictures", quiet=quiet) as advance:
+        with track("looking for neighbours", total=len(x), unit="images", quiet=quiet) as advance:
             for block in torch.split(x, rows):
                 # ½ |a|² - a·b orders the a's as |a - b|² does: |b|² is the same for all of them.
                 order = torch.addmm(self._half_squares, block, self.x_train.T, alpha=-1)
@@ -86,7 +86,7 @@ class KnnClassifier:
         return self.vote(self.nearest(x, k))
 
     def vote(self, nearest: Tensor) -> Tensor:
-        """Return the label of most of the training pictures in each row of places (N, k)."""
+        """Return the label of most of the training images in each row of places (N, k)."""
         return _vote(self.y_train[nearest])
 
     def check_accuracy(self, x: Tensor, y: Tensor, k: int = 1) -> float:
@@ -100,10 +100,10 @@ def knn_cross_validate(
 ) -> dict[int, list[float]]:
     """Return for each k the accuracy on each fold, when the other folds are remembered.
 
-    The pictures are dealt to the folds in a drawn order that is always the same.
+    The images are dealt to the folds in a drawn order that is always the same.
     """
     if not 2 <= num_folds <= len(x):
-        raise OptionError(f"num_folds is {num_folds}, wanted 2 to {len(x)}, the number of pictures")
+        raise OptionError(f"num_folds is {num_folds}, wanted 2 to {len(x)}, the number of images")
     order = torch.randperm(len(x), generator=generator("folds"))
     folds = order.tensor_split(num_folds)
     found: dict[int, list[float]] = {k: [] for k in sorted(set(k_choices))}
@@ -148,4 +148,4 @@ def _rows(x_train: Tensor, x_test: Tensor) -> tuple[Tensor, Tensor]:
 
 def _check_k(k: int, known: int) -> None:
     if not 1 <= k <= known:
-        raise OptionError(f"k is {k}, wanted 1 to {known}, the number of training pictures")
+        raise OptionError(f"k is {k}, wanted 1 to {known}, the number of training images")

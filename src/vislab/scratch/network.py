@@ -1,6 +1,6 @@
 """What all networks of this room share: parameters by name, and a loss with its gradients.
 
-A network says how scores are made from pictures (`forward`, keeping what each layer needs later)
+A network says how scores are made from images (`forward`, keeping what each layer needs later)
 and how the gradient of the scores goes back through the layers (`backward`). The loss joins them,
 and adds the penalty on the weights.
 """
@@ -70,7 +70,7 @@ class Network:
         return loss, grads
 
     def right(self, X: Tensor, y: Tensor) -> Tensor:
-        """Return of each picture whether its highest score is its label: (N,)."""
+        """Return of each image whether its highest score is its label: (N,)."""
         scores: Tensor = self.loss(X)
         return scores.argmax(dim=1) == y.to(self.device)
 

@@ -4,7 +4,7 @@
     solver.train()
 
 `data` has X_train, y_train, X_val, y_val. X may be a tensor (N, ...) or anything whose `X[rows]`
-gives the float tensor of these rows, so that pictures can be read as they are needed. The model has
+gives the float tensor of these rows, so that images can be read as they are needed. The model has
 `params`, `loss(X, y)` and `right(X, y)`, as every network of this room.
 """
 
@@ -21,15 +21,15 @@ from vislab.ops.seeding import generator, seed_of
 from vislab.scratch import expect
 from vislab.scratch.update_rules import RULES, Config, Rule
 
-PER_CHECK = 250  # pictures scored at once when accuracy is measured
+PER_CHECK = 250  # images scored at once when accuracy is measured
 
 
 class Solver:
     """Train one model.
 
-    Which pictures a batch holds, and what dropout drops, follow from (seed, epoch, step) alone, so
+    Which images a batch holds, and what dropout drops, follow from (seed, epoch, step) alone, so
     training can be put down and taken up again (`state`, `restore`). An epoch goes once through all
-    pictures in an order of its own. Histories: `loss_history` a step, `train_acc_history` and
+    images in an order of its own. Histories: `loss_history` a step, `train_acc_history` and
     `val_acc_history` an epoch.
     """
 
@@ -50,7 +50,7 @@ class Solver:
     ) -> None:
         """Set up. `lr_decay` multiplies the learning rate after every epoch.
 
-        `num_train_samples` and `num_val_samples` are how many pictures accuracy is measured on,
+        `num_train_samples` and `num_val_samples` are how many images accuracy is measured on,
         None for all; `clip` is the largest norm of all gradients together.
         """
         missing = {"X_train", "y_train", "X_val", "y_val"} - set(data)
@@ -59,13 +59,13 @@ class Solver:
                 f"data lacks {min(missing)!r}; it needs X_train, y_train, X_val and y_val"
             )
         if len(data["X_train"]) == 0:
-            raise OptionError("data['X_train'] is empty; give pictures to train on")
+            raise OptionError("data['X_train'] is empty; give images to train on")
         for side in ("train", "val"):
-            pictures, labels = len(data[f"X_{side}"]), len(data[f"y_{side}"])
-            if pictures != labels:
+            images, labels = len(data[f"X_{side}"]), len(data[f"y_{side}"])
+            if images != labels:
                 raise OptionError(
-                    f"data['y_{side}'] has {labels} rows where X_{side} has {pictures}; "
-                    "every picture needs a label"
+                    f"data['y_{side}'] has {labels} rows where X_{side} has {images}; "
+                    "every image needs a label"
                 )
         expect.option("batch_size", batch_size, low=1)
         expect.option("num_epochs", num_epochs, low=1)
@@ -77,7 +77,7 @@ class Solver:
         self.num_train_samples, self.num_val_samples = num_train_samples, num_val_samples
         self.clip, self.seed = clip, seed
         self.configs: dict[str, Config] = {name: dict(optim_config or {}) for name in model.params}
-        # A last batch of one or two pictures would be noise: batches differ in size by one at most.
+        # A last batch of one or two images would be noise: batches differ in size by one at most.
         self.steps_per_epoch = -(-len(data["X_train"]) // batch_size)
         self.epoch = self.step_in_epoch = 0
         self.loss_history: list[float] = []
@@ -89,7 +89,7 @@ class Solver:
         self._order: tuple[int, tuple[Tensor, ...]] | None = None
 
     def rows(self, epoch: int, step: int) -> Tensor:
-        """Return which training pictures stand in a batch."""
+        """Return which training images stand in a batch."""
         if self._order is None or self._order[0] != epoch:
             draws = generator(self.seed, epoch, "order")
             order = torch.randperm(len(self.data["X_train"]), generator=draws)
@@ -170,7 +170,7 @@ class Solver:
                 self.model.running[name].copy_(value)
 
     def check_accuracy(self, X: Any, y: Tensor, num_samples: int | None = None) -> float:
-        """Return the share of pictures, or of words, that the model has right.
+        """Return the share of images, or of words, that the model has right.
 
         With `num_samples` of so many, drawn once and for all.
         """

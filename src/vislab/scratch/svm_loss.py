@@ -47,7 +47,7 @@ def svm_loss_vectorized(
 def svm_loss_naive(
     W: Tensor, X: Tensor, y: Tensor, reg: float, l2_convention: str = "full"
 ) -> tuple[float, Tensor]:
-    """Return what `svm_loss_vectorized` returns, picture by picture and class by class."""
+    """Return what `svm_loss_vectorized` returns, image by image and class by class."""
     expect.linear(X, W)
     y = expect.labels("y", y, X.shape[:1], W.shape[1])
     loss, dW = 0.0, torch.zeros_like(W)

@@ -54,7 +54,7 @@ def _one_hot(labels: Tensor, classes: int) -> Tensor:
 
 
 def pixel_centres(height: int, width: int) -> Float[Tensor, "h w 2"]:
-    """Return x and y of the centre of every pixel, in sides of the picture.
+    """Return x and y of the centre of every pixel, in sides of the image.
 
     The pixel in row i and column j has x = (j + ½) / width and y = (i + ½) / height.
     height, width: two ints H and W. Result: (H, W, 2), float32, x before y.
@@ -165,67 +165,67 @@ def _interleave(first: Tensor, second: Tensor) -> Tensor:
     return mixed
 
 
-def channels_first(pictures: Float[Tensor, "n h w c"]) -> Float[Tensor, "n d"]:
-    """Return every picture as one row: all of its channel 0, row by row, then channel 1, ….
+def channels_first(images: Float[Tensor, "n h w c"]) -> Float[Tensor, "n d"]:
+    """Return every image as one row: all of its channel 0, row by row, then channel 1, ….
 
-    pictures: (N, H, W, C). Result: (N, C·H·W).
+    images: (N, H, W, C). Result: (N, C·H·W).
     """
-    return pictures.permute(0, 3, 1, 2).flatten(start_dim=1)  # (N, C, H, W) before it is flat
+    return images.permute(0, 3, 1, 2).flatten(start_dim=1)  # (N, C, H, W) before it is flat
 
 
-def _channels_first(pictures: Tensor) -> Tensor:
-    count, height, width, channels = pictures.shape
-    flat = pictures.new_zeros(count, channels * height * width)
+def _channels_first(images: Tensor) -> Tensor:
+    count, height, width, channels = images.shape
+    flat = images.new_zeros(count, channels * height * width)
     for n in range(count):
         for c in range(channels):
             for i in range(height):
                 for j in range(width):
-                    flat[n, (c * height + i) * width + j] = pictures[n, i, j, c]
+                    flat[n, (c * height + i) * width + j] = images[n, i, j, c]
     return flat
 
 
-def patches(pictures: Float[Tensor, "n c h w"], side: int) -> Float[Tensor, "n p c s s"]:
-    """Cut every picture into squares that touch but do not overlap, and return them row by row.
+def patches(images: Float[Tensor, "n c h w"], side: int) -> Float[Tensor, "n p c s s"]:
+    """Cut every image into squares that touch but do not overlap, and return them row by row.
 
-    pictures: (N, C, H, W). side: an int S that divides H and W. Result: (N, P, C, S, S) with
+    images: (N, C, H, W). side: an int S that divides H and W. Result: (N, P, C, S, S) with
     P = (H / S)·(W / S); patch 1 is to the right of patch 0.
     """
-    n, c, h, w = pictures.shape
+    n, c, h, w = images.shape
     i, j = h // side, w // side
-    cut = pictures.reshape(n, c, i, side, j, side).permute(0, 2, 4, 1, 3, 5)  # (N, I, J, C, S, S)
+    cut = images.reshape(n, c, i, side, j, side).permute(0, 2, 4, 1, 3, 5)  # (N, I, J, C, S, S)
     return cut.reshape(n, i * j, c, side, side)
 
 
-def _patches(pictures: Tensor, side: int) -> Tensor:
-    count, channels, height, width = pictures.shape
+def _patches(images: Tensor, side: int) -> Tensor:
+    count, channels, height, width = images.shape
     down, across = height // side, width // side
-    cut = pictures.new_zeros(count, down * across, channels, side, side)
+    cut = images.new_zeros(count, down * across, channels, side, side)
     for n in range(count):
         for i in range(down):
             for j in range(across):
                 for c in range(channels):
                     for u in range(side):
                         for v in range(side):
-                            pixel = pictures[n, c, i * side + u, j * side + v]
+                            pixel = images[n, c, i * side + u, j * side + v]
                             cut[n, i * across + j, c, u, v] = pixel
     return cut
 
 
-def halve(picture: Float[Tensor, "h w"]) -> Float[Tensor, "half_h half_w"]:
-    """Return the picture at half its size: every pixel the mean of a block of 2×2.
+def halve(image: Float[Tensor, "h w"]) -> Float[Tensor, "half_h half_w"]:
+    """Return the image at half its size: every pixel the mean of a block of 2×2.
 
-    picture: (H, W), both even. Result: (H / 2, W / 2).
+    image: (H, W), both even. Result: (H / 2, W / 2).
     """
-    h, w = picture.shape
-    return picture.reshape(h // 2, 2, w // 2, 2).mean(dim=(1, 3))
+    h, w = image.shape
+    return image.reshape(h // 2, 2, w // 2, 2).mean(dim=(1, 3))
 
 
-def _halve(picture: Tensor) -> Tensor:
-    height, width = picture.shape
-    small = picture.new_zeros(height // 2, width // 2)
+def _halve(image: Tensor) -> Tensor:
+    height, width = image.shape
+    small = image.new_zeros(height // 2, width // 2)
     for i in range(height):
         for j in range(width):
-            small[i // 2, j // 2] += picture[i, j] / 4
+            small[i // 2, j // 2] += image[i, j] / 4
     return small
 
 
@@ -289,23 +289,23 @@ def _column_shares(x: Tensor) -> Tensor:
 
 
 def scale_channels(
-    pictures: Float[Tensor, "n c h w"], factors: Float[Tensor, " c"]
+    images: Float[Tensor, "n c h w"], factors: Float[Tensor, " c"]
 ) -> Float[Tensor, "n c h w"]:
-    """Return the pictures with every pixel of channel c multiplied by factors[c].
+    """Return the images with every pixel of channel c multiplied by factors[c].
 
-    pictures: (N, C, H, W). factors: (C,). Result: (N, C, H, W).
+    images: (N, C, H, W). factors: (C,). Result: (N, C, H, W).
     """
-    return pictures * factors[:, None, None]
+    return images * factors[:, None, None]
 
 
-def _scale_channels(pictures: Tensor, factors: Tensor) -> Tensor:
-    count, channels, height, width = pictures.shape
-    scaled = torch.zeros_like(pictures)
+def _scale_channels(images: Tensor, factors: Tensor) -> Tensor:
+    count, channels, height, width = images.shape
+    scaled = torch.zeros_like(images)
     for n in range(count):
         for c in range(channels):
             for i in range(height):
                 for j in range(width):
-                    scaled[n, c, i, j] = pictures[n, c, i, j] * factors[c]
+                    scaled[n, c, i, j] = images[n, c, i, j] * factors[c]
     return scaled
 
 

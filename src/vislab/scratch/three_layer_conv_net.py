@@ -11,7 +11,7 @@ from vislab.scratch.sandwiches import ConvReLUPool, LinearReLU
 
 
 class ThreeLayerConvNet(Network):
-    """One convolution that keeps the picture's size, a pooling of 2×2, two linear layers."""
+    """One convolution that keeps the image's size, a pooling of 2×2, two linear layers."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class ThreeLayerConvNet(Network):
         if filter_size % 2 == 0:
             raise OptionError(
                 f"filter_size is {filter_size}, wanted an odd number: only then does the padding "
-                "keep the picture's size"
+                "keep the image's size"
             )
         self.pad = (filter_size - 1) // 2
         channels, high, wide = input_dims

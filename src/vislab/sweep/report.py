@@ -165,20 +165,20 @@ def notes(found: Found, again: str) -> list[str]:
     return [
         " ".join(lines),
         f"The best of {tried} trials flatters itself: part of its lead is luck. Test it once, on "
-        "pictures that chose nothing, before you believe the number.",
+        "images that chose nothing, before you believe the number.",
         f"The best setting again: `{again}`",
     ]
 
 
 def is_test(metric: str) -> bool:
-    """Return whether a metric is measured on test pictures."""
+    """Return whether a metric is measured on test images."""
     return "test" in metric.split("/")
 
 
 def test_warning(metric: str) -> str:
     """Return why it is no good to choose by a test metric."""
     return (
-        f"These trials were chosen by {metric}: after that the test pictures are no test any more, "
+        f"These trials were chosen by {metric}: after that the test images are no test any more, "
         "and the best value will not be reached on new ones. Choose by val/accuracy."
     )
 

@@ -1,4 +1,4 @@
-"""Classification: one label a picture, softmax and cross-entropy."""
+"""Classification: one label an image, softmax and cross-entropy."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -89,7 +89,7 @@ class Classify(Task):
         self.label_smoothing = label_smoothing
 
     def training_step(self, batch: Batch, _step: int) -> dict[str, Any]:
-        """Return the cross-entropy and how many pictures are right."""
+        """Return the cross-entropy and how many images are right."""
         logits = self.model(batch.images)
         loss = F.cross_entropy(logits, batch.targets, label_smoothing=self.label_smoothing)
         correct = (logits.detach().argmax(dim=1) == batch.labels).sum()

@@ -21,7 +21,7 @@ from vislab.tasks.task import Task
 class Colorize(Task):
     """A `models.Colorizer`; by the square of its error, or by cross-entropy over bins of colour.
 
-    `mean` and `std` are what pictures were normalised by. `shares`, one a bin, are how often
+    `mean` and `std` are what images were normalised by. `shares`, one a bin, are how often
     colours occur: rare ones then weigh more (see `losses.rebalanced`).
     """
 
@@ -47,7 +47,7 @@ class Colorize(Task):
         self.register_buffer("weights", weights, persistent=False)
 
     def pixels(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-        """Return normalised pictures as sRGB in [0, 1]."""
+        """Return normalised images as sRGB in [0, 1]."""
         back = images.float() * self.get_buffer("std") + self.get_buffer("mean")
         return back.clamp(0, 1)
 

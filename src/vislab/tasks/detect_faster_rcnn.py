@@ -19,7 +19,7 @@ from vislab.ops.matching import NEGATIVE, match, sample_balanced
 from vislab.tasks.detecting import Detect
 from vislab.tasks.optim import Optim
 
-ANCHORS_DRAWN, ANCHORS_SHARE = 256, 0.5  # of a picture, and how many at most have an object
+ANCHORS_DRAWN, ANCHORS_SHARE = 256, 0.5  # of an image, and how many at most have an object
 BOXES_DRAWN, BOXES_SHARE = 64, 0.25
 
 
@@ -60,10 +60,10 @@ class DetectFasterRCNN(Detect):
             drawn=drawn, has=has, target=target,
         )  # fmt: skip
         chosen, scores = model.selected(proposals, size)
-        picture, learned, labels, wanted = learn_boxes(
+        image, learned, labels, wanted = learn_boxes(
             chosen, scores, boxes, batch.kinds, model.classes, generator
         )
-        kinds, offsets = model.judge(maps, learned, picture)
+        kinds, offsets = model.judge(maps, learned, image)
         second = box_loss(
             kinds.float(),
             None if offsets is None else offsets.float(),
@@ -79,7 +79,7 @@ class DetectFasterRCNN(Detect):
         return self.step(torch.stack(list(parts.values())).sum(), count, batch.whole, **sums)
 
     def rescaled(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return pictures and boxes at a scale that is drawn for the batch."""
+        """Return images and boxes at a scale that is drawn for the batch."""
         scale = self.scales[int(torch.randint(len(self.scales), ()))]
         if scale == 1:
             return batch.images, batch.boxes
@@ -111,8 +111,8 @@ def learn_anchors(
         matched = torch.where(unsure & (matched == NEGATIVE), NOT_LEARNED, matched)
     drawn = sample_balanced(matched, ANCHORS_DRAWN, ANCHORS_SHARE, generator)
     has = matched >= 0
-    picture, anchor = torch.nonzero(drawn & has, as_tuple=True)
-    target = encode_rcnn(boxes[picture, matched[picture, anchor]], proposals.anchors[anchor])
+    image, anchor = torch.nonzero(drawn & has, as_tuple=True)
+    target = encode_rcnn(boxes[image, matched[image, anchor]], proposals.anchors[anchor])
     return has, drawn, target
 
 
@@ -124,7 +124,7 @@ def learn_boxes(
     classes: int,
     generator: torch.Generator,
 ) -> tuple[Int[Tensor, " m"], Float[Tensor, "m 4"], Int[Tensor, " m"], Float[Tensor, "m 4"]]:
-    """Return the boxes to learn from: picture, corners, class (or `classes`), and offsets.
+    """Return the boxes to learn from: image, corners, class (or `classes`), and offsets.
 
     The true boxes stand among the proposals, so that there is something to learn at the start.
     """
@@ -136,9 +136,9 @@ def learn_boxes(
     ignored = ((overlap > 0.5) & (kinds <= IGNORED)[:, None]).any(dim=2) & (matched == NEGATIVE)
     matched = torch.where(there & ~ignored, matched, NOT_LEARNED)
     drawn = sample_balanced(matched, BOXES_DRAWN, BOXES_SHARE, generator)
-    picture, place = torch.nonzero(drawn, as_tuple=True)
-    instance = matched[picture, place]
-    learned, mine = offered[picture, place], instance.clamp(min=0)
-    labels = torch.where(instance >= 0, kinds[picture, mine], classes)
-    target = encode_rcnn(boxes[picture, mine], learned, weights=WEIGHTS)
-    return picture, learned, labels, target
+    image, place = torch.nonzero(drawn, as_tuple=True)
+    instance = matched[image, place]
+    learned, mine = offered[image, place], instance.clamp(min=0)
+    labels = torch.where(instance >= 0, kinds[image, mine], classes)
+    target = encode_rcnn(boxes[image, mine], learned, weights=WEIGHTS)
+    return image, learned, labels, target

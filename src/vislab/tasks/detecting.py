@@ -163,29 +163,29 @@ def detections_of(
     first = 0
     for batch in batches:
         found = network.detect(batch.images, **options)
-        picture = found.picture.cpu().numpy()
-        columns["p"].append(picture + first)
-        columns["b"].append(in_files(batch, picture, found.boxes.double().cpu().numpy()))
+        image = found.image.cpu().numpy()
+        columns["p"].append(image + first)
+        columns["b"].append(in_files(batch, image, found.boxes.double().cpu().numpy()))
         columns["k"].append(found.kinds.cpu().numpy())
         columns["s"].append(found.scores.double().cpu().numpy())
         kinds = batch.kinds.cpu().numpy()
-        picture, place = np.nonzero(kinds != NOTHING)
-        columns["P"].append(picture + first)
-        boxes = batch.boxes.double().cpu().numpy()[picture, place]
-        columns["B"].append(in_files(batch, picture, boxes))
-        columns["K"].append(kinds[picture, place])
-        ignored = kinds[picture, place] <= IGNORED
+        image, place = np.nonzero(kinds != NOTHING)
+        columns["P"].append(image + first)
+        boxes = batch.boxes.double().cpu().numpy()[image, place]
+        columns["B"].append(in_files(batch, image, boxes))
+        columns["K"].append(kinds[image, place])
+        ignored = kinds[image, place] <= IGNORED
         known = batch.known
         columns["C"].append(
-            known["crowd"].cpu().numpy()[picture, place] if "crowd" in known else ignored & False
+            known["crowd"].cpu().numpy()[image, place] if "crowd" in known else ignored & False
         )
         columns["D"].append(
-            known["difficult"].cpu().numpy()[picture, place] if "difficult" in known else ignored
+            known["difficult"].cpu().numpy()[image, place] if "difficult" in known else ignored
         )
         first += len(batch.images)
     whole = {name: np.concatenate(parts) for name, parts in columns.items()}
     targets = Targets(
-        picture=whole["P"],
+        image=whole["P"],
         boxes=whole["B"],
         kind=np.where(whole["K"] <= IGNORED, IGNORED - whole["K"], whole["K"]),
         crowd=whole["C"],
@@ -194,10 +194,10 @@ def detections_of(
     return Detections(whole["p"], whole["b"], whole["k"], whole["s"]), targets
 
 
-def in_files(batch: Batch, picture: np.ndarray, corners: np.ndarray) -> np.ndarray:
+def in_files(batch: Batch, image: np.ndarray, corners: np.ndarray) -> np.ndarray:
     """Return boxes of a batch's images in pixels of their files, where that is known."""
     if "scale" not in batch.known:
         return corners
     shift, scale = batch.known["shift"].numpy(), batch.known["scale"].numpy()
-    moved: np.ndarray = (corners - np.tile(shift[picture], (1, 2))) / scale[picture, None]
+    moved: np.ndarray = (corners - np.tile(shift[image], (1, 2))) / scale[image, None]
     return moved

@@ -180,14 +180,14 @@ class InPlace(MutableMapping[str, Tensor]):
 
 
 class Scorer(nn.Module):
-    """Either engine as a module that takes pictures to scores, for testing and keeping."""
+    """Either engine as a module that takes images to scores, for testing and keeping."""
 
     def __init__(self, engine: Any) -> None:
         super().__init__()
         self.engine = engine
 
     def forward(self, images: Tensor) -> Tensor:
-        """Take normalised pictures (N, 3, S, S) to scores (N, K)."""
+        """Take normalised images (N, 3, S, S) to scores (N, K)."""
         scores: Tensor = self.engine.loss(as_input(self.engine, images))
         return scores
 
@@ -228,6 +228,6 @@ class ByHand(Measured):
 
 
 def as_input(engine: Any, images: Tensor) -> Tensor:
-    """Return pictures as the engine's network reads them."""
+    """Return images as the engine's network reads them."""
     network = engine.by_hand if isinstance(engine, AutogradEngine) else engine
     return with_ones(images) if isinstance(network, LinearClassifier) else images

@@ -1,8 +1,8 @@
 """Keep oneDNN from writing past its workspace in the gradient of one kind of convolution.
 
-A 1×1 convolution with a stride and fewer than 16 channels in, its pictures laid out channels last,
+A 1×1 convolution with a stride and fewer than 16 channels in, its images laid out channels last,
 corrupts memory when the gradient of its weights is computed on a processor: the process dies, or
-the gradient is wrong (uxlfoundation/oneDNN issue 6035). ResNets for small pictures have such
+the gradient is wrong (uxlfoundation/oneDNN issue 6035). ResNets for small images have such
 shortcuts. Laid out channels first, the same layer is computed by other code.
 """
 
@@ -15,7 +15,7 @@ BLOCK = 16  # channels that oneDNN's kernels take at once, on the widest process
 
 
 def guard_narrow_convolutions(model: nn.Module) -> None:
-    """See to it that these layers are given pictures channels first; done once a layer."""
+    """See to it that these layers are given images channels first; done once a layer."""
     for module in model.modules():
         if (
             isinstance(module, nn.Conv2d)

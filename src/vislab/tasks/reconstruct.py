@@ -1,4 +1,4 @@
-"""Reconstruction: the picture itself is to be learned, from itself or from noise over it."""
+"""Reconstruction: the image itself is to be learned, from itself or from noise over it."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -21,14 +21,14 @@ class Repainted(Outcome):
 
 
 class Reconstruct(Task):
-    """A network that gives pictures for pictures, and the mean square of what differs.
+    """A network that gives images for images, and the mean square of what differs.
 
     `noise` is the standard deviation of what is added to its input, where pixels run from 0 to 1;
     `mean` and `std` are what the images were normalised by.
     """
 
     score: ClassVar[str] = "psnr"
-    answers: ClassVar[str] = "pictures"
+    answers: ClassVar[str] = "images"
     units: ClassVar[Mapping[str, str]] = {"psnr": "dB"}
     images_at_once: ClassVar[int] = 64
     outcome = Repainted
@@ -57,7 +57,7 @@ class Reconstruct(Task):
     def noisy(
         self, images: Float[Tensor, "n 3 h w"], draws: torch.Generator | None = None
     ) -> Float[Tensor, "n 3 h w"]:
-        """Return pictures with noise over them; without `draws`, from torch's own generator."""
+        """Return images with noise over them; without `draws`, from torch's own generator."""
         if self.noise == 0:
             return images
         noise = torch.randn(images.shape, generator=draws).to(images.device)
@@ -66,7 +66,7 @@ class Reconstruct(Task):
     def errors(
         self, found: Float[Tensor, "n 3 h w"], images: Float[Tensor, "n 3 h w"]
     ) -> Float[Tensor, " n"]:
-        """Return each picture's mean square error, of pixels from 0 to 1."""
+        """Return each image's mean square error, of pixels from 0 to 1."""
         return ((found - images) * self.get_buffer("std")).square().mean(dim=(1, 2, 3))
 
     def repainted(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:

@@ -74,7 +74,7 @@ class Segment(Task):
         self.loss = pick(SEGMENTATION, loss, "loss of segmentation")
 
     def training_step(self, batch: Batch, _step: int) -> dict[str, Any]:
-        """Return the loss and how many pixels are right, as a share of each picture's not void."""
+        """Return the loss and how many pixels are right, as a share of each image's not void."""
         logits = self.model(batch.images)
         loss = self.loss(logits.float(), batch.masks)
         seen = (batch.masks != VOID).sum(dim=(1, 2))

@@ -83,7 +83,7 @@ class Task(Measured, lightning.LightningModule):
     """A network and the loss it is trained on.
 
     A training step returns the loss to differentiate and, under "sums", what the journal counts:
-    totals over the pictures of the batch, by the name they are logged under.
+    totals over the images of the batch, by the name they are logged under.
     """
 
     def __init__(self, model: nn.Module, optim: Optim | None = None) -> None:
@@ -140,9 +140,9 @@ class Task(Measured, lightning.LightningModule):
         self.untoggle_optimizer(optimiser)
 
     def step(self, loss: Tensor, count: int, whole: int, **sums: Tensor) -> dict[str, Any]:
-        """Return what a training step returns, for a `loss` that is a mean over `count` pictures.
+        """Return what a training step returns, for a `loss` that is a mean over `count` images.
 
-        A process that holds n of the batch's N pictures counts for n W / N, so that the mean over
+        A process that holds n of the batch's N images counts for n W / N, so that the mean over
         W processes, which is what is differentiated, is the mean over the batch. Raises
         NonFiniteLoss before the weights are touched.
         """

@@ -22,7 +22,7 @@ def fill(root, names, count, size=(60, 40)):
             Image.new("RGB", size, colour).save(root / name / f"{i:02}.png")
 
 
-def test_a_row_for_each_class_in_order_and_the_pictures_asked_for(tmp_path):
+def test_a_row_for_each_class_in_order_and_the_images_asked_for(tmp_path):
     fill(tmp_path, ["a", "b", "c"], 5)
     sheet = contact_sheet(list_folder(tmp_path), per_class=3, side=32)
     assert [boxes(sheet, colour, 32) for colour in COLOURS] == [3, 3, 3]
@@ -33,14 +33,14 @@ def test_a_row_for_each_class_in_order_and_the_pictures_asked_for(tmp_path):
     assert middles == sorted(middles)
 
 
-def test_a_class_with_fewer_pictures_leaves_the_rest_of_its_row_empty(tmp_path):
+def test_a_class_with_fewer_images_leaves_the_rest_of_its_row_empty(tmp_path):
     fill(tmp_path, ["a", "b"], 2)
     (tmp_path / "b" / "01.png").unlink()
     sheet = contact_sheet(list_folder(tmp_path), per_class=4, side=30)
     assert [boxes(sheet, colour, 30) for colour in COLOURS[:2]] == [2, 1]
 
 
-def test_pictures_are_spaced_evenly_from_the_first_to_the_last():
+def test_images_are_spaced_evenly_from_the_first_to_the_last():
     pixels = np.zeros((9, 6, 6, 3), dtype=np.uint8)
     pixels[...] = np.arange(9).reshape(-1, 1, 1, 1) * 20 + 10
     arrays = Arrays(
@@ -63,10 +63,10 @@ def test_of_many_classes_some_are_drawn_from_the_first_to_the_last():
     assert drawn == [0, 10, 19, 29]
 
 
-def test_a_damaged_picture_is_a_crossed_box(tmp_path):
+def test_a_damaged_image_is_a_crossed_box(tmp_path):
     fill(tmp_path, ["a", "b"], 2)
     whole = contact_sheet(list_folder(tmp_path), per_class=2, side=40)
-    (tmp_path / "b" / "01.png").write_bytes(b"no picture")
+    (tmp_path / "b" / "01.png").write_bytes(b"no image")
     sheet = contact_sheet(list_folder(tmp_path), per_class=2, side=40)
     assert sheet.size == whole.size
     left, top, right, bottom = ImageChops.difference(sheet, whole).getbbox()
@@ -80,7 +80,7 @@ def test_a_damaged_picture_is_a_crossed_box(tmp_path):
 @pytest.mark.parametrize(
     "name", ["кошка", "犬", "قطة", "बिल्ली", "🐈", "a\nb", "\udcff\udcfe", "x" * 400, "\u200b", "  "]
 )
-def test_a_name_in_any_script_is_drawn_and_never_runs_into_the_pictures(name):
+def test_a_name_in_any_script_is_drawn_and_never_runs_into_the_images(name):
     pixels = np.full((2, 8, 8, 3), (10, 200, 90), dtype=np.uint8)
     labels, splits = np.array([0, 1]), np.zeros(2, dtype=np.uint8)
     sheet = contact_sheet(Arrays(name, (name, "plain"), pixels, labels, splits), side=40)

@@ -1,4 +1,4 @@
-"""Annotated sets written by hand for the tests, in each form, of small pictures."""
+"""Annotated sets written by hand for the tests, in each form, of small images."""
 
 import json
 
@@ -10,7 +10,7 @@ from vislab.data.annotations import Annotated, InstancesTable
 SIZE = (40, 30)  # width, height
 
 
-def picture(path, size=SIZE, seed=0, **options):
+def image(path, size=SIZE, seed=0, **options):
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng([seed, *path.name.encode()]).integers(
         0, 256, (size[1], size[0], 3), dtype=np.uint8
@@ -26,9 +26,9 @@ def turned(orientation=6):
 
 
 def coco(root, annotations, images=None, categories=("cat", "dog"), file="annotations.json"):
-    """Write a COCO file; without `images`, of one picture, `1.png`, which is drawn too."""
+    """Write a COCO file; without `images`, of one image, `1.png`, which is drawn too."""
     if images is None:
-        picture(root / "images" / "1.png")
+        image(root / "images" / "1.png")
         images = [{"id": 1, "file_name": "1.png", "width": 40, "height": 30}]
     if categories and isinstance(categories[0], str):
         categories = [{"id": 10 * n, "name": name} for n, name in enumerate(categories, 1)]
@@ -52,7 +52,7 @@ def voc_object(name="cat", box=(1, 1, 10, 10), more=""):
 
 def voc(root, stem="1", instances="", size=SIZE, filename=None, draw=True):
     if draw:
-        picture(root / "JPEGImages" / f"{stem}.png")
+        image(root / "JPEGImages" / f"{stem}.png")
     width, height = size
     file = root / "Annotations" / f"{stem}.xml"
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ def voc(root, stem="1", instances="", size=SIZE, filename=None, draw=True):
 
 def yolo(root, lines, stem="1", side="", draw=True):
     if draw:
-        picture(root / "images" / side / f"{stem}.png")
+        image(root / "images" / side / f"{stem}.png")
     file = root / "labels" / side / f"{stem}.txt"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("".join(f"{line}\n" for line in lines))
@@ -86,7 +86,7 @@ def whats(annotated):
 
 
 def table(annotated):
-    """Return the objects by picture's name, class, flags and box, sorted: what a form keeps."""
+    """Return the objects by image's name, class, flags and box, sorted: what a form keeps."""
     instances = annotated.instances
     return sorted(
         (
@@ -97,7 +97,7 @@ def table(annotated):
             tuple(corners),
         )
         for row, kind, crowd, difficult, corners in zip(
-            instances.picture.tolist(),
+            instances.image.tolist(),
             instances.kind.tolist(),
             instances.crowd,
             instances.difficult,
@@ -107,10 +107,10 @@ def table(annotated):
     )
 
 
-def made(root, instances, *, pictures=3, classes=("cat", "dog"), splits=None, form="coco", **more):
-    """Return a set in memory; its pictures are drawn. Objects are (row, corners, kind, options)."""
-    for row in range(pictures):
-        picture(root / f"{row}.png", (SIZE[0] + row, SIZE[1]))
+def made(root, instances, *, images=3, classes=("cat", "dog"), splits=None, form="coco", **more):
+    """Return a set in memory; its images are drawn. Objects are (row, corners, kind, options)."""
+    for row in range(images):
+        image(root / f"{row}.png", (SIZE[0] + row, SIZE[1]))
     rows = InstancesTable()
     for number, (row, corners, kind, options) in enumerate(instances):
         rows.add(row, tuple(map(float, corners)), kind, where=f"object {number}", **options)
@@ -119,9 +119,9 @@ def made(root, instances, *, pictures=3, classes=("cat", "dog"), splits=None, fo
         form=form,
         root=root,
         classes=classes,
-        members=tuple(f"{row}.png" for row in range(pictures)),
-        sizes=np.array([[SIZE[0] + row, SIZE[1]] for row in range(pictures)]),
-        splits=np.array(splits or [0] * (pictures - 1) + [2], dtype=np.uint8),
+        members=tuple(f"{row}.png" for row in range(images)),
+        sizes=np.array([[SIZE[0] + row, SIZE[1]] for row in range(images)]),
+        splits=np.array(splits or [0] * (images - 1) + [2], dtype=np.uint8),
         instances=rows.finished(),
         official=True,
         **more,

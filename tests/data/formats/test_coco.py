@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.data.formats.sets import coco, instance, picture, turned, whats
+from tests.data.formats.sets import coco, image, instance, turned, whats
 from vislab.data.annotations import Annotated
 from vislab.data.formats.coco import read, recognises
 from vislab.errors import DataError
@@ -26,14 +26,14 @@ def test_a_box_of_x_y_width_and_height_becomes_its_corners(tmp_path):
 @pytest.mark.parametrize(
     "file", ["annotations.json", "labels/anything.json", "images/_a.coco.json"]
 )
-def test_the_file_may_have_any_name_beside_or_above_the_pictures(tmp_path, file):
+def test_the_file_may_have_any_name_beside_or_above_the_images(tmp_path, file):
     coco(tmp_path, [instance()], file=file)
     assert recognises(tmp_path)
     assert len(read(tmp_path).instances) == 1
 
 
 def test_captions_and_tables_of_something_else_are_not_recognised(tmp_path):
-    picture(tmp_path / "images" / "1.png")
+    image(tmp_path / "images" / "1.png")
     (tmp_path / "captions.json").write_text('{"images": [], "annotations": [{"caption": "a"}]}')
     assert not recognises(tmp_path)
     with pytest.raises(DataError, match="no JSON with images, annotations and categories"):
@@ -42,7 +42,7 @@ def test_captions_and_tables_of_something_else_are_not_recognised(tmp_path):
 
 def test_the_side_is_in_the_files_name_and_equal_names_are_looked_up_on_their_side(tmp_path):
     for side, size in (("train2017", (40, 30)), ("val2017", (20, 10))):
-        picture(tmp_path / side / "1.png", size)
+        image(tmp_path / side / "1.png", size)
         images = [{"id": 1, "file_name": "1.png", "width": size[0], "height": size[1]}]
         coco(tmp_path, [instance((0, 0, 5, 5))], images, file=f"annotations/instances_{side}.json")
     (tmp_path / "annotations" / "captions_val2017.json").write_text(
@@ -58,7 +58,7 @@ def test_the_side_is_in_the_files_name_and_equal_names_are_looked_up_on_their_si
 
 def test_exported_folders_with_a_file_each_give_three_sides(tmp_path):
     for side in ("train", "valid", "test"):
-        picture(tmp_path / side / f"{side}.png")
+        image(tmp_path / side / f"{side}.png")
         images = [{"id": 0, "file_name": f"{side}.png", "width": 40, "height": 30}]
         coco(tmp_path, [instance(image=0)], images, file=f"{side}/_annotations.coco.json")
     annotated = read(tmp_path)
@@ -69,7 +69,7 @@ def test_exported_folders_with_a_file_each_give_three_sides(tmp_path):
 def test_without_a_split_a_fifth_is_drawn_by_name_and_not_by_the_order_in_the_file(tmp_path):
     images = []
     for number in range(20):
-        picture(tmp_path / f"{number:02}.png", (8, 8))
+        image(tmp_path / f"{number:02}.png", (8, 8))
         images.append({"id": number, "file_name": f"{number:02}.png", "width": 8, "height": 8})
     boxes = [instance((0, 0, 4, 4), image=number) for number in range(20)]
     one = read(coco(tmp_path, boxes, images))
@@ -83,8 +83,8 @@ def test_without_a_split_a_fifth_is_drawn_by_name_and_not_by_the_order_in_the_fi
 @pytest.mark.parametrize(
     ("entry", "what"),
     [
-        (instance((50, 2, 10, 10)), "its box lies outside the picture"),
-        (instance((30, 2, 11.5, 10)), "its box sticks out of the picture"),
+        (instance((50, 2, 10, 10)), "its box lies outside the image"),
+        (instance((30, 2, 11.5, 10)), "its box sticks out of the image"),
         (instance((5, 5, 0, 3)), "its box is empty or inverted"),
         (instance((5, 5, 4, -3)), "its box is empty or inverted"),
         (instance((float("nan"), 5, 4, 3)), "its box is not four numbers"),
@@ -95,8 +95,8 @@ def test_without_a_split_a_fifth_is_drawn_by_name_and_not_by_the_order_in_the_fi
         ({**instance(), "bbox": [1, 2, "3", True]}, "its box is not four numbers"),
         (instance(category=99), "its class is unknown"),
         (instance(category="10"), "its class is unknown"),
-        (instance(image=5), "its picture is not in the list"),
-        (instance(image=[1]), "its picture is not in the list"),
+        (instance(image=5), "its image is not in the list"),
+        (instance(image=[1]), "its image is not in the list"),
         (instance(iscrowd=3), "iscrowd or ignore is not 0 or 1"),
         (instance(segmentation=[[1, 2, 3, 4]]), "its outline cannot be read"),
         (instance(segmentation=[[1, 2, 3, 4, 5, None]]), "its outline cannot be read"),
@@ -139,15 +139,15 @@ def test_a_box_that_stands_there_twice_is_a_flaw_and_counts_once(tmp_path):
         ("/etc/secret.png", "its path leads out of the folder"),
         ("C:\\secret.png", "its path leads out of the folder"),
         ("a\\..\\..\\secret.png", "its path leads out of the folder"),
-        ("nowhere.png", "its picture is missing"),
+        ("nowhere.png", "its image is missing"),
         ("a\ud800\0.png", "its path leads out of the folder"),
         (7, "its file_name is no text"),
     ],
 )
 def test_a_path_is_looked_up_among_the_files_of_the_folder_only(tmp_path, name, what):
     root = tmp_path / "set"
-    picture(tmp_path / "secret.png")
-    picture(root / "1.png")
+    image(tmp_path / "secret.png")
+    image(root / "1.png")
     images = [
         {"id": 1, "file_name": name, "width": 40, "height": 30},
         {"id": 2, "file_name": "1.png", "width": 40, "height": 30},
@@ -168,12 +168,12 @@ def test_a_path_is_looked_up_among_the_files_of_the_folder_only(tmp_path, name, 
         ({"id": 1, "file_name": "1.png", "width": "x", "height": 40}, "its size is none"),
         ({"id": 1, "file_name": "1.png", "width": 10**400, "height": 40}, "its size is none"),
         ({"id": "1", "file_name": "1.png"}, "its id is no whole number"),
-        ({"id": 2, "file_name": "1.png"}, "its picture is named twice"),
+        ({"id": 2, "file_name": "1.png"}, "its image is named twice"),
         (None, "it is no object"),
     ],
 )
-def test_a_wrong_picture_is_a_flaw(tmp_path, entry, what):
-    picture(tmp_path / "1.png")
+def test_a_wrong_image_is_a_flaw(tmp_path, entry, what):
+    image(tmp_path / "1.png")
     images = [entry, {"id": 2, "file_name": "1.png"}]
     if isinstance(entry, dict) and entry["id"] == 1:
         images = [entry]
@@ -181,16 +181,16 @@ def test_a_wrong_picture_is_a_flaw(tmp_path, entry, what):
     assert any(text.startswith(what) for text in whats(annotated))
 
 
-def test_a_picture_that_cannot_be_read_is_a_flaw(tmp_path):
+def test_an_image_that_cannot_be_read_is_a_flaw(tmp_path):
     root = coco(tmp_path, [instance()])
     (tmp_path / "images" / "1.png").write_bytes(b"<html>")
     (issue,) = read(root).issues
     assert (issue.where, issue.row) == ("images/1.png", 0)
-    assert issue.what.startswith("the picture cannot be read")
+    assert issue.what.startswith("the image cannot be read")
 
 
-def test_boxes_count_the_picture_as_its_exif_note_turns_it(tmp_path):
-    picture(tmp_path / "1.jpg", exif=turned())  # 40×30 as stored, 30×40 as seen
+def test_boxes_count_the_image_as_its_exif_note_turns_it(tmp_path):
+    image(tmp_path / "1.jpg", exif=turned())  # 40×30 as stored, 30×40 as seen
     seen = [{"id": 1, "file_name": "1.jpg", "width": 30, "height": 40}]
     annotated = read(coco(tmp_path, [instance((0, 30, 10, 10))], seen))
     assert annotated.issues == ()
@@ -287,7 +287,7 @@ told = st.fixed_dictionaries(
 @given(told=told)
 def test_whatever_stands_in_the_file_it_is_read_or_refused_in_a_sentence(tmp_path, told):
     if not (tmp_path / "1.png").exists():
-        picture(tmp_path / "1.png")
+        image(tmp_path / "1.png")
     (tmp_path / "a.json").write_text(json.dumps(told))
     try:
         annotated = read(tmp_path)
@@ -296,7 +296,7 @@ def test_whatever_stands_in_the_file_it_is_read_or_refused_in_a_sentence(tmp_pat
     assert isinstance(annotated, Annotated)
     for text in whats(annotated):
         text.encode()  # so that it can be printed
-    corners, sizes = annotated.instances.boxes, annotated.sizes[annotated.instances.picture]
+    corners, sizes = annotated.instances.boxes, annotated.sizes[annotated.instances.image]
     assert np.isfinite(corners).all()
     assert (corners[:, 2:] > corners[:, :2]).all()
     known = sizes.min(axis=1) > 0

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.data.formats.sets import coco, instance, mask, picture, voc, voc_object, yolo
+from tests.data.formats.sets import coco, image, instance, mask, voc, voc_object, yolo
 from vislab.data.annotations import require_sound
 from vislab.data.formats import read_annotated, recognise
 from vislab.data.formats.tree import Tree, inside
@@ -22,12 +22,12 @@ def in_form(root, form):
         elif form == "yolo":
             yolo(root, ["0 .5 .5 .5 .5"], stem)
         else:
-            picture(root / "images" / f"{stem}.png")
+            image(root / "images" / f"{stem}.png")
             mask(root / "labels" / f"{stem}.png", HOLES)
     if form == "coco":
         images = [{"id": n, "file_name": f"{s}.png"} for n, s in enumerate("abcdefghij")]
         for entry in images:
-            picture(root / "images" / entry["file_name"])
+            image(root / "images" / entry["file_name"])
         coco(root, [instance(image=n) for n in range(10)], images)
     return root
 
@@ -73,7 +73,7 @@ def test_validation_is_held_out_of_train_on_request_and_nothing_else_moves(tmp_p
     assert np.bincount(plain.splits).tolist() == [8, 0, 2]
     assert np.bincount(held.splits).tolist() == [6, 2, 2]
     np.testing.assert_array_equal(plain.splits == 2, held.splits == 2)
-    assert any("2 of 8 training pictures were held out" in note for note in held.notes)
+    assert any("2 of 8 training images were held out" in note for note in held.notes)
     np.testing.assert_array_equal(held.splits, read_annotated(root, validation=0.25).splits)
     others = [read_annotated(root, seed=seed).splits.tolist() for seed in range(1, 5)]
     assert any(splits != plain.splits.tolist() for splits in others)
@@ -82,7 +82,7 @@ def test_validation_is_held_out_of_train_on_request_and_nothing_else_moves(tmp_p
 def test_what_is_held_out_does_not_depend_on_the_order_in_a_file(tmp_path):
     images = [{"id": n, "file_name": f"{n:02}.png"} for n in range(20)]
     for entry in images:
-        picture(tmp_path / entry["file_name"])
+        image(tmp_path / entry["file_name"])
     held = []
     for order in (images, images[::-1]):
         coco(tmp_path, [instance()], order)
@@ -97,9 +97,9 @@ def test_a_share_that_is_none_is_refused(tmp_path):
         read_annotated(tmp_path, validation=1.5)
 
 
-def test_pictures_without_annotations_say_what_would_be_understood(tmp_path):
+def test_images_without_annotations_say_what_would_be_understood(tmp_path):
     for name in ("cat/1.png", "dog/1.png"):
-        picture(tmp_path / name)
+        image(tmp_path / name)
     assert recognise(tmp_path) is None
     with pytest.raises(DataError, match=r"expected COCO .* VOC .* YOLO .* masks"):
         read_annotated(tmp_path)
@@ -107,15 +107,15 @@ def test_pictures_without_annotations_say_what_would_be_understood(tmp_path):
         read_annotated(tmp_path / "nowhere")
 
 
-def test_a_labels_folder_of_texts_is_yolo_and_one_of_pictures_is_masks(tmp_path):
-    picture(tmp_path / "a" / "images" / "1.jpg")
+def test_a_labels_folder_of_texts_is_yolo_and_one_of_images_is_masks(tmp_path):
+    image(tmp_path / "a" / "images" / "1.jpg")
     mask(tmp_path / "a" / "labels" / "1.png", HOLES)
     yolo(tmp_path / "b", ["0 .5 .5 .5 .5"])
     assert recognise(tmp_path / "a") == "masks"
     assert recognise(tmp_path / "b") == "yolo"
 
 
-def test_flawed_pictures_are_refused_or_left_out_whole(tmp_path):
+def test_flawed_images_are_refused_or_left_out_whole(tmp_path):
     root = in_form(tmp_path, "voc")
     voc(root, "a", voc_object() + voc_object(box=(90, 90, 99, 99)))
     annotated = read_annotated(root)
@@ -137,11 +137,11 @@ def test_a_path_is_tidied():
 
 
 def test_links_that_go_in_circles_are_walked_once(tmp_path):
-    picture(tmp_path / "a" / "1.png")
+    image(tmp_path / "a" / "1.png")
     (tmp_path / "a" / "up").symlink_to(tmp_path)
     (tmp_path / "b").symlink_to(tmp_path / "a")
-    assert set(Tree(tmp_path).pictures) >= {"a/1.png"}
-    assert len(Tree(tmp_path).pictures) <= 3
+    assert set(Tree(tmp_path).images) >= {"a/1.png"}
+    assert len(Tree(tmp_path).images) <= 3
 
 
 @pytest.mark.realdata

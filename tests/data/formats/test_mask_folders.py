@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.data.formats.sets import mask, picture, turned, whats
+from tests.data.formats.sets import image, mask, turned, whats
 from vislab.data.annotations import VOID
 from vislab.data.formats.mask_files import read_mask
 from vislab.data.formats.mask_folders import read, recognises
@@ -17,19 +17,19 @@ def values(*present, size=(40, 30), seed=0):
     return filled
 
 
-def pair(root, content, stem="1", pictures="images", masks="masks", suffix="", **options):
-    picture(root / pictures / f"{stem}.jpg")
+def pair(root, content, stem="1", images="images", masks="masks", suffix="", **options):
+    image(root / images / f"{stem}.jpg")
     return mask(root / masks / f"{stem}{suffix}.png", content, **options)
 
 
 @pytest.mark.parametrize(
-    ("pictures", "masks", "suffix"),
+    ("images", "masks", "suffix"),
     [
         ("images", "masks", ""),
         ("image", "label", ""),
         ("img", "gt", ""),
         ("imgs", "annotations", "_mask"),
-        ("Pictures", "Labels", "_segmentation"),
+        ("Images", "Labels", "_segmentation"),
         ("train/images", "train/masks", ""),
         ("images/train", "masks/train", ""),
         ("train", "trainannot", ""),
@@ -39,9 +39,9 @@ def pair(root, content, stem="1", pictures="images", masks="masks", suffix="", *
         ("all", "all", "-seg"),
     ],
 )
-def test_a_picture_and_its_mask_find_one_another(tmp_path, pictures, masks, suffix):
+def test_an_image_and_its_mask_find_one_another(tmp_path, images, masks, suffix):
     for stem in ("1", "2"):
-        pair(tmp_path, values(0, 255), stem, pictures, masks, suffix)
+        pair(tmp_path, values(0, 255), stem, images, masks, suffix)
     assert recognises(tmp_path)
     annotated = read(tmp_path)
     assert annotated.issues == ()
@@ -67,7 +67,7 @@ def test_equal_names_on_two_sides_keep_apart(tmp_path):
 def test_class_folders_of_masks_are_no_masks(tmp_path, names):
     for name in names:
         for stem in "12":
-            picture(tmp_path / name / f"{stem}.png")
+            image(tmp_path / name / f"{stem}.png")
     assert not recognises(tmp_path)
 
 
@@ -84,7 +84,7 @@ def test_black_and_white_is_background_and_foreground(tmp_path, mode):
 
 def test_a_bilevel_mask_is_binary(tmp_path):
     content = values(0, 255)
-    picture(tmp_path / "images" / "1.png")
+    image(tmp_path / "images" / "1.png")
     (tmp_path / "masks").mkdir()
     Image.fromarray(content).convert("1").save(tmp_path / "masks" / "1.png")
     np.testing.assert_array_equal(mask_of(read(tmp_path), 0), content // 255)
@@ -172,13 +172,11 @@ def test_equal_channels_are_one_and_colours_are_a_flaw(tmp_path):
 
 
 @pytest.mark.parametrize(("companions", "read_too"), [(0, 0), (1, 1), (2, 0), (4, 0)])
-def test_what_lies_beside_half_of_the_pictures_is_no_picture_of_its_own(
-    tmp_path, companions, read_too
-):
+def test_what_lies_beside_half_of_the_images_is_no_image_of_its_own(tmp_path, companions, read_too):
     for number in range(4):
         pair(tmp_path, values(0, 1), f"a{number}")
         if number < companions:
-            picture(tmp_path / "images" / f"a{number}_superpixels.png")
+            image(tmp_path / "images" / f"a{number}_superpixels.png")
     annotated = read(tmp_path)
     assert len(annotated) == 4 + read_too
     assert [issue.where for issue in annotated.issues] == ["images/a0_superpixels.png"] * read_too
@@ -187,23 +185,23 @@ def test_what_lies_beside_half_of_the_pictures_is_no_picture_of_its_own(
 
 def test_what_is_missing_broken_or_of_another_size_is_a_flaw(tmp_path):
     pair(tmp_path, values(0, 1), "good")
-    picture(tmp_path / "images" / "lone.jpg")
+    image(tmp_path / "images" / "lone.jpg")
     mask(tmp_path / "masks" / "orphan.png", values(0, 1))
     pair(tmp_path, values(0, 1, size=(41, 30)), "wide")
     pair(tmp_path, values(0, 1), "cut").write_bytes(b"\x89PNG")
     issues = {issue.where: issue.what.split(":")[0] for issue in read(tmp_path).issues}
     assert issues == {
         "images/lone.jpg": "its mask is missing",
-        "masks/orphan.png": "its picture is missing",
+        "masks/orphan.png": "its image is missing",
         "masks/wide.png": "the mask is of another size",
         "masks/cut.png": "the mask cannot be read",
     }
 
 
-def test_a_mask_of_the_picture_as_stored_is_a_flaw_where_exif_turns_it(tmp_path):
-    picture(tmp_path / "images" / "stored.jpg", exif=turned())
+def test_a_mask_of_the_image_as_stored_is_a_flaw_where_exif_turns_it(tmp_path):
+    image(tmp_path / "images" / "stored.jpg", exif=turned())
     mask(tmp_path / "masks" / "stored.png", values(0, 1))
-    picture(tmp_path / "images" / "seen.jpg", exif=turned())
+    image(tmp_path / "images" / "seen.jpg", exif=turned())
     mask(tmp_path / "masks" / "seen.png", values(0, 1, size=(30, 40)))
     (issue,) = read(tmp_path).issues
     assert issue.where == "masks/stored.png"
@@ -213,7 +211,7 @@ def test_a_mask_of_the_picture_as_stored_is_a_flaw_where_exif_turns_it(tmp_path)
 def test_sixteen_bits_hold_indexes_too_and_more_than_255_is_a_flaw(tmp_path):
     deep = values(0, 1, 2).astype(np.uint16)
     for stem, content in (("1", deep), ("2", deep * 300)):
-        picture(tmp_path / "images" / f"{stem}.jpg")
+        image(tmp_path / "images" / f"{stem}.jpg")
         (tmp_path / "masks").mkdir(exist_ok=True)
         Image.fromarray(content).save(tmp_path / "masks" / f"{stem}.png")
     annotated = read(tmp_path)

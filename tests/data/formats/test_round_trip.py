@@ -202,8 +202,8 @@ def test_pixels_that_touch_at_a_corner_are_one_instance(tmp_path):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_pictures_of_one_name_in_two_folders_keep_apart(tmp_path, form):
-    annotated = made(tmp_path / "a", [(n, (n, n, 9 + n, 12), 0, {}) for n in range(4)], pictures=4)
+def test_images_of_one_name_in_two_folders_keep_apart(tmp_path, form):
+    annotated = made(tmp_path / "a", [(n, (n, n, 9 + n, 12), 0, {}) for n in range(4)], images=4)
     members = ("x/1.png", "y/1.png", "x/1.jpg", "Y_1.png")
     for member, source in zip(members, annotated.members, strict=True):
         target = tmp_path / "a" / member
@@ -216,14 +216,14 @@ def test_pictures_of_one_name_in_two_folders_keep_apart(tmp_path, form):
     content = {(tmp_path / "a" / member).read_bytes() for member in members}
     assert {(back.root / member).read_bytes() for member in back.members} == content
     if form != "masks":
-        left = dict(zip(back.sizes[back.instances.picture, 0].tolist(),
+        left = dict(zip(back.sizes[back.instances.image, 0].tolist(),
                         back.instances.boxes[:, 0].round(6).tolist(), strict=True))  # fmt: skip
         assert left == {40: 0, 41: 1, 42: 2, 43: 3}
 
 
 def test_new_names_differ_in_more_than_the_case_of_letters(tmp_path):
     annotated = replace(
-        made(tmp_path, [], pictures=5), members=("a.png", "A.png", "x/a.png", "x/a.jpg", "X_A.bmp")
+        made(tmp_path, [], images=5), members=("a.png", "A.png", "x/a.png", "x/a.jpg", "X_A.bmp")
     )
     stems = [Copies(annotated).stem(row) for row in range(5)]
     assert stems[0] == "a"

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.data.formats.sets import picture, turned, voc, voc_object, whats
+from tests.data.formats.sets import image, turned, voc, voc_object, whats
 from vislab.data.formats.voc import read, recognises
 from vislab.errors import DataError
 
@@ -37,11 +37,11 @@ def test_difficult_is_kept_and_the_boxes_of_parts_are_not_taken_for_the_instance
     assert annotated.instances.boxes[1].tolist() == [4, 4, 9.5, 9.25]
 
 
-def test_lists_of_the_development_kit_give_the_sides_and_choose_the_pictures(tmp_path):
+def test_lists_of_the_development_kit_give_the_sides_and_choose_the_images(tmp_path):
     base = tmp_path / "VOCdevkit" / "VOC2007"
     for stem in ("a", "b", "c", "d", "unlisted"):
         voc(base, stem, voc_object())
-        picture(base / "SegmentationClass" / f"{stem}.png")
+        image(base / "SegmentationClass" / f"{stem}.png")
     lists = base / "ImageSets" / "Main"
     lists.mkdir(parents=True)
     for name, stems in {"train": "a", "val": "b", "trainval": "a b d", "test": "c"}.items():
@@ -82,8 +82,8 @@ def test_a_file_of_names_gives_the_order_and_refuses_others(tmp_path):
 @pytest.mark.parametrize(
     ("instances", "what"),
     [
-        (voc_object(box=(41, 1, 50, 10)), "its box lies outside the picture"),
-        (voc_object(box=(1, 1, 42, 10)), "its box sticks out of the picture"),
+        (voc_object(box=(41, 1, 50, 10)), "its box lies outside the image"),
+        (voc_object(box=(1, 1, 42, 10)), "its box sticks out of the image"),
         (voc_object(box=(9, 1, 8, 10)), "its box is empty or inverted"),
         (voc_object(box=("", 1, 8, 10)), "its box is not four numbers"),
         (voc_object(box=("nan", 1, 8, 10)), "its box is not four numbers"),
@@ -149,8 +149,8 @@ def test_xml_that_is_broken_is_a_flaw(tmp_path, content):
         ("..\\secret.png", "its path leads out of the folder"),
     ],
 )
-def test_a_file_name_that_leads_out_is_a_flaw_of_its_picture(tmp_path, filename, what):
-    picture(tmp_path / "secret.png")
+def test_a_file_name_that_leads_out_is_a_flaw_of_its_image(tmp_path, filename, what):
+    image(tmp_path / "secret.png")
     annotated = read(voc(tmp_path / "set", instances=voc_object(), filename=filename))
     (issue,) = annotated.issues
     assert issue.what.startswith(what)
@@ -158,39 +158,39 @@ def test_a_file_name_that_leads_out_is_a_flaw_of_its_picture(tmp_path, filename,
     assert issue.row == 0
 
 
-def test_the_picture_is_found_by_its_stem_when_the_file_name_is_wrong(tmp_path):
+def test_the_image_is_found_by_its_stem_when_the_file_name_is_wrong(tmp_path):
     annotated = read(voc(tmp_path, instances=voc_object(), filename="was_renamed.jpg"))
     assert annotated.issues == ()
     assert annotated.members == ("JPEGImages/1.png",)
 
 
-def test_a_picture_that_is_missing_or_of_another_size_is_a_flaw(tmp_path):
+def test_an_image_that_is_missing_or_of_another_size_is_a_flaw(tmp_path):
     voc(tmp_path, "gone", voc_object(), draw=False)
     voc(tmp_path, "small", voc_object(), size=(39, 30))
     voc(tmp_path, "unknown", voc_object(), size=(0, 0))
     voc(tmp_path, "wrong", voc_object(), size=("a", -3))
     issues = {issue.where: issue.what.split(":")[0] for issue in read(tmp_path).issues}
     assert issues == {
-        "Annotations/gone.xml": "its picture is missing",
+        "Annotations/gone.xml": "its image is missing",
         "Annotations/small.xml": "the annotation is of another size",
         "Annotations/wrong.xml": "its size is none",
     }
 
 
-def test_a_picture_turned_by_exif_counts_as_it_is_seen(tmp_path):
-    picture(tmp_path / "JPEGImages" / "1.jpg", exif=turned(8))
+def test_an_image_turned_by_exif_counts_as_it_is_seen(tmp_path):
+    image(tmp_path / "JPEGImages" / "1.jpg", exif=turned(8))
     voc(tmp_path, instances=voc_object(box=(1, 31, 30, 40)), size=(30, 40), filename="1.jpg",
         draw=False)  # fmt: skip
     annotated = read(tmp_path)
     assert annotated.issues == ()
     assert annotated.sizes.tolist() == [[30, 40]]
-    assert any("1 pictures are turned by their EXIF note" in note for note in annotated.notes)
+    assert any("1 images are turned by their EXIF note" in note for note in annotated.notes)
     voc(tmp_path, instances=voc_object(), size=(40, 30), filename="1.jpg", draw=False)
     assert "its EXIF note turns it" in whats(read(tmp_path))[0]
 
 
 def test_xml_of_something_else_is_not_recognised(tmp_path):
-    picture(tmp_path / "1.png")
+    image(tmp_path / "1.png")
     (tmp_path / "page.xml").write_text("<html><body/></html>")
     assert not recognises(tmp_path)
     with pytest.raises(DataError, match="no XML annotation"):

@@ -3,12 +3,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.data.formats.sets import picture, turned, whats, yolo
+from tests.data.formats.sets import image, turned, whats, yolo
 from vislab.data.formats.yolo import read, recognises
 from vislab.errors import DataError
 
 
-def test_shares_of_the_picture_become_pixels(tmp_path):
+def test_shares_of_the_image_become_pixels(tmp_path):
     (tmp_path / "classes.txt").write_text("cat\ndog\n")
     annotated = read(yolo(tmp_path, ["1 0.5 0.5 0.25 1", "", " 0\t0.1 0.2 0.2 0.4 "]))
     assert annotated.issues == ()
@@ -28,9 +28,9 @@ def test_an_outline_becomes_a_polygon_and_the_box_around_it(tmp_path):
 @pytest.mark.parametrize("above", [False, True])
 def test_sides_may_stand_above_or_below(tmp_path, above):
     for side in ("train", "val", "test"):
-        picture_path = f"{side}/images" if above else f"images/{side}"
+        image_path = f"{side}/images" if above else f"images/{side}"
         label_path = f"{side}/labels" if above else f"labels/{side}"
-        picture(tmp_path / picture_path / "1.png")
+        image(tmp_path / image_path / "1.png")
         (tmp_path / label_path).mkdir(parents=True)
         (tmp_path / label_path / "1.txt").write_text("0 .5 .5 .5 .5\n")
     (tmp_path / "data.yaml").write_text("train: ../train/images\nnames:\n  0: yes\n  1: no\n")
@@ -60,8 +60,8 @@ def test_a_lone_train_folder_is_no_split(tmp_path):
     assert np.bincount(annotated.splits).tolist() == [4, 0, 1]
 
 
-def test_labels_beside_the_pictures_need_class_names_to_be_recognised(tmp_path):
-    picture(tmp_path / "data" / "1.png")
+def test_labels_beside_the_images_need_class_names_to_be_recognised(tmp_path):
+    image(tmp_path / "data" / "1.png")
     (tmp_path / "data" / "1.txt").write_text("0 .5 .5 .5 .5\n")
     assert not recognises(tmp_path)
     (tmp_path / "obj.names").write_text("cat\n")
@@ -71,18 +71,18 @@ def test_labels_beside_the_pictures_need_class_names_to_be_recognised(tmp_path):
     assert not recognises(tmp_path)
 
 
-def test_a_picture_without_a_text_shows_nothing_and_a_text_without_picture_is_a_flaw(tmp_path):
+def test_an_image_without_a_text_shows_nothing_and_a_text_without_image_is_a_flaw(tmp_path):
     yolo(tmp_path, ["0 .5 .5 .5 .5"], "a")
     yolo(tmp_path, [], "empty")
-    picture(tmp_path / "images" / "b.png")
+    image(tmp_path / "images" / "b.png")
     yolo(tmp_path, ["0 .5 .5 .5 .5"], "gone", draw=False)
     (tmp_path / "labels" / "classes.txt").write_text("cat\n")
     annotated = read(tmp_path)
     assert [(issue.where, issue.what) for issue in annotated.issues] == [
-        ("labels/gone.txt", "its picture is missing")
+        ("labels/gone.txt", "its image is missing")
     ]
     assert annotated.members == ("images/a.png", "images/b.png", "images/empty.png")
-    assert any("1 pictures have no text file" in note for note in annotated.notes)
+    assert any("1 images have no text file" in note for note in annotated.notes)
 
 
 @pytest.mark.parametrize(
@@ -98,11 +98,11 @@ def test_a_picture_without_a_text_shows_nothing_and_a_text_without_picture_is_a_
         ("-1 0.5 0.5 0.25 0.5", "its class is no number from 0"),
         ("0.5 0.5 0.5 0.25 0.5", "its class is no number from 0"),
         ("2 0.5 0.5 0.25 0.5", "its class is unknown"),
-        ("0 20 15 10 10", "its numbers are no shares of the picture"),
+        ("0 20 15 10 10", "its numbers are no shares of the image"),
         ("0 0.5 0.5 -0.1 0.5", "its box is empty or inverted"),
-        ("0 1.2 0.5 0.1 0.5", "its box lies outside the picture"),
-        ("0 0.9 0.5 0.3 0.5", "its box sticks out of the picture"),
-        ("0 0.1 0.1 1.3 0.1 0.5 0.5", "its box sticks out of the picture"),
+        ("0 1.2 0.5 0.1 0.5", "its box lies outside the image"),
+        ("0 0.9 0.5 0.3 0.5", "its box sticks out of the image"),
+        ("0 0.1 0.1 1.3 0.1 0.5 0.5", "its box sticks out of the image"),
     ],
 )
 def test_a_wrong_line_is_a_flaw_and_the_others_are_read(tmp_path, line, what):
@@ -137,19 +137,19 @@ def test_class_names_that_make_no_sense_are_refused_with_the_file(tmp_path, text
     assert message in str(error.value)
 
 
-def test_shares_are_of_the_picture_as_it_is_seen(tmp_path):
-    picture(tmp_path / "images" / "1.jpg", exif=turned())
+def test_shares_are_of_the_image_as_it_is_seen(tmp_path):
+    image(tmp_path / "images" / "1.jpg", exif=turned())
     yolo(tmp_path, ["0 0.5 0.5 1 1"], draw=False)
     assert read(tmp_path).instances.boxes.tolist() == [[0, 0, 30, 40]]
 
 
-def test_a_broken_picture_is_a_flaw_and_its_labels_are_not_read(tmp_path):
+def test_a_broken_image_is_a_flaw_and_its_labels_are_not_read(tmp_path):
     yolo(tmp_path, ["0 .5 .5 .5 .5"])
     yolo(tmp_path, ["0 .5 .5 .5 .5"], "2")
     (tmp_path / "images" / "1.png").write_bytes(b"")
     annotated = read(tmp_path)
     assert [issue.row for issue in annotated.issues] == [0]
-    assert annotated.instances.picture.tolist() == [1]
+    assert annotated.instances.image.tolist() == [1]
 
 
 @settings(

@@ -1,4 +1,4 @@
-"""What the tests of the readers share: make small sets, and read every picture of a listing."""
+"""What the tests of the readers share: make small sets, and read every image of a listing."""
 
 import shutil
 import zipfile
@@ -11,14 +11,14 @@ def put(folder, *names):
     for name in names:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(f"picture {name}".encode())
+        path.write_bytes(f"image {name}".encode())
 
 
 def rows(listing):
-    """{picture: (class, side)}, after reading every picture through the listing."""
+    """{image: (class, side)}, after reading every image through the listing."""
     reader = Reader(listing.sources)
     for source, member in zip(listing.source_of, listing.members, strict=True):
-        assert reader.read(int(source), member).startswith(b"picture")
+        assert reader.read(int(source), member).startswith(b"image")
     return {
         Path(member).name: (listing.classes[label], SPLITS[side])
         for member, label, side in zip(listing.members, listing.labels, listing.splits, strict=True)

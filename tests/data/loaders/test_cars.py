@@ -51,7 +51,7 @@ def test_cars_with_kaggles_doubled_folder_are_understood(tmp_path):
 def test_cars_say_what_they_lack(tmp_path):
     stanford_cars(tmp_path)
     (tmp_path / "cars_train/00002.jpg").unlink()
-    with pytest.raises(DataError, match=r"cars_train lacks 1 pictures, the first is 00002\.jpg"):
+    with pytest.raises(DataError, match=r"cars_train lacks 1 images, the first is 00002\.jpg"):
         cars.listing(tmp_path)
     (tmp_path / "cars_test_annos_withlabels.mat").unlink()
     with pytest.raises(DataError, match=r"lacks cars_test_annos_withlabels\.mat"):

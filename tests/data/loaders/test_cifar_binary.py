@@ -9,12 +9,12 @@ from vislab.errors import DataError
 COARSE = 17  # CIFAR-100's first byte, never to be taken for the class
 
 
-def picture(seed):
+def image(seed):
     return np.random.default_rng(seed).integers(0, 256, (32, 32, 3), dtype=np.uint8)
 
 
 def record(label, seed, *before):
-    planes = b"".join(picture(seed)[:, :, channel].tobytes() for channel in range(3))
+    planes = b"".join(image(seed)[:, :, channel].tobytes() for channel in range(3))
     return bytes([*before, label]) + planes
 
 
@@ -46,8 +46,8 @@ def test_cifar_pixels_stand_where_they_were(tmp_path):
         assert read.rows("test").tolist() == [10]
         assert read.rows("val").size == 0
         assert read.official
-        np.testing.assert_array_equal(read.pixels[2], picture(2))
-        np.testing.assert_array_equal(read.pixels[10], picture(99))
+        np.testing.assert_array_equal(read.pixels[2], image(2))
+        np.testing.assert_array_equal(read.pixels[10], image(99))
     assert read.classes[:2] == ("kind0", "kind1")
     assert len(read.classes) == 10
 
@@ -57,7 +57,7 @@ def test_cifar_100_takes_the_fine_label(tmp_path):
     read = cifar_binary.arrays(tmp_path)
     assert read.labels.tolist() == [99, 0, 42]
     assert len(read.classes) == 100
-    np.testing.assert_array_equal(read.pixels[1], picture(2))
+    np.testing.assert_array_equal(read.pixels[1], image(2))
 
 
 def test_a_cifar_batch_that_is_cut_short_missing_or_mislabelled_is_named(tmp_path):

@@ -34,12 +34,12 @@ def test_flowers_that_do_not_fit_their_lists_are_refused(tmp_path):
     oxford_flowers(tmp_path, ids=((3, 1), (6,), (2, 4)))
     with pytest.raises(DataError, match=r"setid\.mat does not fit the 5 labels"):
         flowers.listing(tmp_path)
-    oxford_flowers(tmp_path, ids=((3, 1), (1,), (2, 4)))  # one picture on two sides
+    oxford_flowers(tmp_path, ids=((3, 1), (1,), (2, 4)))  # one image on two sides
     with pytest.raises(DataError, match=r"setid\.mat does not fit"):
         flowers.listing(tmp_path)
     oxford_flowers(tmp_path)
     (tmp_path / "jpg/image_00004.jpg").unlink()
-    with pytest.raises(DataError, match=r"lacks 1 pictures, the first is jpg/image_00004\.jpg"):
+    with pytest.raises(DataError, match=r"lacks 1 images, the first is jpg/image_00004\.jpg"):
         flowers.listing(tmp_path)
     savemat(tmp_path / "imagelabels.mat", {"labels": np.array([[77, 1, 103, 1, 51]], np.uint8)})
     with pytest.raises(DataError, match="a label outside 1 to 102"):

@@ -65,7 +65,7 @@ def test_fashion_mnist_gets_its_names_from_the_card(tmp_path):
         (gzip.compress(idx_bytes([1, 2])[:-1], mtime=0), "should hold 2 values and holds 1"),
         (gzip.compress(idx_bytes([[1, 2]]), mtime=0), "no idx file of unsigned bytes with 1 axes"),
         (gzip.compress(b"\0\0", mtime=0), "no idx file"),
-        (gzip.compress(idx_bytes([1, 2, 3]), mtime=0), "2 train pictures and 3 labels"),
+        (gzip.compress(idx_bytes([1, 2, 3]), mtime=0), "2 train images and 3 labels"),
     ],
 )
 def test_a_damaged_idx_file_is_named(tmp_path, held, why):

@@ -60,7 +60,7 @@ def test_the_published_name_lists_serve_too_and_no_person_is_on_two_sides(tmp_pa
     assert rows(read)[f"{stems[3]}.jpg"][0] == "male"
 
 
-def test_faces_without_labels_are_people_with_enough_pictures(tmp_path):
+def test_faces_without_labels_are_people_with_enough_images(tmp_path):
     faces(tmp_path, Ann_Lee=20, Bob=21, Cy=19)
     read = lfw.listing(tmp_path)
     assert read.classes == ("Ann Lee", "Bob")
@@ -69,7 +69,7 @@ def test_faces_without_labels_are_people_with_enough_pictures(tmp_path):
     assert not read.official
     assert len(set(read.splits.tolist())) == 3
     shutil.rmtree(tmp_path / "lfw/Bob")
-    with pytest.raises(DataError, match=r"fewer than two people have 20 pictures; put labels\.csv"):
+    with pytest.raises(DataError, match=r"fewer than two people have 20 images; put labels\.csv"):
         lfw.listing(tmp_path)
 
 
@@ -78,13 +78,13 @@ def test_a_gender_file_that_makes_no_sense_is_named(tmp_path):
     for held, why in (
         ("path,gender\nBob_0001.jpg,Male\n", "line 2: gender 'Male'"),
         ("file,sex\nBob_0001.jpg,male\n", "needs the columns path and gender"),
-        ("path,gender\nZoe_0001.jpg,female\n", "name none of its 1 pictures"),
+        ("path,gender\nZoe_0001.jpg,female\n", "name none of its 1 images"),
     ):
         (tmp_path / "labels.csv").write_text(held)
         with pytest.raises(DataError, match=why):
             lfw.listing(tmp_path)
     shutil.rmtree(tmp_path / "lfw")
-    with pytest.raises(DataError, match="no pictures named like"):
+    with pytest.raises(DataError, match="no images named like"):
         lfw.listing(tmp_path)
 
 

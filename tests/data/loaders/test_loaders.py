@@ -18,5 +18,5 @@ def test_a_set_with_other_classes_than_its_card_is_refused(tmp_path):
 
 
 def test_a_set_without_a_reader_is_an_unknown_name(tmp_path):
-    with pytest.raises(UnknownName, match="no reader of picture sets is named ''"):
+    with pytest.raises(UnknownName, match="no reader of image sets is named ''"):
         loaders.read(catalogue.card("coco"), tmp_path)

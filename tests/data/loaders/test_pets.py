@@ -39,7 +39,7 @@ def test_pets_are_named_by_breed(tmp_path, deeper):
         ("Abyssinian_100\n", "cannot read"),
         ("Abyssinian_100 1 1 1\nwheaten_terrier_7 1 2 1\n", "calls breed 1 both"),
         ("Abyssinian_100 1 1 1\nwheaten_terrier_7 3 2 1\n", "skip a breed"),
-        ("Abyssinian_9 1 1 1\n", r"lacks 1 pictures, the first is images/Abyssinian_9\.jpg"),
+        ("Abyssinian_9 1 1 1\n", r"lacks 1 images, the first is images/Abyssinian_9\.jpg"),
     ],
 )
 def test_pet_lists_that_make_no_sense_are_refused(tmp_path, trainval, why):

@@ -1,7 +1,7 @@
-"""Captions against what is measured in the pictures, which knows nothing of how they are written.
+"""Captions against what is measured in the images, which knows nothing of how they are written.
 
 A sentence is taken apart by a grammar of its own; what it claims is then sought among the masks,
-boxes and pixels of the picture, at another size than the one the captions look at.
+boxes and pixels of the image, at another size than the one the captions look at.
 """
 
 import re
@@ -242,7 +242,7 @@ def test_the_colours_named_are_those_of_the_pixels(level):
     """Of one colour: the mean's. A gradient: its upper part's. A pattern: a fair share's."""
     scenes, sentences = world(level)
     size = 160
-    pictures, shapes = render(scenes, size), masks(scenes, size)
+    images, shapes = render(scenes, size), masks(scenes, size)
     ticks = (np.arange(size) + 0.5) / size
     named = dict.fromkeys(attributes(scenes).texture, 0)
     means = []
@@ -260,7 +260,7 @@ def test_the_colours_named_are_those_of_the_pixels(level):
                 cosine, sine = scenes.rotation[row, slot]
                 height = (cosine * (ticks[:, None] - y) - sine * (ticks - x)) / radius  # down
                 inside &= height < -0.3
-            pixels = pictures[row][inside].astype(float)
+            pixels = images[row][inside].astype(float)
             if len(pixels) < 30:
                 continue
             if texture in ("plain", "gradient"):
@@ -300,9 +300,9 @@ def test_backgrounds_are_as_light_and_as_even_as_they_are_said_to_be(level):
         clutter=replace(scenes.clutter, present=np.zeros_like(scenes.clutter.present)),
         occluders=replace(scenes.occluders, present=np.zeros_like(scenes.occluders.present)),
     )
-    pictures = render(empty, SIZE).astype(float)
-    light = pictures.mean(axis=(1, 2, 3))
-    blocks = pictures.reshape(len(scenes), 12, 8, 12, 8, 3).mean(axis=(2, 4, 5))
+    images = render(empty, SIZE).astype(float)
+    light = images.mean(axis=(1, 2, 3))
+    blocks = images.reshape(len(scenes), 12, 8, 12, 8, 3).mean(axis=(2, 4, 5))
     uneven = blocks.std(axis=(1, 2))
     kinds = attributes(scenes).background_kind
     textures = {"flat": "plain", "slope": "shaded", "spot": "shaded"}
@@ -360,7 +360,7 @@ def test_every_word_of_the_vocabulary_is_used_and_no_other():
     assert 40 <= len(used) <= 65
 
 
-# These guard "the same on every machine"; some are the examples of docs/pictures.md.
+# These guard "the same on every machine"; some are the examples of docs/images.md.
 EXAMPLES = {
     ("easy", 2): (
         "a large striped blue heart on a striped light background",

@@ -1,4 +1,4 @@
-"""Pictures of scenes: the same everywhere, smooth at the edges, alike at every size."""
+"""Images of scenes: the same everywhere, smooth at the edges, alike at every size."""
 
 import hashlib
 import importlib
@@ -68,18 +68,18 @@ def of_kind(name: str, count: int, difficulty: str = "easy") -> Scenes:
     return replace(scenes, kind=np.full_like(scenes.kind, CLASSES.index(name)))
 
 
-def pooled(pictures: np.ndarray, factor: int) -> np.ndarray:
+def pooled(images: np.ndarray, factor: int) -> np.ndarray:
     """Return the means of factor × factor pixels, (N, size / factor, size / factor, 3)."""
-    n, size = pictures.shape[:2]
-    cells = pictures.astype(float).reshape(n, size // factor, factor, size // factor, factor, -1)
+    n, size = images.shape[:2]
+    cells = images.astype(float).reshape(n, size // factor, factor, size // factor, factor, -1)
     return cells.mean(axis=(2, 4))
 
 
 @pytest.mark.parametrize(("level", "size"), GOLDEN)
-def test_pictures_are_those_on_record(level, size):
+def test_images_are_those_on_record(level, size):
     assert GENERATOR_VERSION == GOLDEN_VERSION
-    pictures = render(draw_scenes([0, 1, 2, 3, 59_999], seed=0, difficulty=level), size)
-    assert hashlib.sha256(pictures.tobytes()).hexdigest() == GOLDEN[level, size]
+    images = render(draw_scenes([0, 1, 2, 3, 59_999], seed=0, difficulty=level), size)
+    assert hashlib.sha256(images.tobytes()).hexdigest() == GOLDEN[level, size]
 
 
 @settings(deadline=None, max_examples=15)
@@ -88,7 +88,7 @@ def test_pictures_are_those_on_record(level, size):
     st.sampled_from(LEVELS),
     st.integers(8, 75),
 )
-def test_a_picture_is_the_same_alone_and_in_a_batch(index, level, size):
+def test_an_image_is_the_same_alone_and_in_a_batch(index, level, size):
     together = render(draw_scenes(index, difficulty=level), size)
     assert together.shape == (len(index), size, size, 3)
     assert together.dtype == np.uint8
@@ -98,7 +98,7 @@ def test_a_picture_is_the_same_alone_and_in_a_batch(index, level, size):
 
 
 @pytest.mark.parametrize("batch_pixels", [1, 5000, 10**9])
-def test_pictures_do_not_depend_on_chunks_batches_or_threads(batch_pixels, monkeypatch):
+def test_images_do_not_depend_on_chunks_batches_or_threads(batch_pixels, monkeypatch):
     scenes = draw_scenes(range(23), difficulty="hard")
     expected = render(scenes, 40)
     monkeypatch.setattr(rendering, "CHUNK_PIXELS", 3 * 40 * 40)
@@ -121,7 +121,7 @@ def test_an_error_in_a_thread_is_raised(monkeypatch):
 def test_windows_cut_nothing_off(level, monkeypatch):
     scenes = draw_scenes(range(40), seed=9, difficulty=level)
     expected = render(scenes, 56)
-    monkeypatch.setattr(stamping, "LADDER", np.array([], dtype=np.int64))  # whole-picture windows
+    monkeypatch.setattr(stamping, "LADDER", np.array([], dtype=np.int64))  # whole-image windows
     np.testing.assert_array_equal(render(scenes, 56), expected)
 
 
@@ -141,7 +141,7 @@ def test_a_ring_covers_the_difference_of_two_discs():
 
 
 def one_stroke(strokes: Strokes) -> Strokes:
-    """Return only the first stroke of each scene, in the middle, short enough for the picture."""
+    """Return only the first stroke of each scene, in the middle, short enough for the image."""
     present = np.zeros_like(strokes.present)
     present[:, 0] = True
     middle = 0 * strokes.centre + np.float32(0.5)
@@ -211,8 +211,8 @@ def test_easy_objects_stand_out_from_their_background():
     scenes = bare(silent(draw_scenes(range(300), difficulty="easy")))
     scenes = replace(scenes, texture=0 * scenes.texture)
     inside = coverage(scenes, 64) > 0.99
-    for picture, mask in zip(render(scenes, 64).astype(float), inside, strict=True):
-        apart = picture[mask].mean(axis=0) - picture[~mask].mean(axis=0)
+    for image, mask in zip(render(scenes, 64).astype(float), inside, strict=True):
+        apart = image[mask].mean(axis=0) - image[~mask].mean(axis=0)
         assert np.abs(apart).max() > 40
 
 
@@ -266,10 +266,10 @@ def test_an_outline_is_darker_than_the_inside_and_shows_no_texture(texture):
     distance = np.hypot(x, y)
     outline = (distance > 0.86 - 0.07) & (distance < 0.86 - 0.02)
     inside = distance < 0.86 - 0.12
-    pictures = render(scenes, 256).astype(float)
-    assert np.abs(pictures[outline].mean(axis=0) - 0.7 * np.array([222, 72, 74])).max() < 6
-    assert pictures[outline][:, 1].max() < 0.7 * 72 * 1.2  # cream has 244
-    assert (pictures[inside][:, 1].max() > 180) == (texture == 1)
+    images = render(scenes, 256).astype(float)
+    assert np.abs(images[outline].mean(axis=0) - 0.7 * np.array([222, 72, 74])).max() < 6
+    assert images[outline][:, 1].max() < 0.7 * 72 * 1.2  # cream has 244
+    assert (images[inside][:, 1].max() > 180) == (texture == 1)
 
 
 def test_objects_are_brighter_towards_the_light():
@@ -329,10 +329,10 @@ def test_colours_are_worked_out_in_single_precision():
 
 
 @pytest.mark.parametrize("size", [8, 9, 257, 1024])
-def test_the_smallest_and_largest_pictures_can_be_drawn(size):
-    picture = render(draw_scenes([3], difficulty="hard"), size)
-    assert picture.shape == (1, size, size, 3)
-    assert picture.std() > 5
+def test_the_smallest_and_largest_images_can_be_drawn(size):
+    image = render(draw_scenes([3], difficulty="hard"), size)
+    assert image.shape == (1, size, size, 3)
+    assert image.std() > 5
 
 
 @pytest.mark.parametrize("size", [0, 7, 1025])
@@ -341,5 +341,5 @@ def test_a_size_that_cannot_be_drawn_is_refused(size):
         render(draw_scenes([0]), size)
 
 
-def test_no_scenes_make_no_pictures():
+def test_no_scenes_make_no_images():
     assert render(draw_scenes([]), 31).shape == (0, 31, 31, 3)

@@ -1,4 +1,4 @@
-"""Scenes: which picture an index means, and what may not tell the class."""
+"""Scenes: which image an index means, and what may not tell the class."""
 
 import subprocess
 import sys
@@ -171,7 +171,7 @@ def test_objects_tilt_as_far_as_their_level_allows(level, steepest_degrees):
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_the_main_object_is_the_largest_and_lies_inside_the_picture(level):
+def test_the_main_object_is_the_largest_and_lies_inside_the_image(level):
     scenes = draw_scenes(range(3000), seed=1, difficulty=level)
     main = scenes.radius[:, :1]
     assert (scenes.radius[:, 1:] < 0.51 * main).all()
@@ -222,7 +222,7 @@ def test_an_unknown_difficulty_names_the_nearest():
 
 
 def test_indices_and_seeds_that_count_nothing_are_refused():
-    with pytest.raises(OptionError, match=r"index -3 is not in \[0, 2⁶³\); pictures are counted"):
+    with pytest.raises(OptionError, match=r"index -3 is not in \[0, 2⁶³\); images are counted"):
         draw_scenes([4, -3])
     with pytest.raises(OptionError, match=r"index 18446744073709551615 is not in"):
         draw_scenes(np.array([2**64 - 1], dtype=np.uint64))

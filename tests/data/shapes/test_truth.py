@@ -1,4 +1,4 @@
-"""The truths of a scene, against the picture and against counting pixel by pixel."""
+"""The truths of a scene, against the image and against counting pixel by pixel."""
 
 from dataclasses import replace
 
@@ -144,7 +144,7 @@ def test_masks_at_two_sizes_show_the_same_thing(level):
 
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("size", [64, 39])
-def test_without_its_cause_a_picture_changes_only_on_and_around_the_main_object(level, size):
+def test_without_its_cause_an_image_changes_only_on_and_around_the_main_object(level, size):
     scenes = draw_scenes(range(120), seed=7, difficulty=level)
     removed = without_cause(scenes)
     changed = (render(scenes, size) != render(removed, size)).any(axis=3)

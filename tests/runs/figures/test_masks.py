@@ -1,4 +1,4 @@
-"""Masks as pictures: colours that can be told apart, and what belongs to no class."""
+"""Masks as images: colours that can be told apart, and what belongs to no class."""
 
 import numpy as np
 import pytest
@@ -59,7 +59,7 @@ def test_what_is_wrong_has_the_colour_of_its_kind_and_void_has_none():
     assert shown == [plain, rgb(TOO_MANY), plain, rgb(MISSED), rgb(CONFUSED), plain, plain]
 
 
-def test_pictures_and_masks_are_left_as_they_were():
+def test_images_and_masks_are_left_as_they_were():
     pixels = np.full((1, 2, 3, 3), 100, dtype=np.uint8)
     targets, predictions = (
         np.full((1, 2, 3), VOID, dtype=np.uint8),

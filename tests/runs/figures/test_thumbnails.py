@@ -8,12 +8,12 @@ from vislab.runs.figures.thumbnails import spread
 
 def made(count, classes=3, seed=0):
     draw = np.random.default_rng(seed)
-    pictures = draw.integers(0, 256, (count, 6, 8, 3), dtype=np.uint8)
-    return draw.normal(size=(count, 2)), pictures, np.arange(count) % classes
+    images = draw.integers(0, 256, (count, 6, 8, 3), dtype=np.uint8)
+    return draw.normal(size=(count, 2)), images, np.arange(count) % classes
 
 
 @pytest.mark.parametrize("scale", [0.3, 3.0, 30.0])
-def test_no_picture_covers_another_and_none_fits_beside_those_drawn(scale):
+def test_no_image_covers_another_and_none_fits_beside_those_drawn(scale):
     places, box = np.random.default_rng(1).normal(size=(400, 2)) * scale, np.array([1.0, 0.7])
     chosen = spread(places, (1.0, 0.7))
     apart = np.abs(places[:, None] - places[chosen]) / box  # (N, chosen, 2)
@@ -30,15 +30,15 @@ def test_one_that_stands_alone_is_always_shown():
     assert 300 in spread(places, (1.0, 1.0))
 
 
-def test_each_picture_stands_at_its_place_up_is_up_and_in_its_colour():
+def test_each_image_stands_at_its_place_up_is_up_and_in_its_colour():
     points = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
-    _, pictures, labels = made(3)
-    figure = thumbnails(points, pictures, labels, ["ant", "bee", "cat"])
+    _, images, labels = made(3)
+    figure = thumbnails(points, images, labels, ["ant", "bee", "cat"])
     axes = figure.axes[0]
-    shown = {image.get_array()[0, 0].tobytes(): image.get_extent() for image in axes.images}
+    shown = {one.get_array()[0, 0].tobytes(): one.get_extent() for one in axes.images}
     middles = []
-    for picture in pictures:
-        left, right, low, high = shown[picture[0, 0].tobytes()]
+    for image in images:
+        left, right, low, high = shown[image[0, 0].tobytes()]
         middles.append(((left + right) / 2, (low + high) / 2))
     (ax, ay), (bx, by), (cx, cy) = middles
     assert bx > ax == pytest.approx(cx)
@@ -50,8 +50,8 @@ def test_each_picture_stands_at_its_place_up_is_up_and_in_its_colour():
 
 
 def test_more_classes_than_colours_are_told_apart_by_dashes():
-    points, pictures, _ = made(9)
-    figure = thumbnails(points * 50, pictures, np.arange(9), [f"{k}" for k in range(9)])
+    points, images, _ = made(9)
+    figure = thumbnails(points * 50, images, np.arange(9), [f"{k}" for k in range(9)])
     legend = figure.axes[0].patches[-9:]
     looks = {(patch.get_edgecolor(), str(patch.get_linestyle())) for patch in legend}
     assert len(looks) == 9 > len(PALETTE)
@@ -59,22 +59,22 @@ def test_more_classes_than_colours_are_told_apart_by_dashes():
 
 def test_five_thousand_points_are_drawn_and_the_rest_are_counted():
     points, _, labels = made(5000)
-    pictures = np.zeros((5000, 4, 4, 3), np.uint8)
-    figure = thumbnails(points, pictures, labels, ["a", "b", "c"], heading="many")
+    images = np.zeros((5000, 4, 4, 3), np.uint8)
+    figure = thumbnails(points, images, labels, ["a", "b", "c"], heading="many")
     shown = len(figure.axes[0].images)
     assert 50 < shown < 800
-    assert figure.axes[0].texts[-1].get_text() == f"{shown} of 5000 as pictures"
+    assert figure.axes[0].texts[-1].get_text() == f"{shown} of 5000 as images"
 
 
 def test_equal_input_gives_equal_bytes_and_one_point_or_none_is_no_error():
-    points, pictures, labels = made(7)
-    first, again = (to_png(thumbnails(points, pictures, labels, "abc"), dpi=40) for _ in range(2))
+    points, images, labels = made(7)
+    first, again = (to_png(thumbnails(points, images, labels, "abc"), dpi=40) for _ in range(2))
     assert first == again
-    thumbnails(points[:1], pictures[:1], labels[:1], ["a"])
-    thumbnails(points[:0], pictures[:0], labels[:0], ["a"])
+    thumbnails(points[:1], images[:1], labels[:1], ["a"])
+    thumbnails(points[:0], images[:0], labels[:0], ["a"])
 
 
-def test_pictures_without_points_are_told():
-    points, pictures, labels = made(7)
-    with pytest.raises(ShapeError, match="6 points, 7 pictures and 7 labels"):
-        thumbnails(points[:6], pictures, labels, ["a", "b", "c"])
+def test_images_without_points_are_told():
+    points, images, labels = made(7)
+    with pytest.raises(ShapeError, match="6 points, 7 images and 7 labels"):
+        thumbnails(points[:6], images, labels, ["a", "b", "c"])

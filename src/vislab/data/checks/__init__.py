@@ -1,1 +1,1 @@
-"""What is wrong or doubtful in a folder of pictures or annotations, and pages that show it."""
+"""What is wrong or doubtful in a folder of images or annotations, and pages that show it."""

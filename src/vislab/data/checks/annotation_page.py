@@ -1,4 +1,4 @@
-"""What a check of annotated pictures counted, as a page for the terminal."""
+"""What a check of annotated images counted, as a page for the terminal."""
 
 from typing import Any
 
@@ -15,38 +15,36 @@ def annotated_page(name: str, facts: dict[str, Any]) -> list[str]:
 
 
 def _heading(name: str, facts: dict[str, Any]) -> list[str]:
-    split = "came with the pictures" if facts["official_split"] else "was drawn by vislab"
+    split = "came with the images" if facts["official_split"] else "was drawn by vislab"
     k = len(facts["classes"])
     classes = f"{k} class" if k == 1 else f"{k} classes"
     instances = f", {facts['instances']} objects" if "instances" in facts else ""
     form = facts["form"].upper() if facts["form"] != "masks" else "masks"
-    return [
-        f"{name} ({form}): {facts['pictures']} pictures, {classes}{instances}; the split {split}"
-    ]
+    return [f"{name} ({form}): {facts['images']} images, {classes}{instances}; the split {split}"]
 
 
 def _table(facts: dict[str, Any]) -> list[str]:
-    """Count by class and side: objects and the pictures that show some, or pictures and pixels."""
+    """Count by class and side: objects and the images that show some, or images and pixels."""
     boxes = "instances" in facts
-    over = "objects/pictures" if boxes else "pictures/share"
+    over = "objects/images" if boxes else "images/share"
     rows: list[tuple[str, list[str], int]] = []
     for name, sides in facts["classes"].items():
         cells: list[str] = []
         total = 0
         for side in SPLITS:
-            pictures = sides[side]["pictures"]
+            images = sides[side]["images"]
             if boxes:
-                cells.append(f"{sides[side]['instances']}/{pictures}")
+                cells.append(f"{sides[side]['instances']}/{images}")
                 total += sides[side]["instances"]
             else:
-                cells.append(f"{pictures}/{100 * sides[side]['share']:.1f} %")
-                total += pictures
+                cells.append(f"{images}/{100 * sides[side]['share']:.1f} %")
+                total += images
         rows.append((name, cells, total))
     ranked = sorted(rows, key=lambda row: -row[2])
     left_out = len(rows) - 20 if len(rows) > MOST else 0
     shown = [*ranked[:10], *ranked[-10:]] if left_out else rows
     everything = [str(facts["sides"][side]) for side in SPLITS]
-    wide = max(cell_len(name) for name in ("all pictures", *(row[0] for row in shown)))
+    wide = max(cell_len(name) for name in ("all images", *(row[0] for row in shown)))
     gap = max(12, *(len(cell) + 2 for row in shown for cell in row[1]), 12)
     out = [f"{'class':<{wide}}" + "".join(f"{side:>{gap}}" for side in SPLITS) + f"    {over}"]
     for place, (name, cells, _) in enumerate(shown):
@@ -54,7 +52,7 @@ def _table(facts: dict[str, Any]) -> list[str]:
             out.append(f"… {left_out} classes between these …")
         padding = " " * (wide - cell_len(name))
         out.append(f"{name}{padding}" + "".join(f"{cell:>{gap}}" for cell in cells))
-    out.append(f"{'all pictures':<{wide}}" + "".join(f"{cell:>{gap}}" for cell in everything))
+    out.append(f"{'all images':<{wide}}" + "".join(f"{cell:>{gap}}" for cell in everything))
     return out
 
 
@@ -69,12 +67,12 @@ def _measures(facts: dict[str, Any]) -> list[str]:
                 f"{sizes['large']} large (96×96 or more)",
             )
         )
-        low, middle, high = (f"{value:.4g}" for value in facts["instances_per_picture"].values())
-        rows.append(("objects a picture", f"{low} to {high}, median {middle}"))
+        low, middle, high = (f"{value:.4g}" for value in facts["instances_per_image"].values())
+        rows.append(("objects an image", f"{low} to {high}, median {middle}"))
         marks = [
             f"{facts[key]} {text}"
             for key, text in (
-                ("without_instances", "pictures without an object"),
+                ("without_instances", "images without an object"),
                 ("crowds", "crowds"),
                 ("difficult", "difficult"),
                 ("outlined", "with an outline"),

@@ -1,4 +1,4 @@
-"""A page of annotated pictures with their boxes and masks drawn on them, to look at first.
+"""A page of annotated images with their boxes and masks drawn on them, to look at first.
 
 Colours: Okabe and Ito 2008, "Color Universal Design", told apart with every kind of colour vision.
 After seven classes they come again; each box also has its name, where there is room for it.
@@ -26,9 +26,9 @@ Place = tuple[float, float, float, float]
 
 
 def annotation_sheet(annotated: Annotated, *, most: int = 20) -> Image.Image:
-    """Draw up to `most` pictures, chosen so that as many classes as possible are shown.
+    """Draw up to `most` images, chosen so that as many classes as possible are shown.
 
-    A crowd or a difficult object has a dashed box. A picture or mask that cannot be read is a
+    A crowd or a difficult object has a dashed box. An image or mask that cannot be read is a
     crossed box. A box of a flawed annotation is not drawn: it was not read.
     """
     rows = _chosen(annotated, most)
@@ -44,13 +44,13 @@ def annotation_sheet(annotated: Annotated, *, most: int = 20) -> Image.Image:
     title, small = ImageFont.load_default(17), ImageFont.load_default(12)
     name = _printable(annotated.name)[:40]
     draw.text((MARGIN, 32), name, INK, title, anchor="ls")
-    about = f"{len(rows)} of {len(annotated)} pictures, as their annotations have them"
+    about = f"{len(rows)} of {len(annotated)} images, as their annotations have them"
     draw.text((MARGIN + title.getlength(name) + 14, 32), about, FAINT, small, anchor="ls")
     for place, row in enumerate(rows):
         x = MARGIN + place % columns * (WIDTH + GAP)
         y = TOP + place // columns * (HEIGHT + GAP)
         draw.rectangle((x, y, x + WIDTH - 1, y + HEIGHT - 1), fill=SHADE)
-        shown = _annotated_picture(annotated, row)
+        shown = _annotated_image(annotated, row)
         if shown is None:
             draw.line((x, y, x + WIDTH - 1, y + HEIGHT - 1), fill=FAINT)
             draw.line((x, y + HEIGHT - 1, x + WIDTH - 1, y), fill=FAINT)
@@ -67,7 +67,7 @@ def _chosen(annotated: Annotated, most: int) -> list[int]:
         spaced = np.linspace(0, len(annotated) - 1, min(most, len(annotated)))
         return [round(place) for place in spaced.tolist()]
     kinds: dict[int, set[int]] = {}
-    for row, kind in zip(instances.picture.tolist(), instances.kind.tolist(), strict=True):
+    for row, kind in zip(instances.image.tolist(), instances.kind.tolist(), strict=True):
         kinds.setdefault(row, set()).add(kind)
     chosen: list[int] = []
     unseen: set[int] = set()
@@ -79,29 +79,29 @@ def _chosen(annotated: Annotated, most: int) -> list[int]:
     return sorted(chosen)
 
 
-def _annotated_picture(annotated: Annotated, row: int) -> Image.Image | None:
-    """Return the picture at the size of a cell with what is annotated, or None."""
+def _annotated_image(annotated: Annotated, row: int) -> Image.Image | None:
+    """Return the image at the size of a cell with what is annotated, or None."""
     member = annotated.members[row]
     try:
         content = (annotated.root / member).read_bytes()
-        picture = decode(content, member)
-        scale = min(WIDTH / picture.width, HEIGHT / picture.height)
-        size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-        picture = picture.resize(size, Image.Resampling.LANCZOS)
+        image = decode(content, member)
+        scale = min(WIDTH / image.width, HEIGHT / image.height)
+        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        image = image.resize(size, Image.Resampling.LANCZOS)
         if annotated.masks is not None:
-            return _with_mask(annotated, row, picture)
+            return _with_mask(annotated, row, image)
     except (DataError, OSError, ValueError):
         return None  # drawn as a crossed box; the check names it
-    _draw_boxes(annotated, row, picture)
-    return picture
+    _draw_boxes(annotated, row, image)
+    return image
 
 
-def _with_mask(annotated: Annotated, row: int, picture: Image.Image) -> Image.Image | None:
+def _with_mask(annotated: Annotated, row: int, image: Image.Image) -> Image.Image | None:
     if annotated.masks is not None and annotated.masks[row] is None:
         return None
-    mask = Image.fromarray(mask_of(annotated, row)).resize(picture.size, Image.Resampling.NEAREST)
+    mask = Image.fromarray(mask_of(annotated, row)).resize(image.size, Image.Resampling.NEAREST)
     values = np.asarray(mask)
-    pixels = np.asarray(picture).astype(np.float64)
+    pixels = np.asarray(image).astype(np.float64)
     edge = np.zeros(values.shape, dtype=bool)
     edge[:, 1:] |= values[:, 1:] != values[:, :-1]
     edge[1:] |= values[1:] != values[:-1]
@@ -117,10 +117,10 @@ def _with_mask(annotated: Annotated, row: int, picture: Image.Image) -> Image.Im
 
 
 def _name_regions(
-    annotated: Annotated, values: UInt8[np.ndarray, "h w"], picture: Image.Image
+    annotated: Annotated, values: UInt8[np.ndarray, "h w"], image: Image.Image
 ) -> None:
     """Write the name of each class at the middle pixel of its region, the largest first."""
-    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(12)
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(12)
     counts = np.bincount(values.reshape(-1), minlength=256)
     taken: list[Place] = []
     for value in np.argsort(-counts, kind="stable").tolist():
@@ -129,7 +129,7 @@ def _name_regions(
         y, x = (np.median(axis) for axis in np.nonzero(values == value))
         name = _printable(annotated.classes[value])[:18]
         wide = font.getlength(name) + 6
-        spot = _room([x - wide / 2, y, x, y], wide, picture.size, taken)
+        spot = _room([x - wide / 2, y, x, y], wide, image.size, taken)
         if spot is not None:
             taken.append(spot)
             _write(draw, spot, name, _colour(annotated, value), font)
@@ -154,12 +154,12 @@ def _colour(annotated: Annotated, value: int) -> tuple[int, ...]:
     return ImageColor.getrgb(COLOURS[(value - (annotated.masks is not None)) % len(COLOURS)])
 
 
-def _draw_boxes(annotated: Annotated, row: int, picture: Image.Image) -> None:
+def _draw_boxes(annotated: Annotated, row: int, image: Image.Image) -> None:
     instances = annotated.instances
-    draw = ImageDraw.Draw(picture)
+    draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(12)
-    scale = np.array([picture.width, picture.height] * 2) / np.tile(annotated.sizes[row], 2)
-    first, last = np.searchsorted(instances.picture, [row, row + 1]).tolist()
+    scale = np.array([image.width, image.height] * 2) / np.tile(annotated.sizes[row], 2)
+    first, last = np.searchsorted(instances.image, [row, row + 1]).tolist()
     boxes = instances.boxes[first:last] * scale
     area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
     order = np.argsort(-area, kind="stable")
@@ -173,7 +173,7 @@ def _draw_boxes(annotated: Annotated, row: int, picture: Image.Image) -> None:
         kind = int(instances.kind[first + place])
         name = _printable(annotated.classes[kind])[:18]
         wide = font.getlength(name) + 6
-        found = _room(boxes[place].tolist(), wide, picture.size, taken)
+        found = _room(boxes[place].tolist(), wide, image.size, taken)
         if found is None:
             continue
         taken.append(found)
@@ -195,7 +195,7 @@ def _room(box: list[float], wide: float, size: tuple[int, int], taken: list[Plac
 
 
 def _box(draw: ImageDraw.ImageDraw, box: list[int], colour: tuple[int, ...], dashed: bool) -> None:
-    """Draw a frame two pixels wide with a dark and a light line that any picture shows."""
+    """Draw a frame two pixels wide with a dark and a light line that any image shows."""
     left, top, right, bottom = box[0], box[1], max(box[2] - 1, box[0]), max(box[3] - 1, box[1])
     if dashed:
         for start in range(left, right + 1, 8):

@@ -1,6 +1,6 @@
-"""What is wrong with annotated pictures, found before anything is learned from them.
+"""What is wrong with annotated images, found before anything is learned from them.
 
-The issues that reading found are told by kind and file. Beyond them every picture is decoded once,
+The issues that reading found are told by kind and file. Beyond them every image is decoded once,
 and what is merely odd is named for a person to look at.
 """
 
@@ -24,12 +24,12 @@ from vislab.errors import DataError
 from vislab.progress import track
 
 SMALL, MEDIUM = 32**2, 96**2  # pixels of a box, as COCO draws the lines
-WHOLE = 0.95  # of the picture under one box
+WHOLE = 0.95  # of the image under one box
 ALIKE = 0.9  # intersection over union of two boxes that may be one object
 
 
 def check_annotated(annotated: Annotated, *, progress: bool = True) -> Issues:
-    """Return what is wrong with the set; every picture is decoded, every mask read."""
+    """Return what is wrong with the set; every image is decoded, every mask read."""
     spoiling: list[Issue] = []
     doubtful: list[Issue] = [Issue(printable(note)) for note in annotated.notes]
     _add_issues(annotated, spoiling)
@@ -38,7 +38,7 @@ def check_annotated(annotated: Annotated, *, progress: bool = True) -> Issues:
     _add(
         spoiling,
         unreadable,
-        ("picture", "pictures"),
+        ("image", "images"),
         "cannot be read to the end; mend or delete what is named here",
     )
     _judge_copies(annotated, digests, spoiling)
@@ -65,32 +65,32 @@ def _add_issues(annotated: Annotated, spoiling: list[Issue]) -> None:
             spoiling,
             sorted(places),
             ("annotation cannot be used", "annotations cannot be used"),
-            f"({kind}); mend what is named here, or leave these pictures out with --skip-bad",
+            f"({kind}); mend what is named here, or leave these images out with --skip-bad",
         )
 
 
 def _decoded(
     annotated: Annotated, flawed: set[int | None], progress: bool
 ) -> tuple[list[str], dict[int, bytes]]:
-    """Return what cannot be decoded, and a digest of the pixels of each picture that can."""
+    """Return what cannot be decoded, and a digest of the pixels of each image that can."""
     rows = [row for row in range(len(annotated)) if row not in flawed]
 
     def look(row: int) -> str | bytes:
         member = annotated.members[row]
         try:
-            picture = decode((annotated.root / member).read_bytes(), member)
+            image = decode((annotated.root / member).read_bytes(), member)
         except DataError as error:
             return str(error)
         except OSError as error:
             return f"{member}: {error.strerror}"
-        pixels = hashlib.blake2b(str(picture.size).encode(), digest_size=8)
-        pixels.update(picture.tobytes())
+        pixels = hashlib.blake2b(str(image.size).encode(), digest_size=8)
+        pixels.update(image.tobytes())
         return pixels.digest()
 
     unreadable, digests = [], {}
     with (
         track(
-            f"checking {annotated.name}", total=len(rows), unit="pictures", quiet=not progress
+            f"checking {annotated.name}", total=len(rows), unit="images", quiet=not progress
         ) as advance,
         ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool,
     ):
@@ -104,7 +104,7 @@ def _decoded(
 
 
 def _judge_copies(annotated: Annotated, digests: dict[int, bytes], spoiling: list[Issue]) -> None:
-    """Judge test pictures that are equal, pixel for pixel, to others."""
+    """Judge test images that are equal, pixel for pixel, to others."""
     elsewhere = {digest: row for row, digest in digests.items() if annotated.splits[row] != TEST}
     leaked = [
         printable(f"{annotated.members[row]} = {annotated.members[elsewhere[digest]]}")
@@ -114,7 +114,7 @@ def _judge_copies(annotated: Annotated, digests: dict[int, bytes], spoiling: lis
     _add(
         spoiling,
         leaked,
-        ("test picture is", "test pictures are"),
+        ("test image is", "test images are"),
         "also in train or val, equal in every pixel: a score on such is memory; delete them on one "
         "side",
     )
@@ -124,15 +124,12 @@ def _judge_boxes(annotated: Annotated, doubtful: list[Issue]) -> None:
     instances = annotated.instances
     corners = instances.boxes
     area = (corners[:, 2:] - corners[:, :2]).prod(axis=1)
-    pictures = annotated.sizes[instances.picture].prod(axis=1)
+    images = annotated.sizes[instances.image].prod(axis=1)
     _add(
         doubtful,
-        [
-            _instance(annotated, row)
-            for row in np.flatnonzero(area > WHOLE * np.maximum(pictures, 1))
-        ],
+        [_instance(annotated, row) for row in np.flatnonzero(area > WHOLE * np.maximum(images, 1))],
         ("box covers", "boxes cover"),
-        f"over {100 * WHOLE:.0f} % of the picture: look whether each is an object",
+        f"over {100 * WHOLE:.0f} % of the image: look whether each is an object",
     )
     pairs = []
     for rows in _groups(annotated):
@@ -150,11 +147,11 @@ def _judge_boxes(annotated: Annotated, doubtful: list[Issue]) -> None:
 
 
 def _groups(annotated: Annotated) -> list[Int[np.ndarray, " m"]]:
-    """Return the rows of objects of one class in one picture, where there are several."""
+    """Return the rows of objects of one class in one image, where there are several."""
     instances = annotated.instances
-    order = np.lexsort([instances.kind, instances.picture])
+    order = np.lexsort([instances.kind, instances.image])
     changes = np.flatnonzero(
-        (np.diff(instances.picture[order]) != 0) | (np.diff(instances.kind[order]) != 0)
+        (np.diff(instances.image[order]) != 0) | (np.diff(instances.kind[order]) != 0)
     )
     return [rows for rows in np.split(order, changes + 1) if len(rows) > 1]
 
@@ -171,30 +168,30 @@ def _overlaps(corners: Float[np.ndarray, "m 4"]) -> Float[np.ndarray, "m m"]:
 
 def _judge_classes(facts: dict[str, Any], spoiling: list[Issue], doubtful: list[Issue]) -> None:
     """Judge which classes there is something of to learn from and to test on."""
-    on = {name: [sides[side]["pictures"] for side in SPLITS] for name, sides in
+    on = {name: [sides[side]["images"] for side in SPLITS] for name, sides in
           facts["classes"].items()}  # fmt: skip
     for place, side, purpose in ((TRAIN, "train", "train on"), (TEST, "test", "test on")):
         if not facts["sides"][side]:
             (spoiling if place == TRAIN else doubtful).append(
-                Issue(f"no picture is there to {purpose}; add a {side} side to the split")
+                Issue(f"no image is there to {purpose}; add a {side} side to the split")
             )
             continue
         _add(
             doubtful,
             [name for name, counts in on.items() if any(counts) and not counts[place]],
             ("class is", "classes are"),
-            f"in no picture to {purpose}; add some, or take the class out",
+            f"in no image to {purpose}; add some, or take the class out",
         )
     nowhere = [name for name, counts in on.items() if not any(counts)]
-    _add(doubtful, nowhere, ("class is", "classes are"), "named and in no picture at all")
+    _add(doubtful, nowhere, ("class is", "classes are"), "named and in no image at all")
     if nowhere and len(nowhere) == len(on):
-        spoiling.append(Issue("no picture shows anything: there is nothing to learn"))
+        spoiling.append(Issue("no image shows anything: there is nothing to learn"))
 
 
 def _facts(annotated: Annotated) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "form": annotated.form,
-        "pictures": len(annotated),
+        "images": len(annotated),
         "official_split": annotated.official,
         "sides": {side: len(annotated.rows(side)) for side in SPLITS},
         "issues": len(annotated.issues),
@@ -209,14 +206,14 @@ def _facts(annotated: Annotated) -> dict[str, Any]:
 def _instance_facts(annotated: Annotated) -> dict[str, Any]:
     instances = annotated.instances
     area = (instances.boxes[:, 2:] - instances.boxes[:, :2]).prod(axis=1)
-    sides = annotated.splits[instances.picture]
-    per_picture = np.bincount(instances.picture, minlength=len(annotated))
+    sides = annotated.splits[instances.image]
+    per_image = np.bincount(instances.image, minlength=len(annotated))
     classes = {}
     for kind, name in enumerate(annotated.classes):
         classes[printable(name)] = {
             side: {
                 "instances": int((chosen := (instances.kind == kind) & (sides == number)).sum()),
-                "pictures": len(np.unique(instances.picture[chosen])),
+                "images": len(np.unique(instances.image[chosen])),
             }
             for number, side in enumerate(SPLITS)
         }
@@ -228,8 +225,8 @@ def _instance_facts(annotated: Annotated) -> dict[str, Any]:
             "medium": int(((area >= SMALL) & (area < MEDIUM)).sum()),
             "large": int((area >= MEDIUM).sum()),
         },
-        "instances_per_picture": _spread(per_picture),
-        "without_instances": int((per_picture == 0).sum()),
+        "instances_per_image": _spread(per_image),
+        "without_instances": int((per_image == 0).sum()),
         "crowds": int(instances.crowd.sum()),
         "difficult": int(instances.difficult.sum()),
         "outlined": sum(outline is not None for outline in instances.outlines),
@@ -237,7 +234,7 @@ def _instance_facts(annotated: Annotated) -> dict[str, Any]:
 
 
 def _mask_facts(annotated: Annotated, flawed: set[int | None], progress: bool) -> dict[str, Any]:
-    """Count pixels and pictures of each class; a flawed mask is not looked at."""
+    """Count pixels and images of each class; a flawed mask is not looked at."""
 
     def count(row: int) -> Int[np.ndarray, " v"]:
         return np.bincount(mask_of(annotated, row).reshape(-1), minlength=256)
@@ -260,7 +257,7 @@ def _mask_facts(annotated: Annotated, flawed: set[int | None], progress: bool) -
         "classes": {
             printable(name): {
                 side: {
-                    "pictures": int(shown[number, kind]),
+                    "images": int(shown[number, kind]),
                     "share": float(pixels[number, kind] / whole[number]),
                 }
                 for number, side in enumerate(SPLITS)
@@ -282,9 +279,7 @@ def _spread(values: Int[np.ndarray, " n"]) -> dict[str, Any]:
 def _instance(annotated: Annotated, row: SupportsIndex) -> str:
     instances = annotated.instances
     name = annotated.classes[instances.kind[row]]
-    return printable(
-        f"{annotated.members[instances.picture[row]]}: {instances.where[row]} ({name})"
-    )
+    return printable(f"{annotated.members[instances.image[row]]}: {instances.where[row]} ({name})")
 
 
 def _add(issues: list[Issue], places: Sequence[str], subject: tuple[str, str], rest: str) -> None:

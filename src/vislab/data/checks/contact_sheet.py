@@ -1,4 +1,4 @@
-"""A page of pictures, one row a class: what a person looks at before believing a label."""
+"""A page of images, one row a class: what a person looks at before believing a label."""
 
 import math
 from collections.abc import Callable
@@ -20,28 +20,28 @@ NEVER_DRAWN = "\U0010ffff"  # a code point without a sign: a font shows its empt
 
 
 def contact_sheet(
-    pictures: Listing | Arrays, *, per_class: int = 8, side: int = 96, classes: int = 12
+    images: Listing | Arrays, *, per_class: int = 8, side: int = 96, classes: int = 12
 ) -> Image.Image:
-    """Draw up to `per_class` pictures of up to `classes` classes, each evenly spaced over all.
+    """Draw up to `per_class` images of up to `classes` classes, each evenly spaced over all.
 
     Each is the middle square of `side` pixels, as a network gets it. One that cannot be read is a
     crossed box. A class name in signs that the font lacks is shown as the number of the class.
     """
-    shown = _spaced(np.arange(len(pictures.classes)), classes)
-    square = _squares(pictures, side)
+    shown = _spaced(np.arange(len(images.classes)), classes)
+    square = _squares(images, side)
     title, plain, small = (ImageFont.load_default(size) for size in (17, 14, 12))
-    names = [_fitting(pictures.classes[n], plain, LONGEST, f"class {n}") for n in shown]
+    names = [_fitting(images.classes[n], plain, LONGEST, f"class {n}") for n in shown]
     left = MARGIN + 14 + max(90, *(math.ceil(plain.getlength(name)) for name in names))
     width = max(left + per_class * (side + GAP) - GAP + MARGIN, NARROWEST)
     sheet = Image.new("RGB", (width, TOP + len(shown) * (side + GAP) - GAP + MARGIN), PAPER)
     draw = ImageDraw.Draw(sheet)
-    heading = _fitting(pictures.name, title, width // 2 - MARGIN, "pictures")
+    heading = _fitting(images.name, title, width // 2 - MARGIN, "images")
     draw.text((MARGIN, TOP - 20), heading, INK, title, anchor="ls")
     after = max(left, MARGIN + 14 + math.ceil(title.getlength(heading)))
-    draw.text((after, TOP - 20), _about(pictures, len(shown)), FAINT, small, anchor="ls")
+    draw.text((after, TOP - 20), _about(images, len(shown)), FAINT, small, anchor="ls")
     for place, (label, name) in enumerate(zip(shown, names, strict=True)):
         y = TOP + place * (side + GAP)
-        rows = np.flatnonzero(pictures.labels == label)
+        rows = np.flatnonzero(images.labels == label)
         draw.text((MARGIN, y + side // 2), name, INK, plain, anchor="ls")
         draw.text((MARGIN, y + side // 2 + 17), _counted(len(rows)), FAINT, small, anchor="ls")
         for column, row in enumerate(_spaced(rows, per_class)):
@@ -55,13 +55,13 @@ def contact_sheet(
 
 
 def _squares(
-    pictures: Listing | Arrays, side: int
+    images: Listing | Arrays, side: int
 ) -> Callable[[int], UInt8[np.ndarray, "s s 3"] | None]:
-    """Return a function that gives the middle square of a picture, or None where it is damaged."""
-    if isinstance(pictures, Arrays):
-        pixels = pictures.pixels
+    """Return a function that gives the middle square of an image, or None where it is damaged."""
+    if isinstance(images, Arrays):
+        pixels = images.pixels
         return lambda row: fit_square(Image.fromarray(pixels[row]), side)
-    listing, reader = pictures, Reader(pictures.sources)
+    listing, reader = images, Reader(images.sources)
 
     def square(row: int) -> UInt8[np.ndarray, "s s 3"] | None:
         try:
@@ -80,14 +80,14 @@ def _spaced(rows: Int[np.ndarray, " n"], most: int) -> Int[np.ndarray, " m"]:
     return rows[np.linspace(0, len(rows) - 1, most).round().astype(np.int64)]
 
 
-def _about(pictures: Listing | Arrays, shown: int) -> str:
-    total = len(pictures.classes)
+def _about(images: Listing | Arrays, shown: int) -> str:
+    total = len(images.classes)
     classes = f"{total} classes" if shown == total else f"{shown} of {total} classes"
-    return f"{_counted(len(pictures))}, {classes}; the middle square of each"
+    return f"{_counted(len(images))}, {classes}; the middle square of each"
 
 
 def _counted(n: int) -> str:
-    return f"{n} picture" if n == 1 else f"{n} pictures"
+    return f"{n} image" if n == 1 else f"{n} images"
 
 
 def _fitting(

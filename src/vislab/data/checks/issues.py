@@ -1,4 +1,4 @@
-"""What a check of pictures found, as sentences, as JSON and as a page for the terminal."""
+"""What a check of images found, as sentences, as JSON and as a page for the terminal."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +28,7 @@ class Issue:
 
 @dataclass(frozen=True)
 class Issues:
-    """What a check found. With anything in `spoils`, a score on these pictures means little."""
+    """What a check found. With anything in `spoils`, a score on these images means little."""
 
     name: str
     facts: dict[str, Any]
@@ -82,14 +82,14 @@ class Issues:
 
 
 def _heading(name: str, facts: dict[str, Any]) -> list[str]:
-    split = "came with the pictures" if facts["official_split"] else "was drawn by vislab"
+    split = "came with the images" if facts["official_split"] else "was drawn by vislab"
     k = len(facts["classes"])
     classes = f"{k} class" if k == 1 else f"{k} classes"
-    return [f"{name}: {facts['pictures']} pictures, {classes}; the split {split}"]
+    return [f"{name}: {facts['images']} images, {classes}; the split {split}"]
 
 
 def _table(facts: dict[str, Any]) -> list[str]:
-    """Count pictures by class and side; of over 30 classes only the largest and smallest."""
+    """Count images by class and side; of over 30 classes only the largest and smallest."""
     rows = [(name, *counts.values()) for name, counts in facts["classes"].items()]
     ranked = sorted(rows, key=lambda row: -sum(row[1:]))
     left_out = len(rows) - 20 if len(rows) > 30 else 0

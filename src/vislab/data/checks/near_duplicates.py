@@ -1,9 +1,9 @@
-"""Pictures that look alike: saved again, resized, lit a little otherwise.
+"""Images that look alike: saved again, resized, lit a little otherwise.
 
 They are found by a 64-bit perceptual hash, h_k = [c_k > 0], where c are the 64 lowest frequencies,
-without the mean, of the 2-D cosine transform of the picture in 32×32 greys. Zauner 2010,
+without the mean, of the 2-D cosine transform of the image in 32×32 greys. Zauner 2010,
 "Implementation and Benchmarking of Perceptual Image Hash Functions", section 3.2.1, has an 8×8
-block cut at its median instead. Two pictures count when their hashes differ in at most `DISTANCE`
+block cut at its median instead. Two images count when their hashes differ in at most `DISTANCE`
 bits *and* their 16×16 greys correlate: the hash alone takes any two upright strokes for the same
 digit. Cropped, mirrored or turned copies are not found.
 """
@@ -22,7 +22,7 @@ MOST_PAIRS = 50_000
 def perceptual_hashes(
     small: UInt8[np.ndarray, "m 32 32 3"],
 ) -> tuple[UInt64[np.ndarray, " m"], UInt8[np.ndarray, "m 256"], Float32[np.ndarray, " m"]]:
-    """Return the hash, the 16×16 greys and the contrast (standard deviation) of RGB pictures."""
+    """Return the hash, the 16×16 greys and the contrast (standard deviation) of RGB images."""
     grey = small.astype(np.float32) @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
     squares = np.arange(32) ** 2
     lowest = np.argsort(np.add.outer(squares, squares), axis=None, kind="stable")[1:65]
@@ -81,7 +81,7 @@ def _likest_first(
 def _likeness(
     greys: UInt8[np.ndarray, "n 256"], pairs: Int[np.ndarray, "m 2"]
 ) -> Float32[np.ndarray, " m"]:
-    """Return the correlation of the greys of each pair: 1 for the same picture or a lighter one."""
+    """Return the correlation of the greys of each pair: 1 for the same image or a lighter one."""
     out = np.zeros(len(pairs), dtype=np.float32)
     for start in range(0, len(pairs), 4096):
         both = greys[pairs[start : start + 4096]].astype(np.float32)  # (m, 2, 256)

@@ -34,14 +34,14 @@ def recognise(path: Path) -> str | None:
 
 
 def read_annotated(path: Path, *, validation: float = 0.0, seed: int = 0) -> Annotated:
-    """Read a folder or a zip of annotated pictures, whatever their form.
+    """Read a folder or a zip of annotated images, whatever their form.
 
     Where no split came with them 20 % are drawn from `seed` to test on; `validation` is the share
-    of the training pictures to tune on, where no such side came. What is wrong with single
+    of the training images to tune on, where no such side came. What is wrong with single
     annotations is in `issues`. Raises DataError with the forms that would be understood.
     """
     if not 0 <= validation < 1:
-        raise OptionError(f"validation={validation} is no share of the training pictures: 0 to 1")
+        raise OptionError(f"validation={validation} is no share of the training images: 0 to 1")
     form = recognise(path)
     if form is None:
         raise DataError(f"{path} holds no annotations that are recognised; {LAYOUT}")
@@ -53,7 +53,7 @@ def read_annotated(path: Path, *, validation: float = 0.0, seed: int = 0) -> Ann
 
 
 def write_annotated(annotated: Annotated, into: Path, form: str) -> tuple[str, ...]:
-    """Write the pictures and their annotations into a new folder.
+    """Write the images and their annotations into a new folder.
 
     Returns sentences on what the form has no place for. The folder appears when all is written.
     Raises DataError when it is there already. A set with issues goes through
@@ -104,7 +104,7 @@ def _with_validation(annotated: Annotated, share: float, seed: int) -> Annotated
     splits = annotated.splits.copy()
     labels = np.zeros(len(rows), dtype=np.int64)
     splits[rows] = draw_split(labels, shares=(1 - share, share, 0.0), seed=seed)
-    note = f"{(splits == VAL).sum()} of {(annotated.splits == TRAIN).sum()} training pictures"
+    note = f"{(splits == VAL).sum()} of {(annotated.splits == TRAIN).sum()} training images"
     notes = (*annotated.notes, f"{note} were held out to tune on")
     return replace(annotated, splits=splits, notes=notes)
 

@@ -1,7 +1,7 @@
 """COCO: one JSON file with `images`, `annotations` and `categories`.
 
     annotations/instances_train2017.json, train2017/1.jpg    as it is distributed
-    annotations.json, images/1.jpg                           any name, beside or above the pictures
+    annotations.json, images/1.jpg                           any name, beside or above the images
     train/_annotations.coco.json, train/1.jpg                as labelling tools export it
 
 The side is a word in the file's name or its folder's. A box is x, y, width, height in pixels,
@@ -47,7 +47,7 @@ def read(root: Path, *, seed: int = 0) -> Annotated:
     told = {file: _parsed(tree, file) for file in files}
     classes: dict[str, int] = {}  # by name, over all files
     kinds = {file: _kinds(reading, file, told[file]["categories"], classes) for file in files}
-    rows = {file: _pictures(reading, file, told[file]["images"]) for file in files}
+    rows = {file: _images(reading, file, told[file]["images"]) for file in files}
     reading.measure()
     total = sum(len(told[file]["annotations"]) for file in files)
     with track(f"reading {reading.name}", total=total, unit="annotations") as advance:
@@ -74,7 +74,7 @@ def _has_keys(tree: Tree, member: str) -> bool:
 
 def _files(tree: Tree, reading: Reading) -> list[str]:
     files = [member for member in tree.ending(".json") if _has_keys(tree, member)]
-    # COCO's own folder also has captions and keypoints of the same pictures.
+    # COCO's own folder also has captions and keypoints of the same images.
     boxes = [file for file in files if PurePosixPath(file).name.startswith("instances")]
     chosen = boxes or files
     with_side = [file for file in chosen if _side(file) is not None]
@@ -143,16 +143,16 @@ def _kinds(
     return kinds
 
 
-def _pictures(reading: Reading, file: str, images: list[Any]) -> dict[int, int | None]:
-    """Return the row of each picture number; None for a picture that cannot have one."""
+def _images(reading: Reading, file: str, images: list[Any]) -> dict[int, int | None]:
+    """Return the row of each image number; None for an image that cannot have one."""
     rows: dict[int, int | None] = {}
     for place, entry in enumerate(images):
-        where = f"{file}, picture {place + 1} of the list"
+        where = f"{file}, image {place + 1} of the list"
         if not isinstance(entry, dict):
             reading.issue(where, f"it is no object: {shown(entry)}", None)
             continue
         name, number = entry.get("file_name"), whole(entry.get("id"))
-        row = _picture(reading, file, where, name, entry)
+        row = _image(reading, file, where, name, entry)
         if number is None:
             what = f"its id is no whole number: {shown(entry.get('id'))}"
             reading.issue(where, what, row)
@@ -164,7 +164,7 @@ def _pictures(reading: Reading, file: str, images: list[Any]) -> dict[int, int |
     return rows
 
 
-def _picture(
+def _image(
     reading: Reading, file: str, where: str, name: object, entry: dict[str, Any]
 ) -> int | None:
     if not isinstance(name, str) or not name.strip():
@@ -175,7 +175,7 @@ def _picture(
         reading.issue(where, f"its path leads out of the folder: {shown(name)}", None)
         return None
     side = _side(file)
-    row = reading.picture(
+    row = reading.image(
         _found(reading.tree, file, path, side), side, where, stated := _stated(entry)
     )
     if stated is None and (entry.get("width") or entry.get("height")):
@@ -192,7 +192,7 @@ def _stated(entry: dict[str, Any]) -> tuple[int, int] | None:
 
 
 def _found(tree: Tree, file: str, name: str, side: int | None) -> str:
-    """Return the picture of that name nearest to the file; the name itself when there is none."""
+    """Return the image of that name nearest to the file; the name itself when there is none."""
     beside = (PurePosixPath(file).parent / name).as_posix()
     for exact in (beside, name):
         if exact in tree:
@@ -220,15 +220,13 @@ def _instance(
     where = f"{file}, annotation {place + 1} of the list"
     if number is not None:
         where = f"{file}, annotation {number}"
-    picture = whole(entry.get("image_id"))
-    if picture is None or picture not in rows:
-        reading.issue(
-            where, f"its picture is not in the list: {shown(entry.get('image_id'))}", None
-        )
+    image = whole(entry.get("image_id"))
+    if image is None or image not in rows:
+        reading.issue(where, f"its image is not in the list: {shown(entry.get('image_id'))}", None)
         return
-    row = rows[picture]
+    row = rows[image]
     if row is None:
-        return  # the picture itself is an issue
+        return  # the image itself is an issue
     category = whole(entry.get("category_id"))
     if category is None or category not in kinds:
         reading.issue(where, f"its class is unknown: {shown(entry.get('category_id'))}", row)
@@ -259,7 +257,7 @@ def _instance(
 
 
 def _outline(told: object, size: tuple[int, int]) -> Outline:
-    """Return polygons or run lengths. Raises DataError when they are none of this picture's."""
+    """Return polygons or run lengths. Raises DataError when they are none of this image's."""
     if told is None or told == []:
         return None
     width, height = size
@@ -282,20 +280,20 @@ def _outline(told: object, size: tuple[int, int]) -> Outline:
             raise DataError(f"a polygon is not three points or more: {shown(entry)}")
         xs, ys = points[::2], points[1::2]
         if width and (min(xs) < -1 or max(xs) > width + 1 or min(ys) < -1 or max(ys) > height + 1):
-            raise DataError(f"a polygon leaves the picture of {width}×{height} pixels")
+            raise DataError(f"a polygon leaves the image of {width}×{height} pixels")
         polygons.append(points)
     return tuple(polygons)
 
 
 def _note_unused(reading: Reading) -> None:
     named = set(reading.members)
-    unused = sum(member not in named for member in reading.tree.pictures)
+    unused = sum(member not in named for member in reading.tree.images)
     if unused:
-        reading.notes.append(f"{unused} pictures that no annotation file names were left out")
+        reading.notes.append(f"{unused} images that no annotation file names were left out")
 
 
 def write(annotated: Annotated, into: Path) -> None:
-    """Write `annotations/instances_SIDE.json` and the pictures under `SIDE/`."""
+    """Write `annotations/instances_SIDE.json` and the images under `SIDE/`."""
     copies = Copies(annotated)
     instances = annotated.instances
     categories = [{"id": n, "name": name} for n, name in enumerate(annotated.classes, start=1)]
@@ -316,7 +314,7 @@ def write(annotated: Annotated, into: Path) -> None:
             "annotations": [
                 _entry(annotated, instance)
                 for instance in range(len(instances))
-                if annotated.splits[instances.picture[instance]] == number
+                if annotated.splits[instances.image[instance]] == number
             ],
             "categories": categories,
         }
@@ -336,7 +334,7 @@ def _entry(annotated: Annotated, instance: int) -> dict[str, Any]:
         area = float(sum(counts_of(outline)[1::2]))
     entry = {
         "id": instance + 1,
-        "image_id": int(instances.picture[instance]) + 1,
+        "image_id": int(instances.image[instance]) + 1,
         "category_id": int(instances.kind[instance]) + 1,
         "bbox": [left, top, right - left, bottom - top],
         "area": area,

@@ -1,4 +1,4 @@
-"""Pictures of a set copied into another folder, each under a name that no other has."""
+"""Images of a set copied into another folder, each under a name that no other has."""
 
 import shutil
 from pathlib import Path, PurePosixPath
@@ -7,7 +7,7 @@ from vislab.data.annotations import Annotated
 
 
 class Copies:
-    """Names and copies; two pictures that were called alike in two folders keep apart.
+    """Names and copies; two images that were called alike in two folders keep apart.
 
     Not even their stems are alike, in any case of letters: VOC, YOLO and masks pair files by stem.
     """
@@ -31,15 +31,15 @@ class Copies:
             self._stems.append(stem)
 
     def stem(self, row: int) -> str:
-        """Return the new name of a picture without its extension."""
+        """Return the new name of an image without its extension."""
         return self._stems[row]
 
     def name(self, row: int) -> str:
-        """Return the new name of a picture; its bytes and its extension stay as they are."""
+        """Return the new name of an image; its bytes and its extension stay as they are."""
         return self._stems[row] + PurePosixPath(self._annotated.members[row]).suffix
 
     def copy(self, row: int, into: Path) -> None:
-        """Copy a picture into a folder."""
+        """Copy an image into a folder."""
         into.mkdir(parents=True, exist_ok=True)
         source = self._annotated.root / self._annotated.members[row]
         shutil.copyfile(source, into / self.name(row))

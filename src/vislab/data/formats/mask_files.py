@@ -1,4 +1,4 @@
-"""One mask: a picture file whose pixels are classes, indexed or binary."""
+"""One mask: an image file whose pixels are classes, indexed or binary."""
 
 from pathlib import Path
 
@@ -55,10 +55,10 @@ def is_binary(masks: list[Path]) -> bool:
 def _values(path: Path) -> UInt8[np.ndarray, "h w"]:
     """Return what the file holds for each pixel. Raises DataError, with the reason alone."""
     try:
-        with hushed(), Image.open(path) as picture:
-            picture.load()
-            mode = picture.mode
-            values = np.asarray(picture.convert("L") if mode == "1" else picture)
+        with hushed(), Image.open(path) as image:
+            image.load()
+            mode = image.mode
+            values = np.asarray(image.convert("L") if mode == "1" else image)
     except Exception as error:  # Pillow raises nearly anything for a damaged file
         raise DataError(f"the mask cannot be read: {path.name}: {error}") from error
     if values.ndim == 3:

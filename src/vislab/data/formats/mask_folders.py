@@ -1,4 +1,4 @@
-"""Masks: a picture file whose pixels are the classes of another's.
+"""Masks: an image file whose pixels are the classes of another's.
 
     images/1.jpg, masks/1.png                   other words for both, and train/, val/, test/ above
     images/train/1.jpg, masks/train/1.png       or below
@@ -34,51 +34,51 @@ from vislab.runs.writing import replacing, write_text
 
 NOTHING = ("background", "_background_", "void", "unlabeled", "unlabelled", "none", "other")
 
-PICTURE_WORDS = ("images", "image", "imgs", "img", "pictures", "picture", "photos", "input")
+IMAGE_WORDS = ("images", "image", "imgs", "img", "pictures", "picture", "photos", "input")
 MASK_WORDS = (
     "masks", "mask", "labels", "label", "annotations", "annotation", "annot", "gt", "groundtruth",
     "ground_truth", "segmentations", "segmentation", "manual",
 )  # fmt: skip
 SUFFIX = re.compile(r"[_-](masks?|segmentation|seg|labels?|gt|groundtruth|annotation|manual)$")
 
-Place = tuple[str, ...]  # where a picture and its mask would both be, were it not for the words
+Place = tuple[str, ...]  # where an image and its mask would both be, were it not for the words
 
 
 def recognises(root: Path) -> bool:
-    """Say whether most of what looks like a mask under the folder, or in the zip, has a picture."""
+    """Say whether most of what looks like a mask under the folder, or in the zip, has an image."""
     pairs, lone = _paired(Tree(root))
     return len(pairs) > len(lone)
 
 
 def read(root: Path, *, seed: int = 0) -> Annotated:
-    """Read pictures and masks; every mask is looked through once.
+    """Read images and masks; every mask is looked through once.
 
-    Raises DataError when no picture has one, or the class names are unreadable.
+    Raises DataError when no image has one, or the class names are unreadable.
     """
     tree = Tree(root)
     reading = Reading(tree)
     pairs, lone = _paired(tree)
     if not pairs:
-        raise DataError(f"{root} has no picture with a mask of the same name")
+        raise DataError(f"{root} has no image with a mask of the same name")
     for mask in lone:
-        reading.issue(mask, "its picture is missing", None)
+        reading.issue(mask, "its image is missing", None)
     all_masks = {*pairs.values(), *lone}
-    folders = {PurePosixPath(picture).parent for picture in pairs}
-    others = _companions(pairs, [p for p in tree.pictures if p not in all_masks])
+    folders = {PurePosixPath(image).parent for image in pairs}
+    others = _companions(pairs, [p for p in tree.images if p not in all_masks])
     if others:
         reading.notes.append(
-            f"{len(others)} files such as {min(others)} were not read: they belong to pictures "
+            f"{len(others)} files such as {min(others)} were not read: they belong to images "
             "that have a mask"
         )
     passed_over = all_masks | others
     masks: list[str | None] = []
-    for picture in tree.pictures:
-        if PurePosixPath(picture).parent not in folders or picture in passed_over:
+    for image in tree.images:
+        if PurePosixPath(image).parent not in folders or image in passed_over:
             continue
-        row = reading.picture(picture, side_of(picture), picture)
-        masks.append(pairs.get(picture))
+        row = reading.image(image, side_of(image), image)
+        masks.append(pairs.get(image))
         if masks[-1] is None:
-            reading.issue(picture, "its mask is missing", row)
+            reading.issue(image, "its mask is missing", row)
     reading.measure()
     names = names_listed(tree)
     if names and names[0].lower() not in NOTHING:
@@ -133,45 +133,45 @@ def _look_through(reading: Reading, masks: list[str | None], known: int, binary:
     return highest
 
 
-def _companions(pairs: dict[str, str], pictures: list[str]) -> set[str]:
-    """Return what lies beside pictures that have a mask, such as superpixels: 1.jpg, 1_name.png.
+def _companions(pairs: dict[str, str], images: list[str]) -> set[str]:
+    """Return what lies beside images that have a mask, such as superpixels: 1.jpg, 1_name.png.
 
-    That is so where at least half of a folder's pictures have a companion of that name.
+    That is so where at least half of a folder's images have a companion of that name.
     """
-    have = {PurePosixPath(picture).with_suffix("") for picture in pairs}
+    have = {PurePosixPath(image).with_suffix("") for image in pairs}
     folders = Counter(place.parent for place in have)
     named = defaultdict(list)
-    for picture in pictures:
-        place = PurePosixPath(picture).with_suffix("")
+    for image in images:
+        place = PurePosixPath(image).with_suffix("")
         word = re.search(r"(?<=.)[_-][a-z]+$", place.name.lower())
-        if word and picture not in pairs and place.with_name(place.name[: word.start()]) in have:
-            named[place.parent, word.group()].append(picture)
+        if word and image not in pairs and place.with_name(place.name[: word.start()]) in have:
+            named[place.parent, word.group()].append(image)
     many = (them for (folder, _), them in named.items() if 2 * len(them) >= folders[folder])
-    return {picture for them in many for picture in them}
+    return {image for them in many for image in them}
 
 
 def _paired(tree: Tree) -> tuple[dict[str, str], list[str]]:
-    """Return the mask of each picture that has one, and what lies among masks without a picture."""
+    """Return the mask of each image that has one, and what lies among masks without an image."""
     masks: dict[Place, str] = {}
-    for member in tree.pictures:
+    for member in tree.images:
         if member.lower().endswith(MASK_FILES):
             for place in _mask_places(member):
                 masks.setdefault(place, member)
     pairs: dict[str, str] = {}
     used: set[str] = set()
-    for member in tree.pictures:
-        for place in _picture_places(member):
+    for member in tree.images:
+        for place in _image_places(member):
             mask = masks.get(place)
             if mask is not None and mask != member and mask not in used:
                 pairs[member] = mask
                 used.add(mask)
                 break
-    for mask in used & set(pairs):  # what is a mask is no picture of its own
+    for mask in used & set(pairs):  # what is a mask is no image of its own
         used.discard(pairs.pop(mask))
     among = {PurePosixPath(mask).parent for mask in used}
     lone = [
         member
-        for member in tree.pictures
+        for member in tree.images
         if PurePosixPath(member).parent in among
         and member not in used
         and member not in pairs
@@ -197,14 +197,14 @@ def _mask_places(member: str) -> list[Place]:
     return places
 
 
-def _picture_places(member: str) -> list[Place]:
+def _image_places(member: str) -> list[Place]:
     path = PurePosixPath(member)
     stem = path.stem.lower()
     folders = [folder.lower() for folder in path.parts[:-1]]
     places: list[Place] = []
     for index in range(len(folders) - 1, -1, -1):
         above, below = "/".join(folders[:index]), "/".join(folders[index + 1 :])
-        word = _word(folders[index], PICTURE_WORDS)
+        word = _word(folders[index], IMAGE_WORDS)
         if word is not None:
             places.append((above, word, below, stem))
         places.append((above, folders[index], below, stem))

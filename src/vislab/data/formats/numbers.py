@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 _brief = reprlib.Repr()
 _brief.maxstring = 80
-FAR = 1e7  # pixels; nothing in a picture lies as far, and squares of it stay exact
+FAR = 1e7  # pixels; nothing in an image lies as far, and squares of it stay exact
 PLAIN = frozenset({int, float})
 
 
@@ -88,9 +88,9 @@ def sound_box(
         return (left, top, right, bottom), ""
     told = f"{told} of {width}×{height} pixels"
     if right <= 0 or bottom <= 0 or left >= width or top >= height:
-        return None, f"its box lies outside the picture: {told}"
+        return None, f"its box lies outside the image: {told}"
     if left < -1 or top < -1 or right > width + 1 or bottom > height + 1:
-        return None, f"its box sticks out of the picture: {told}"
+        return None, f"its box sticks out of the image: {told}"
     # + 0.0 makes 0.0 of -0.0
     return (
         max(left, 0.0) + 0.0, max(top, 0.0) + 0.0, min(right, float(width)),

@@ -1,4 +1,4 @@
-"""One annotated set while it is read: first its pictures, then their sizes, then the objects.
+"""One annotated set while it is read: first its images, then their sizes, then the objects.
 
 What is wrong is gathered here; nothing of it is raised.
 """
@@ -19,7 +19,7 @@ from vislab.progress import track
 
 
 class Reading:
-    """Rows of pictures, the objects in them, and what is wrong."""
+    """Rows of images, the objects in them, and what is wrong."""
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
@@ -38,13 +38,13 @@ class Reading:
         self.issues.append(AnnotationIssue(where, what, row))
 
     def row_of(self, member: str) -> int | None:
-        """Return the row of a picture that was added, or None."""
+        """Return the row of an image that was added, or None."""
         return self._row_of.get(member)
 
-    def picture(
+    def image(
         self, member: str, side: int | None, where: str, stated: tuple[int, int] | None = None
     ) -> int:
-        """Add a picture and return its row; `stated` is the size that the annotation gives.
+        """Add an image and return its row; `stated` is the size that the annotation gives.
 
         One that is not there, and one that was added before, get a row and an issue.
         """
@@ -55,16 +55,16 @@ class Reading:
         if stated is not None:
             self._stated[row] = (where, stated)
         if member not in self.tree:
-            self.issue(where, f"its picture is missing: {shown(member)}", row)
+            self.issue(where, f"its image is missing: {shown(member)}", row)
         elif member in self._row_of:
-            self.issue(where, f"its picture is named twice: {shown(member)}", row)
-            self.issue(where, f"its picture is named twice: {shown(member)}", self._row_of[member])
+            self.issue(where, f"its image is named twice: {shown(member)}", row)
+            self.issue(where, f"its image is named twice: {shown(member)}", self._row_of[member])
         else:
             self._row_of[member] = row
         return row
 
     def measure(self) -> None:
-        """Read the size of every picture and hold what the annotations state against it."""
+        """Read the size of every image and hold what the annotations state against it."""
         rows = [row for row, member in enumerate(self.members) if member in self.tree]
 
         def look(row: int) -> Size | str:
@@ -74,13 +74,13 @@ class Reading:
                 return str(error)
 
         with (
-            track(f"measuring {self.name}", total=len(rows), unit="pictures") as advance,
+            track(f"measuring {self.name}", total=len(rows), unit="images") as advance,
             ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool,
         ):
             for row, size in zip(rows, pool.map(look, rows, chunksize=32), strict=True):
                 advance(1)
                 if isinstance(size, str):
-                    self.issue(self.members[row], f"the picture cannot be read: {size}", row)
+                    self.issue(self.members[row], f"the image cannot be read: {size}", row)
                     continue
                 self.seen[row] = size
                 if row not in self._stated:
@@ -92,8 +92,8 @@ class Reading:
         turned = sum(size.turned for size in self.seen.values())
         if turned:
             self.notes.append(
-                f"{turned} pictures are turned by their EXIF note; their annotations are taken to "
-                "count the turned picture"
+                f"{turned} images are turned by their EXIF note; their annotations are taken to "
+                "count the turned image"
             )
 
     @property
@@ -132,7 +132,7 @@ class Reading:
     ) -> Annotated:
         """Return what was read, with the split that came or one that is drawn."""
         if not self.members:
-            raise DataError(f"{self.tree.root} has no picture with annotations in the form {form}")
+            raise DataError(f"{self.tree.root} has no image with annotations in the form {form}")
         instances = self._once(self.table.finished())
         splits, official = self._split(seed)
         return Annotated(
@@ -155,7 +155,7 @@ class Reading:
         """Return the objects less those that stand there twice, each of which is an issue."""
         if not len(instances):
             return instances
-        keys = np.column_stack([instances.picture, instances.kind, instances.boxes])
+        keys = np.column_stack([instances.image, instances.kind, instances.boxes])
         _, first, which = np.unique(keys, axis=0, return_index=True, return_inverse=True)
         which = which.reshape(-1)  # numpy 2.0 alone gives it a second axis
         again = np.flatnonzero(first[which] != np.arange(len(instances)))
@@ -163,7 +163,7 @@ class Reading:
             self.issue(
                 instances.where[row],
                 f"it stands there twice: {instances.where[first[which[row]]]}",
-                int(instances.picture[row]),
+                int(instances.image[row]),
             )
         kept = np.ones(len(instances), dtype=bool)
         kept[again] = False
@@ -181,7 +181,7 @@ class Reading:
         if len(known) > 1:
             loose = self.sides.count(None)
             self.notes.append(
-                f"{loose} pictures belong to no side of the split that came with the set, so that "
+                f"{loose} images belong to no side of the split that came with the set, so that "
                 "one was drawn instead: 20 % to test on"
             )
         else:

@@ -1,7 +1,7 @@
-"""How large a picture is, from the head of its file: as stored, and as it is seen.
+"""How large an image is, from the head of its file: as stored, and as it is seen.
 
-`data.decode.upright` turns pictures as their EXIF note says, so everything that counts pixels in
-vislab counts those of the turned picture.
+`data.decode.upright` turns images as their EXIF note says, so everything that counts pixels in
+vislab counts those of the turned image.
 """
 
 import struct
@@ -26,9 +26,9 @@ class Size:
 
 
 def size_of(path: Path) -> Size:
-    """Return the size of a picture file, which is not decoded.
+    """Return the size of an image file, which is not decoded.
 
-    Raises DataError, with the reason alone, when it is no picture. An EXIF note that stands behind
+    Raises DataError, with the reason alone, when it is no image. An EXIF note that stands behind
     the pixels of a PNG, where hardly any program writes it, is not seen.
     """
     try:
@@ -50,9 +50,9 @@ def size_of(path: Path) -> Size:
         struct.error,
     ) as error:
         if isinstance(error, UnidentifiedImageError):
-            raise DataError("it is no picture that can be read") from error
+            raise DataError("it is no image that can be read") from error
         if isinstance(error, Image.DecompressionBombError):
-            raise DataError("it has too many pixels for a picture to learn from") from error
+            raise DataError("it has too many pixels for an image to learn from") from error
         raise DataError(str(error) or "it is damaged") from error
     seen = (height, width) if orientation in SWAPPING else (width, height)
     return Size((width, height), seen, orientation in range(2, 9))
@@ -64,10 +64,10 @@ def disagreement(size: Size, stated: tuple[int, int], who: str = "the annotation
         return None
     if stated == size.stored:
         return (
-            f"{who} counts the picture as it is stored and its EXIF note turns it: "
-            f"{_written(size.stored)} to {_written(size.seen)}; save the picture turned"
+            f"{who} counts the image as it is stored and its EXIF note turns it: "
+            f"{_written(size.stored)} to {_written(size.seen)}; save the image turned"
         )
-    return f"{who} is of another size: {_written(stated)}, its picture {_written(size.seen)}"
+    return f"{who} is of another size: {_written(stated)}, its image {_written(size.seen)}"
 
 
 def _written(size: tuple[int, int]) -> str:

@@ -26,11 +26,11 @@ class Tree:
         self.root = root
         found = _in_folder(root) if root.is_dir() else _in_zip(root)
         self.members = tuple(sorted(found))
-        self.pictures = tuple(member for member in self.members if is_picture(member))
+        self.images = tuple(member for member in self.members if is_image(member))
         self._known = frozenset(self.members)
         self._by_name: dict[str, list[str]] = defaultdict(list)
         self._by_stem: dict[str, list[str]] = defaultdict(list)
-        for member in self.pictures:
+        for member in self.images:
             path = PurePosixPath(member)
             self._by_name[path.name].append(member)
             self._by_stem[path.stem].append(member)
@@ -43,13 +43,13 @@ class Tree:
         return [member for member in self.members if member.lower().endswith(suffixes)]
 
     def called(self, name: str) -> list[str]:
-        """Return the pictures whose path is this one or ends in it."""
+        """Return the images whose path is this one or ends in it."""
         last = PurePosixPath(name).name
         tail = "/" + name
         return [m for m in self._by_name.get(last, ()) if m == name or m.endswith(tail)]
 
     def with_stem(self, stem: str) -> list[str]:
-        """Return the pictures whose name is this one, their extension aside."""
+        """Return the images whose name is this one, their extension aside."""
         return list(self._by_stem.get(stem, ()))
 
     def parts(self, member: str, size: int = 1 << 20) -> Iterator[bytes]:
@@ -76,8 +76,8 @@ class Tree:
         return next(self.parts(member, size), b"")
 
 
-def is_picture(member: str) -> bool:
-    """Say whether the name is one of a picture."""
+def is_image(member: str) -> bool:
+    """Say whether the name is one of an image."""
     return PurePosixPath(member).suffix.lower() in EXTENSIONS
 
 

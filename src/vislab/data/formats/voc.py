@@ -1,4 +1,4 @@
-"""PASCAL VOC: one XML file a picture.
+"""PASCAL VOC: one XML file an image.
 
     Annotations/1.xml, JPEGImages/1.jpg, ImageSets/Main/train.txt    as it is distributed
     VOCdevkit/VOC2007/Annotations/1.xml, ...                         one or several years of it
@@ -26,7 +26,7 @@ from vislab.errors import DataError
 from vislab.progress import track
 from vislab.runs.writing import write_bytes, write_text
 
-PICTURE_FOLDERS = ("jpegimages", "images", "image", "imgs", "img", "pictures")
+IMAGE_FOLDERS = ("jpegimages", "images", "image", "imgs", "img", "pictures")
 EDGES = ("xmin", "ymin", "xmax", "ymax")
 LISTS = {"train": TRAIN, "val": VAL, "test": TEST, "trainval": TRAIN}
 
@@ -42,7 +42,7 @@ def read(root: Path, *, seed: int = 0) -> Annotated:
     reading = Reading(tree)
     files = _files(tree)
     if not files:
-        raise DataError(f"{root} has no XML annotation of a picture")
+        raise DataError(f"{root} has no XML annotation of an image")
     sides = _listed_sides(reading, files)
     roots: dict[int, tuple[str, Element]] = {}
     unlisted = 0
@@ -57,11 +57,11 @@ def read(root: Path, *, seed: int = 0) -> Annotated:
             try:
                 element = parse_xml(tree.read(file))
             except DataError as error:
-                found = _picture_of(tree, file, None)
-                row = None if found is None else reading.picture(found, side, file)
+                found = _image_of(tree, file, None)
+                row = None if found is None else reading.image(found, side, file)
                 reading.issue(file, f"it cannot be read: {error}", row)
                 continue
-            row = _add_picture(reading, file, side, element)
+            row = _add_image(reading, file, side, element)
             if row is not None:
                 roots[row] = (file, element)
     if unlisted:
@@ -98,7 +98,7 @@ def _base(file: str) -> str:
 
 
 def _listed_sides(reading: Reading, files: list[str]) -> dict[str, dict[str, int]]:
-    """Return the side of each picture by base folder and stem, as the lists of ImageSets say."""
+    """Return the side of each image by base folder and stem, as the lists of ImageSets say."""
     stems = {(_base(file), PurePosixPath(file).stem) for file in files}
     sides: dict[str, dict[str, int]] = {}
     for base in sorted({base for base, _ in stems}):
@@ -122,8 +122,8 @@ def _listed_sides(reading: Reading, files: list[str]) -> dict[str, dict[str, int
     return sides
 
 
-def _picture_of(tree: Tree, file: str, named: str | None) -> str | None:
-    """Return the picture an annotation is about: the one it names, else the one called alike."""
+def _image_of(tree: Tree, file: str, named: str | None) -> str | None:
+    """Return the image an annotation is about: the one it names, else the one called alike."""
     stem = PurePosixPath(file).stem
     base = PurePosixPath(_base(file))
     folders = [PurePosixPath(file).parent, base / "JPEGImages"]
@@ -141,24 +141,24 @@ def _picture_of(tree: Tree, file: str, named: str | None) -> str | None:
         return (
             path.name != last,
             not path.is_relative_to(base),
-            path.parent.name.lower() not in PICTURE_FOLDERS and path.parent not in folders,
+            path.parent.name.lower() not in IMAGE_FOLDERS and path.parent not in folders,
             member,
         )
 
     return min(alike, key=distance)
 
 
-def _add_picture(reading: Reading, file: str, side: int | None, element: Element) -> int | None:
+def _add_image(reading: Reading, file: str, side: int | None, element: Element) -> int | None:
     told = (element.findtext("filename") or "").strip()
     named = inside(told) if told else None
-    found = _picture_of(reading.tree, file, named)
+    found = _image_of(reading.tree, file, named)
     stated, wrong = _stated(element)
     if told and named is None:
-        row = None if found is None else reading.picture(found, side, file, stated)
+        row = None if found is None else reading.image(found, side, file, stated)
         reading.issue(file, f"its path leads out of the folder: {shown(told)}", row)
     else:
         missing = named or PurePosixPath(file).with_suffix(".jpg").name
-        row = reading.picture(found or missing, side, file, stated)
+        row = reading.image(found or missing, side, file, stated)
     if wrong:
         reading.issue(file, wrong, row)
     return row
@@ -169,7 +169,7 @@ def _stated(element: Element) -> tuple[tuple[int, int] | None, str]:
     texts = [(element.findtext(f"size/{side}") or "").strip() for side in ("width", "height")]
     values = [number(text) if text else 0.0 for text in texts]
     if values == [0.0, 0.0]:
-        return None, ""  # tools that do not look at the picture write 0
+        return None, ""  # tools that do not look at the image write 0
     if any(value is None or value < 1 or value != int(value) for value in values):
         return None, f"its size is none: {shown('×'.join(texts))}"
     return (int(values[0] or 0), int(values[1] or 0)), ""
@@ -219,7 +219,7 @@ def write(annotated: Annotated, into: Path) -> None:
     instances = annotated.instances
     for folder in ("Annotations", "ImageSets/Main"):
         (into / folder).mkdir(parents=True, exist_ok=True)
-    starts = instances.picture.searchsorted(range(len(annotated) + 1)).tolist()
+    starts = instances.image.searchsorted(range(len(annotated) + 1)).tolist()
     for row in range(len(annotated)):
         copies.copy(row, into / "JPEGImages")
         element = _described(annotated, row, copies.name(row))
@@ -249,7 +249,7 @@ def _described(annotated: Annotated, row: int, name: str) -> Element:
 
 def _append_instance(element: Element, annotated: Annotated, instance: int) -> None:
     instances = annotated.instances
-    width, height = annotated.sizes[instances.picture[instance]].tolist()
+    width, height = annotated.sizes[instances.image[instance]].tolist()
     left, top, right, bottom = instances.boxes[instance].tolist()
     across, down = covered(left, right, width), covered(top, bottom, height)
     edges = (across[0] + 1, down[0] + 1, across[1], down[1])

@@ -1,10 +1,10 @@
-"""YOLO: a text file a picture, a line an object.
+"""YOLO: a text file an image, a line an object.
 
     images/train/1.jpg, labels/train/1.txt    sides below, above or not at all
     train/images/1.jpg, train/labels/1.txt
     data/1.jpg, data/1.txt                    beside each other, with a file of class names
 
-A line is `class cx cy width height`, in shares of the picture as it is seen, turned by its EXIF
+A line is `class cx cy width height`, in shares of the image as it is seen, turned by its EXIF
 note; or `class x1 y1 x2 y2 x3 y3 ...`, an outline. Class names come from `data.yaml`, `classes.txt`
 or a `*.names`; where these say where the sides lie, the folders' names are believed instead.
 Source: Redmon's darknet; https://docs.ultralytics.com/datasets/detect/
@@ -26,22 +26,22 @@ from vislab.errors import DataError
 from vislab.progress import track
 from vislab.runs.writing import write_text
 
-PICTURE_FOLDERS = ("images", "image", "imgs", "img", "pictures", "jpegimages")
+IMAGE_FOLDERS = ("images", "image", "imgs", "img", "pictures", "jpegimages")
 LABEL_FOLDERS = ("labels", "label")
 MOST_CLASSES = 10_000  # without names a number is all there is, and it may be any
-FAR = 1.5  # shares of the picture: beyond this they must be pixels
+FAR = 1.5  # shares of the image: beyond this they must be pixels
 
 Line = tuple[int, tuple[float, ...]]
 
 
 def recognises(root: Path) -> bool:
-    """Say whether some text files under the folder, or in the zip, label pictures."""
+    """Say whether some text files under the folder, or in the zip, label images."""
     tree = Tree(root)
     labels = _labels(tree)
     in_folder = [file for file in labels.values() if _label_place(file) is not None]
     some = (in_folder or list(labels.values()))[:20]
     if not in_folder and not any(_is_class_list(member) for member in tree.members):
-        return False  # texts beside pictures may be anything, such as captions
+        return False  # texts beside images may be anything, such as captions
     lines = [line for file in some for line in _lines(tree, file)[:5]]
     # Of texts in a folder of labels a broken one is still a label; elsewhere none may be.
     good = [isinstance(_parsed(line), tuple) for line in lines]
@@ -49,38 +49,36 @@ def recognises(root: Path) -> bool:
 
 
 def read(root: Path, *, seed: int = 0) -> Annotated:
-    """Read all labels of a folder; a picture without a text file shows no object.
+    """Read all labels of a folder; an image without a text file shows no object.
 
-    Raises DataError when there is no text file for any picture, or the class names are unreadable.
+    Raises DataError when there is no text file for any image, or the class names are unreadable.
     """
     tree = Tree(root)
     reading = Reading(tree)
     labels = _labels(tree)
     if not labels:
-        raise DataError(f"{root} has no text file with labels of a picture")
+        raise DataError(f"{root} has no text file with labels of an image")
     names = names_in_yaml(tree) or names_listed(tree)
-    folders = {PurePosixPath(picture).parent for picture in labels}
-    pictures = [p for p in tree.pictures if PurePosixPath(p).parent in folders]
-    for picture in pictures:
-        reading.picture(picture, side_of(picture), labels.get(picture, picture))
-    without = len(pictures) - len(labels)
+    folders = {PurePosixPath(image).parent for image in labels}
+    images = [p for p in tree.images if PurePosixPath(p).parent in folders]
+    for image in images:
+        reading.image(image, side_of(image), labels.get(image, image))
+    without = len(images) - len(labels)
     if without:
-        reading.notes.append(
-            f"{without} pictures have no text file and are taken to show no object"
-        )
+        reading.notes.append(f"{without} images have no text file and are taken to show no object")
     used = set(labels.values())
     for file in tree.ending(".txt"):
         if _label_place(file) is not None and file not in used and not _is_class_list(file):
-            reading.issue(file, "its picture is missing", None)
+            reading.issue(file, "its image is missing", None)
     reading.measure()
     most = len(names) if names else MOST_CLASSES
     highest = -1
     with track(f"reading {reading.name}", total=len(labels), unit="labels") as advance:
-        for picture, file in labels.items():
+        for image, file in labels.items():
             advance(1)
-            row = reading.row_of(picture)
+            row = reading.row_of(image)
             if row is None or row not in reading.seen:
-                continue  # the picture itself is an issue
+                continue  # the image itself is an issue
             highest = max(highest, _read_instances(reading, row, file, most))
     if not names:
         names = tuple(f"class {kind}" for kind in range(highest + 1))
@@ -101,7 +99,7 @@ def _is_class_list(file: str) -> bool:
 
 
 def _labels(tree: Tree) -> dict[str, str]:
-    """Return the text file of each picture that has one, pictures sorted."""
+    """Return the text file of each image that has one, images sorted."""
     texts = {}
     for file in tree.ending(".txt"):
         path = PurePosixPath(file)
@@ -113,18 +111,18 @@ def _labels(tree: Tree) -> dict[str, str]:
             above, below = "/".join(path.parts[:place]), "/".join(path.parts[place + 1 : -1])
             texts[(above, below, stem)] = file
     found = {}
-    for picture in tree.pictures:
-        path = PurePosixPath(picture)
+    for image in tree.images:
+        path = PurePosixPath(image)
         folders = path.parts[:-1]
         keys = [
             ("/".join(folders[:place]), "/".join(folders[place + 1 :]), path.stem.lower())
             for place, name in reversed(list(enumerate(folders)))
-            if name.lower() in PICTURE_FOLDERS
+            if name.lower() in IMAGE_FOLDERS
         ]
         keys.append(("", path.parent.as_posix(), path.stem.lower()))
         label = next((texts[key] for key in keys if key in texts), None)
         if label is not None:
-            found[picture] = label
+            found[image] = label
     return found
 
 
@@ -146,12 +144,12 @@ def _parsed(line: str) -> Line | str | None:
     if len(numbers) != 4 and (len(numbers) < 6 or len(numbers) % 2):
         return f"a class and 4 numbers are wanted, or an outline: {len(words)} stand there"
     if any(abs(value) > FAR for value in numbers):
-        return f"its numbers are no shares of the picture: {shown(line.strip())}"
+        return f"its numbers are no shares of the image: {shown(line.strip())}"
     return int(kind), tuple(numbers)
 
 
 def _read_instances(reading: Reading, row: int, file: str, most: int) -> int:
-    """Add the objects of a picture and return the highest class, -1 without any."""
+    """Add the objects of an image and return the highest class, -1 without any."""
     width, height = reading.sizes[row]
     highest = -1
     for place, line in enumerate(_lines(reading.tree, file), start=1):
@@ -191,7 +189,7 @@ def write(annotated: Annotated, into: Path) -> None:
     copies = Copies(annotated)
     instances = annotated.instances
     outlined = has_outlines(annotated)
-    starts = instances.picture.searchsorted(range(len(annotated) + 1)).tolist()
+    starts = instances.image.searchsorted(range(len(annotated) + 1)).tolist()
     for row in range(len(annotated)):
         side = SPLITS[annotated.splits[row]]
         copies.copy(row, into / "images" / side)
@@ -229,7 +227,7 @@ def _fills_its_box(annotated: Annotated, instance: int) -> bool:
 
 def _line(annotated: Annotated, instance: int, outlined: bool) -> str:
     instances = annotated.instances
-    width, height = annotated.sizes[instances.picture[instance]].tolist()
+    width, height = annotated.sizes[instances.image[instance]].tolist()
     outline = instances.outlines[instance]
     if outlined and isinstance(outline, tuple):
         shares = [

@@ -1,6 +1,6 @@
 """Readers of the catalogue's sets, one file a layout.
 
-A module here has `listing(folder)` where the set is made of picture files, or `arrays(folder)`
+A module here has `listing(folder)` where the set is made of image files, or `arrays(folder)`
 where it is made of raw pixels. `read` finds the one a card names.
 """
 
@@ -33,7 +33,7 @@ def read(card: Card, folder: Path) -> Listing | Arrays:
 
     Not for the loaders in `GENERATED`. Raises DataError when files are missing or damaged.
     """
-    module = import_module(f"{__name__}.{pick(READERS, card.loader, 'reader of picture sets')}")
+    module = import_module(f"{__name__}.{pick(READERS, card.loader, 'reader of image sets')}")
     reader = module.arrays if hasattr(module, "arrays") else module.listing
     found: Listing | Arrays = reader(folder)
     classes = card.class_names or found.classes

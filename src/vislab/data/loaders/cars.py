@@ -16,7 +16,7 @@ LABELLED_TEST = "cars_test_annos_withlabels.mat"
 
 
 def listing(folder: Path) -> Listing:
-    """List train and test pictures, whole: the boxes of the devkit are not applied.
+    """List train and test images, whole: the boxes of the devkit are not applied.
 
     A copy with one folder too many (`cars_train/cars_train`, as on Kaggle) is understood.
     """
@@ -36,17 +36,17 @@ def listing(folder: Path) -> Listing:
     labels: list[int] = []
     splits: list[int] = []
     for side, table in (("train", place / "devkit/cars_train_annos.mat"), ("test", test)):
-        pictures = place / f"cars_{side}"
-        pictures = pictures / pictures.name if (pictures / pictures.name).is_dir() else pictures
+        images = place / f"cars_{side}"
+        images = images / images.name if (images / images.name).is_dir() else images
         rows = variable(table, "annotations")
         if not {"fname", "class"} <= set(rows.dtype.names or ()):
             raise DataError(f"{table} has no columns fname and class")
         files = [str(name) for name in rows["fname"]]
-        there = {path.name for path in pictures.iterdir()}
+        there = {path.name for path in images.iterdir()}
         missing = [name for name in files if name not in there]
         if missing:
-            raise DataError(f"{pictures} lacks {len(missing)} pictures, the first is {missing[0]}")
-        members += [(pictures / name).relative_to(place).as_posix() for name in files]
+            raise DataError(f"{images} lacks {len(missing)} images, the first is {missing[0]}")
+        members += [(images / name).relative_to(place).as_posix() for name in files]
         labels += [int(number) - 1 for number in rows["class"]]
         splits += [SPLITS.index(side)] * len(files)
     if min(labels) < 0 or max(labels) >= len(classes):

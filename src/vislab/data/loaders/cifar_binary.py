@@ -59,7 +59,7 @@ def _batch(path: Path, labels: int, classes: int) -> UInt8[np.ndarray, "n bytes"
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     if not flat.size or flat.size % (labels + PIXELS):
         raise DataError(
-            f"{path} has {flat.size} bytes, not a multiple of a picture's {labels + PIXELS}; "
+            f"{path} has {flat.size} bytes, not a multiple of an image's {labels + PIXELS}; "
             "it was cut short, unpack the archive again"
         )
     records: UInt8[np.ndarray, "n bytes"] = flat.reshape(-1, labels + PIXELS)

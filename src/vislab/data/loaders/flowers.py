@@ -1,6 +1,6 @@
-"""Oxford 102 Flowers (Nilsback, Zisserman 2008): pictures in `jpg/`, labels and split in MATLAB.
+"""Oxford 102 Flowers (Nilsback, Zisserman 2008): images in `jpg/`, labels and split in MATLAB.
 
-The official split trains on 10 pictures a class, validates on 10 and tests on all others
+The official split trains on 10 images a class, validates on 10 and tests on all others
 (1 020 / 1 020 / 6 149). Some papers swap train and test; such numbers are not comparable.
 """
 
@@ -18,12 +18,12 @@ SIDES = {"train": "trnid", "val": "valid", "test": "tstid"}
 
 
 def listing(folder: Path) -> Listing:
-    """List the pictures in the order of the split files. Raises DataError."""
+    """List the images in the order of the split files. Raises DataError."""
     place = locate(folder, "jpg", "imagelabels.mat", "setid.mat")
     classes = card("flowers102").class_names
     numbered = variable(place / "imagelabels.mat", "labels").astype(np.int64)  # from 1
     sides = {side: variable(place / "setid.mat", name) for side, name in SIDES.items()}
-    rows = np.concatenate(list(sides.values())).astype(np.int64)  # picture numbers, from 1
+    rows = np.concatenate(list(sides.values())).astype(np.int64)  # image numbers, from 1
     if rows.min() < 1 or rows.max() > len(numbered) or len(set(rows.tolist())) < len(rows):
         raise DataError(f"{place / 'setid.mat'} does not fit the {len(numbered)} labels")
     labels = numbered[rows - 1] - 1
@@ -33,7 +33,7 @@ def listing(folder: Path) -> Listing:
     there = {f"jpg/{path.name}" for path in (place / "jpg").iterdir()}
     missing = [member for member in members if member not in there]
     if missing:
-        raise DataError(f"{place} lacks {len(missing)} pictures, the first is {missing[0]}")
+        raise DataError(f"{place} lacks {len(missing)} images, the first is {missing[0]}")
     return Listing(
         name="flowers102",
         classes=classes,

@@ -27,15 +27,15 @@ def arrays(folder: Path) -> Arrays:
     """
     pixels, labels, splits = [], [], []
     for prefix, side in SIDES.items():
-        pictures = values(_find(folder, f"{prefix}-images-idx3-ubyte"), axes=3)
+        images = values(_find(folder, f"{prefix}-images-idx3-ubyte"), axes=3)
         named = values(_find(folder, f"{prefix}-labels-idx1-ubyte"), axes=1)
-        if len(pictures) != len(named):
-            raise DataError(f"{folder} has {len(pictures)} {side} pictures and {len(named)} labels")
-        pixels.append(pictures)
+        if len(images) != len(named):
+            raise DataError(f"{folder} has {len(images)} {side} images and {len(named)} labels")
+        pixels.append(images)
         labels.append(named)
         splits.append(np.full(len(named), SPLITS.index(side), np.uint8))
     if pixels[0].shape[1:] != pixels[1].shape[1:]:
-        raise DataError(f"{folder} has train and test pictures of different sizes")
+        raise DataError(f"{folder} has train and test images of different sizes")
     numbers = np.concatenate(labels).astype(np.int64)
     return Arrays(
         name="mnist",

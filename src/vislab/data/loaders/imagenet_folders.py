@@ -1,6 +1,6 @@
 """ImageNet 2012 as class folders: `train/NUMBER/*.JPEG` and `val/NUMBER/*.JPEG`.
 
-The labels of the official test pictures were never published; the official validation pictures are
+The labels of the official test images were never published; the official validation images are
 the test side here, as in nearly every paper. Class names are read from `LOC_synset_mapping.txt`
 (Kaggle) or `words.txt` (devkit) if one is there, else the WordNet numbers stand for them.
 """
@@ -12,12 +12,12 @@ import numpy as np
 
 from vislab.data.listing import SPLITS, Listing
 from vislab.data.loaders.synsets import class_names
-from vislab.data.loaders.tree import PICTURES, text
+from vislab.data.loaders.tree import IMAGES, text
 from vislab.errors import DataError
 
 PLACES = (".", "ILSVRC/Data/CLS-LOC")  # the second is Kaggle's
 NAMES = ("LOC_synset_mapping.txt", "words.txt")
-NOTE = "the official validation pictures are the test side: the official test has no labels"
+NOTE = "the official validation images are the test side: the official test has no labels"
 
 
 def listing(folder: Path) -> Listing:
@@ -25,12 +25,12 @@ def listing(folder: Path) -> Listing:
     place = next((folder / p for p in PLACES if (folder / p / "train").is_dir()), None)
     if place is None:
         raise DataError(f"{folder} should hold train/n01440764/*.JPEG and so on, and does not")
-    train, val = _pictures(place / "train"), _pictures(place / "val")
+    train, val = _images(place / "train"), _images(place / "val")
     classes = sorted(train)
     if not classes or not val:
         raise DataError(
-            f"{place} needs pictures in train/n01440764/ and val/n01440764/, one folder a class; "
-            "pictures that lie directly in val/ must be sorted into such folders first"
+            f"{place} needs images in train/n01440764/ and val/n01440764/, one folder a class; "
+            "images that lie directly in val/ must be sorted into such folders first"
         )
     if extra := sorted(val.keys() - train.keys()):
         raise DataError(f"{place / 'val'} has {len(extra)} classes not in train: {extra[0]}")
@@ -55,8 +55,8 @@ def listing(folder: Path) -> Listing:
     )
 
 
-def _pictures(side: Path) -> dict[str, list[str]]:
-    """Return the picture names of each class folder, sorted."""
+def _images(side: Path) -> dict[str, list[str]]:
+    """Return the image names of each class folder, sorted."""
     if not side.is_dir():
         return {}
     held: dict[str, list[str]] = {}
@@ -64,6 +64,6 @@ def _pictures(side: Path) -> dict[str, list[str]]:
         if folder.is_dir():
             with os.scandir(folder) as found:  # iterdir would make 1.3 million paths of the names
                 names = [entry.name for entry in found]
-            if files := sorted(name for name in names if name.lower().endswith(PICTURES)):
+            if files := sorted(name for name in names if name.lower().endswith(IMAGES)):
                 held[folder.name] = files
     return held

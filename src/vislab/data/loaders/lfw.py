@@ -1,6 +1,6 @@
-"""Labeled Faces in the Wild (Huang et al. 2007): pictures named `Person_Name_0001.jpg`.
+"""Labeled Faces in the Wild (Huang et al. 2007): images named `Person_Name_0001.jpg`.
 
-With gender labels beside the pictures the class is the gender and the group is the person, who must
+With gender labels beside the images the class is the gender and the group is the person, who must
 not stand on two sides of a split. Without, the class is the person. Labels are a `labels.csv` with
 the columns path, gender and perhaps split, or the lists `male_names.txt` and `female_names.txt`
 (Afifi, Abdelhamed 2017, arXiv:1706.04277).
@@ -14,11 +14,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from vislab.data.listing import SPLITS, Listing
-from vislab.data.loaders.tree import PICTURES, Tree, text
+from vislab.data.loaders.tree import IMAGES, Tree, text
 from vislab.data.splits import draw_split
 from vislab.errors import DataError
 
-ENOUGH = 20  # pictures of a person, to be a class; 62 people have them
+ENOUGH = 20  # images of a person, to be a class; 62 people have them
 GENDERS = ("female", "male")
 
 
@@ -33,10 +33,10 @@ def listing(folder: Path) -> Listing:
         PurePosixPath(name).stem: (number, name)
         for number, tree in enumerate(trees)
         for name in tree.names
-        if name.lower().endswith(PICTURES) and re.search(r"_\d{4}\.\w+$", name)
+        if name.lower().endswith(IMAGES) and re.search(r"_\d{4}\.\w+$", name)
     }
     if not faces:
-        raise DataError(f"{folder} holds no pictures named like Person_Name_0001.jpg")
+        raise DataError(f"{folder} holds no images named like Person_Name_0001.jpg")
     labelled = _table(folder) or _lists(trees)
     if labelled:
         return _by_gender(folder, trees, faces, labelled)
@@ -55,7 +55,7 @@ def _by_gender(
 ) -> Listing:
     stems = sorted(faces.keys() & labelled.keys())
     if not stems:
-        raise DataError(f"the gender labels of {folder} name none of its {len(faces)} pictures")
+        raise DataError(f"the gender labels of {folder} name none of its {len(faces)} images")
     labels = np.array([GENDERS.index(labelled[stem][0]) for stem in stems], np.int64)
     groups = tuple(_person(stem) for stem in stems)
     sides = [labelled[stem][1] for stem in stems]
@@ -83,7 +83,7 @@ def _by_person(trees: list[Tree], faces: dict[str, tuple[int, str]]) -> Listing:
     if len(people) < 2:
         raise DataError(
             f"{trees[0].source} has no gender labels, and fewer than two people have {ENOUGH} "
-            "pictures; put labels.csv or male_names.txt and female_names.txt there"
+            "images; put labels.csv or male_names.txt and female_names.txt there"
         )
     code = {name: label for label, name in enumerate(people)}
     stems = sorted(stem for stem in faces if _person(stem) in code)
@@ -96,7 +96,7 @@ def _by_person(trees: list[Tree], faces: dict[str, tuple[int, str]]) -> Listing:
         members=tuple(faces[stem][1] for stem in stems),
         labels=labels,
         splits=draw_split(labels),
-        notes=(f"only the {len(people)} people with {ENOUGH} or more pictures",),
+        notes=(f"only the {len(people)} people with {ENOUGH} or more images",),
     )
 
 

@@ -1,7 +1,7 @@
 """Oxford-IIIT Pets (Parkhi et al. 2012): `images/` and the lists in `annotations/`.
 
-A line of a list is the picture's name, the breed (1–37), the species (1 cat, 2 dog) and the breed
-within the species. The breed is the class here; a picture's name begins with it.
+A line of a list is the image's name, the breed (1–37), the species (1 cat, 2 dog) and the breed
+within the species. The breed is the class here; an image's name begins with it.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ SIDES = {"train": "trainval.txt", "test": "test.txt"}
 
 
 def listing(folder: Path) -> Listing:
-    """List the pictures; the official train and validation list is one, and is "train" here."""
+    """List the images; the official train and validation list is one, and is "train" here."""
     place = locate(folder, "images", "annotations")
     names: dict[int, str] = {}
     members: list[str] = []
@@ -42,7 +42,7 @@ def listing(folder: Path) -> Listing:
     there = {f"images/{path.name}" for path in (place / "images").iterdir()}
     missing = [member for member in members if member not in there]
     if missing:
-        raise DataError(f"{place} lacks {len(missing)} pictures, the first is {missing[0]}")
+        raise DataError(f"{place} lacks {len(missing)} images, the first is {missing[0]}")
     return Listing(
         name="pets",
         classes=tuple(names[label] for label in sorted(names)),

@@ -1,8 +1,8 @@
 """Tiny ImageNet (Stanford CS231n 2015): 200 classes, 64×64, read from its zip or unpacked.
 
-`train/NUMBER/images/*.JPEG`, and `val/images/*.JPEG` with `val/val_annotations.txt`. The pictures
-of `test/` have no labels; the official validation pictures are the test side here, so keep them out
-of every choice and validate on a part of the training pictures.
+`train/NUMBER/images/*.JPEG`, and `val/images/*.JPEG` with `val/val_annotations.txt`. The images
+of `test/` have no labels; the official validation images are the test side here, so keep them out
+of every choice and validate on a part of the training images.
 """
 
 from pathlib import Path, PurePosixPath
@@ -11,15 +11,15 @@ import numpy as np
 
 from vislab.data.listing import SPLITS, Listing
 from vislab.data.loaders.synsets import class_names
-from vislab.data.loaders.tree import PICTURES, Tree
+from vislab.data.loaders.tree import IMAGES, Tree
 from vislab.errors import DataError
 
 ARCHIVE = "tiny-imagenet-200.zip"
-NOTE = "the official validation pictures are the test side: the official test has no labels"
+NOTE = "the official validation images are the test side: the official test has no labels"
 
 
 def listing(folder: Path) -> Listing:
-    """List both sides. Raises DataError when the lists and the pictures do not fit."""
+    """List both sides. Raises DataError when the lists and the images do not fit."""
     tree = Tree(_where(folder))
     tops = [name.removesuffix("wnids.txt") for name in tree.names if name.endswith("wnids.txt")]
     if not tops:
@@ -31,7 +31,7 @@ def listing(folder: Path) -> Listing:
     labels: list[int] = []
     for name in tree.names:
         parts = PurePosixPath(name.removeprefix(top)).parts
-        if len(parts) == 4 and parts[0] == "train" and name.lower().endswith(PICTURES):
+        if len(parts) == 4 and parts[0] == "train" and name.lower().endswith(IMAGES):
             if parts[1] not in code:
                 raise DataError(f"{tree.source} trains on class {parts[1]}, not in wnids.txt")
             members.append(name)
@@ -48,7 +48,7 @@ def listing(folder: Path) -> Listing:
         members.append(path)
         labels.append(code[number])
     if not trained:
-        raise DataError(f"{tree.source} holds no training pictures")
+        raise DataError(f"{tree.source} holds no training images")
     return Listing(
         name="tiny-imagenet",
         classes=class_names(numbers, tree.text(f"{top}words.txt").splitlines()),

@@ -7,7 +7,7 @@ from pathlib import Path
 from vislab.data.listing import Reader
 from vislab.errors import DataError
 
-PICTURES = (".jpg", ".jpeg", ".png")
+IMAGES = (".jpg", ".jpeg", ".png")
 
 
 def locate(folder: Path, *needed: str) -> Path:

@@ -1,9 +1,9 @@
 """The offline world: an endless, seeded series of drawn scenes of which everything is known.
 
     scenes = draw_scenes(range(100), seed=0, difficulty="medium")
-    pictures, classes = render(scenes, size=64), labels(scenes)
+    images, classes = render(scenes, size=64), labels(scenes)
 
-Ten classes, one per kind of object; three levels of difficulty; numpy only. Picture i follows from
+Ten classes, one per kind of object; three levels of difficulty; numpy only. Image i follows from
 (seed, i, difficulty) alone and is the same to the last bit on every machine.
 """
 

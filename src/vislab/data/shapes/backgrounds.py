@@ -1,7 +1,7 @@
-"""Backgrounds: how far each point of the picture is from the first colour to the second.
+"""Backgrounds: how far each point of the image is from the first colour to the second.
 
 Every function returns (n, size, size) in [0, 1], or (n, 1, 1) where all points are alike. Lengths
-are in picture sides, so that a background looks the same at every size.
+are in image sides, so that a background looks the same at every size.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ def smooth(t: Plane) -> Plane:
 
 
 def ticks(size: int) -> Plane:
-    """Return the middles of `size` pixels, in picture sides."""
+    """Return the middles of `size` pixels, in image sides."""
     return (np.arange(size, dtype=np.float32) + 0.5) / size
 
 
@@ -38,7 +38,7 @@ def flat(direction: Plane, frequency: Plane, key: Counts, size: int) -> Plane:
 
 
 def slope(direction: Plane, frequency: Plane, key: Counts, size: int) -> Plane:
-    """From one side of the picture to the other."""
+    """From one side of the image to the other."""
     t = along(direction, size)
     t *= 0.85
     t += 0.5
@@ -72,7 +72,7 @@ def clouds(direction: Plane, frequency: Plane, key: Counts, size: int) -> Plane:
 
 
 def heights(lattice: Plane, size: int) -> Plane:
-    """Return lattice heights (n, g, g) joined smoothly over a picture, (n, size, size)."""
+    """Return lattice heights (n, g, g) joined smoothly over an image, (n, size, size)."""
     place = ticks(size) * (lattice.shape[1] - 1)
     left = place.astype(np.int64)
     t = smooth(place - left)
@@ -93,10 +93,10 @@ BACKGROUND_KINDS: dict[str, Callable[[Plane, Plane, Counts, int], Plane]] = {
 def background_mix(
     kind: NDArray[np.int64], direction: Plane, frequency: Plane, key: Counts, size: int
 ) -> Plane:
-    """Return how much of its second colour each pixel of each picture shows, (n, size, size).
+    """Return how much of its second colour each pixel of each image shows, (n, size, size).
 
     `kind` (n,) holds places in `BACKGROUND_KINDS`, `direction` (n, 2) unit vectors, `frequency`
-    (n,) periods per picture side.
+    (n,) periods per image side.
     """
     mix = np.empty((len(kind), size, size), dtype=np.float32)
     for number in np.unique(kind):

@@ -1,7 +1,7 @@
 """Captions: true English sentences about scenes, five wordings of each.
 
 Five as in "Microsoft COCO Captions" (Chen et al. 2015, arXiv 1504.00325). Those were written by
-people; these follow from the scene, and say only what can be read off its picture. At most two
+people; these follow from the scene, and say only what can be read off its image. At most two
 things are named: the main object, and one other or a few of one kind. What is not plain to see is
 left out: a colour that light or texture has changed, a texture too fine, a slanting relation.
 """
@@ -21,8 +21,8 @@ from vislab.data.shapes.truth import owners
 from vislab.data.shapes.visibility import GRID, kinds_as_bits
 from vislab.errors import OptionError
 
-# What is plain to see. Lengths are in picture sides, colours in [0, 255].
-SIZE = 48  # pixels a side of the picture in which what is seen of an object is counted
+# What is plain to see. Lengths are in image sides, colours in [0, 255].
+SIZE = 48  # pixels a side of the image in which what is seen of an object is counted
 MOSTLY = 0.75  # of an object must be seen before it is named; the main object always is
 SMALLEST = 0.08  # radius, 5 pixels of 64: the kind of anything smaller is a guess
 FINEST = 0.05  # period of a texture, 3 pixels of 64
@@ -290,7 +290,7 @@ def way(first: Thing, others: list[Thing]) -> str:
 
 
 def place(firsts: list[Thing]) -> str:
-    """Return where in the picture a single object is, or nothing where that is not clear."""
+    """Return where in the image a single object is, or nothing where that is not clear."""
     if len(firsts) > 1:
         return ""
     x, y = firsts[0].x - 0.5, firsts[0].y - 0.5

@@ -1,7 +1,7 @@
 """Random numbers without a state: each is a hash of (seed, index, name, place).
 
-A generator with a state must be run through to reach picture 50 000, and a batch would change the
-pictures after it. A counter hashed into a number (Salmon et al. 2011, "Parallel random numbers: as
+A generator with a state must be run through to reach image 50 000, and a batch would change the
+images after it. A counter hashed into a number (Salmon et al. 2011, "Parallel random numbers: as
 easy as 1, 2, 3") can be asked for any index, in any order. The hash is the finaliser of
 SplitMix64 (Steele, Lea, Flood 2014, figure 16). Whole-number arithmetic modulo 2⁶⁴ is the same on
 every machine.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 class Difficulty:
     """One level: ranges are (low, high); counts include both ends."""
 
-    radius: tuple[float, float]  # of the main object, in picture sides
+    radius: tuple[float, float]  # of the main object, in image sides
     distractors: tuple[int, int]
     distractor_radius: tuple[float, float]  # in radii of the main object
     clutter: tuple[int, int]  # strokes behind the objects
@@ -20,7 +20,7 @@ class Difficulty:
     turned: bool  # any number of quarter turns on top
     contrast: tuple[float, float]  # 1: full colours, 0: lost in the background
     least_colour_distance: int  # between object and background, see `palette.far_apart`
-    brightness: tuple[float, float]  # factor on the whole picture
+    brightness: tuple[float, float]  # factor on the whole image
     noise: tuple[float, float]  # standard deviation, in [0, 255]
 
 

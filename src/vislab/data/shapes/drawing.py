@@ -84,11 +84,11 @@ def whole_numbers(indices: NDArray[Any]) -> Numbers:
     if indices.ndim != 1 or indices.dtype.kind not in "iu":
         raise ShapeError(
             f"indices have shape {indices.shape} and type {indices.dtype}, want whole numbers "
-            "along one axis; for a single picture write [index]"
+            "along one axis; for a single image write [index]"
         )
     if int(indices.min()) < 0 or int(indices.max()) >= 2**63:
         worst = indices.min() if indices.min() < 0 else indices.max()
-        raise OptionError(f"index {worst} is not in [0, 2⁶³); pictures are counted from 0")
+        raise OptionError(f"index {worst} is not in [0, 2⁶³); images are counted from 0")
     return indices.astype(np.int64)
 
 
@@ -112,7 +112,7 @@ def counts(draw: Draws, name: str, ends: tuple[int, int]) -> Numbers:
 
 
 def draw_centres(draw: Draws, radius: Columns) -> Columns:
-    """Return places (N, M, 2); the main object lies wholly inside the picture.
+    """Return places (N, M, 2); the main object lies wholly inside the image.
 
     Each distractor tries four places and takes the one with the widest gap to the objects before it
     (Mitchell 1991, best candidate).

@@ -7,7 +7,7 @@ bound of it elsewhere. The formulas follow Quilez, "2D distance functions"
 (iquilezles.org/articles/distfunctions2d), with corners rounded by a polynomial maximum.
 
 Every kind lies within 1.06 of its origin and fills between 1.1 and 2.4 squared radii. Only
-operations that IEEE 754 defines to the last bit are used, so that a picture is the same on every
+operations that IEEE 754 defines to the last bit are used, so that an image is the same on every
 machine: + − × ÷, square root, absolute value, minimum, maximum and comparisons.
 """
 

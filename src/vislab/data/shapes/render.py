@@ -1,9 +1,9 @@
-"""Turn scenes into pictures, the same on every machine.
+"""Turn scenes into images, the same on every machine.
 
 Anti-aliased by signed distances: a pixel's share of a shape is read off its distance to the
 outline. Nothing but + − × ÷, square root, minimum, maximum, comparison and rounding touches a
 pixel, in float32, one operation at a time; IEEE 754 defines each to the last bit. Grain comes from
-a hash of (seed, index, pixel), so a picture does not depend on its batch.
+a hash of (seed, index, pixel), so an image does not depend on its batch.
 """
 
 import os
@@ -23,14 +23,14 @@ from vislab.data.shapes.textures import PLAIN, ramp, texture_mix
 from vislab.errors import OptionError
 
 SMALLEST, LARGEST = 8, 1024
-CHUNK_PIXELS = 128 * 64 * 64  # pictures worked on together: long enough arrays, small enough memory
+CHUNK_PIXELS = 128 * 64 * 64  # images worked on together: long enough arrays, small enough memory
 OUTLINE_WIDTH = 0.09  # in radii
 
-Pictures = NDArray[np.uint8]
+Images = NDArray[np.uint8]
 
 
-def render(scenes: Scenes, size: int = 64) -> Pictures:
-    """Return the pictures, (N, size, size, 3), red, green, blue.
+def render(scenes: Scenes, size: int = 64) -> Images:
+    """Return the images, (N, size, size, 3), red, green, blue.
 
     A scene looks the same at every size, except that grain is one pixel wide at each.
     Raises OptionError for a size outside 8 … 1024.
@@ -54,7 +54,7 @@ def render(scenes: Scenes, size: int = 64) -> Pictures:
 
 
 def check_size(size: int) -> None:
-    """Refuse a picture side that cannot be drawn."""
+    """Refuse an image side that cannot be drawn."""
     if not SMALLEST <= size <= LARGEST:
         raise OptionError(
             f"size={size} is not in {SMALLEST} … {LARGEST} pixels; draw at the nearest and resize"
@@ -163,7 +163,7 @@ def shading(patch: Patch, light: Plane, x: Plane, y: Plane, inner: Plane) -> Pla
     return inner
 
 
-def finish(scenes: Scenes, canvas: Plane, out: Pictures) -> None:
+def finish(scenes: Scenes, canvas: Plane, out: Images) -> None:
     """Apply brightness and grain to `canvas`, which is changed, and round it into `out`."""
     canvas *= scenes.brightness[:, None, None, None]
     bits = grain_bits(scenes.key, canvas.shape[-1])

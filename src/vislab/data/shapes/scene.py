@@ -1,9 +1,9 @@
-"""What stands in a picture, before it is a picture: N scenes as columns.
+"""What stands in an image, before it is an image: N scenes as columns.
 
 Every scene has one *main* object, in slot 0: the cause of the scene's class. Distractors fill
 slots 1 …; strokes of clutter lie behind the objects, occluders in front of them.
 
-Places and lengths are in picture sides: (0, 0) is the upper left corner, (1, 1) the lower right.
+Places and lengths are in image sides: (0, 0) is the upper left corner, (1, 1) the lower right.
 """
 
 from dataclasses import dataclass, fields
@@ -35,7 +35,7 @@ class Strokes:
 class Scenes:
     """N scenes of up to M objects; slot 0 of each holds the main object."""
 
-    index: Numbers  # (N,) which picture of the endless series
+    index: Numbers  # (N,) which image of the endless series
     key: Counts  # (N,) the hash that grain and clouds are drawn from
     kind: Numbers  # (N, M) places in `CLASSES`
     centre: Columns  # (N, M, 2) x, y
@@ -50,7 +50,7 @@ class Scenes:
     background: Numbers  # (N,) places in `palette.BACKGROUNDS`
     background_kind: Numbers  # (N,) places in `backgrounds.BACKGROUND_KINDS`
     background_direction: Columns  # (N, 2) unit vectors
-    background_frequency: Columns  # (N,) periods per picture side
+    background_frequency: Columns  # (N,) periods per image side
     clutter: Strokes
     occluders: Strokes
     light: Columns  # (N, 2) unit vectors that point where the light comes from

@@ -1,6 +1,6 @@
 """Everything solid in a batch of scenes as one list of stamps, and the pixels each can touch.
 
-A stamp is one shape in one picture. It is worked out only inside a square window around it;
+A stamp is one shape in one image. It is worked out only inside a square window around it;
 stamps of like windows form a `Patch`, whose arrays are (K, w, w). Layers go from back to front:
 clutter, then objects by depth, then occluders.
 """
@@ -25,7 +25,7 @@ LADDER = np.array([8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Stamps:
-    """K shapes; lengths in picture sides unless they say radii."""
+    """K shapes; lengths in image sides unless they say radii."""
 
     row: Numbers  # (K,) which scene
     layer: Numbers  # (K,) 0 is farthest
@@ -136,7 +136,7 @@ class Patch:
     left: Numbers  # (K,) first column of each window
     top: Numbers  # (K,)
     width: int  # of the windows, in pixels
-    size: int  # of the pictures
+    size: int  # of the images
 
     def __getitem__(self, chosen: Numbers) -> "Patch":
         left, top = self.left[chosen], self.top[chosen]
@@ -171,7 +171,7 @@ class Patch:
         return ramp(covered)
 
     def rows(self, planes: int) -> Numbers:
-        """Return where each window's rows begin in pictures of shape (n, planes, size, size).
+        """Return where each window's rows begin in images of shape (n, planes, size, size).
 
         The result is (K, planes, w), counted in pixels from the very first.
         """

@@ -1,4 +1,4 @@
-"""What is true of a picture, read off the scene it was drawn from.
+"""What is true of an image, read off the scene it was drawn from.
 
 A pixel belongs to the nearest shape that covers at least half of it. Masks therefore never
 overlap, and an object behind another, or behind an occluder, loses the pixels it is hidden at.
@@ -32,7 +32,7 @@ class Attributes(NamedTuple):
     texture: Names  # a name in `textures.TEXTURES`
     texture_colour: Names  # not seen where the texture is plain
     size: Names  # "small", "medium" or "large": radius below 0.21, below 0.29, or above
-    column: Names  # "left", "centre" or "right": the third of the picture its centre is in
+    column: Names  # "left", "centre" or "right": the third of the image its centre is in
     row: Names  # "top", "middle" or "bottom"
     background: Names  # a name in `palette.BACKGROUNDS`
     background_kind: Names  # a name in `backgrounds.BACKGROUND_KINDS`

@@ -78,7 +78,7 @@ def covers(
     if not rows.size:
         return seen
     x, y = lattice()
-    # from the main object's frame to the picture, and on to the other shape's frame
+    # from the main object's frame to the image, and on to the other shape's frame
     scale = (scenes.radius[rows, 0] / radius[rows])[:, None, None]
     shift = (-apart[rows] / radius[rows, None]).T[:, :, None, None]
     a, b = scenes.rotation[rows, 0].T[:, :, None, None]

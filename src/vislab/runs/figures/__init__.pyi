@@ -2,7 +2,7 @@ from .agreement import rounding as rounding
 from .agreement import rounding_dots as rounding_dots
 from .attention_grids import attention_grid as attention_grid
 from .boxes import Drawn as Drawn
-from .boxes import boxes_over_pictures as boxes_over_pictures
+from .boxes import boxes_over_images as boxes_over_images
 from .charts import bars as bars
 from .charts import confusion_matrix as confusion_matrix
 from .charts import curves as curves
@@ -10,7 +10,7 @@ from .charts import ladder as ladder
 from .charts import reliability as reliability
 from .charts import smoothed as smoothed
 from .explanations import explanation as explanation
-from .explanations import over_picture as over_picture
+from .explanations import over_image as over_image
 from .heat_maps import heat_map as heat_map
 from .histograms import histograms as histograms
 from .masks import VOID as VOID
@@ -22,10 +22,10 @@ from .overlays import heatmaps_over_images as heatmaps_over_images
 from .overlays import overlaid as overlaid
 from .overlays import overlaid_all as overlaid_all
 from .scatter import named_points as named_points
+from .sheets import image_grid as image_grid
 from .sheets import map_grid as map_grid
-from .sheets import map_over_picture as map_over_picture
+from .sheets import map_over_image as map_over_image
 from .sheets import named_rows as named_rows
-from .sheets import picture_grid as picture_grid
 from .signal import signal as signal
 from .style import BLUE as BLUE
 from .style import PALETTE as PALETTE

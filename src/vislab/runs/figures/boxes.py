@@ -1,4 +1,4 @@
-"""Boxes drawn over pictures, each with a few words."""
+"""Boxes drawn over images, each with a few words."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import UInt8
 
-from vislab.runs.figures.sheets import nothing, put_picture, sheet
+from vislab.runs.figures.sheets import nothing, put_image, sheet
 from vislab.runs.figures.style import INK, SMALL, WIDTH, house, shorten
 
 if TYPE_CHECKING:
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 GAP, LINE = 0.09, 0.17  # inches
 TINY = 5.5  # points: the words on a box
-TALL = 4.0  # of a picture, in widths of its place; taller ones are drawn narrower
+TALL = 4.0  # of an image, in widths of its place; taller ones are drawn narrower
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """One box: xyxy in pixels of its picture, its words and how it is drawn."""
+    """One box: xyxy in pixels of its image, its words and how it is drawn."""
 
     box: tuple[float, float, float, float]
     text: str = ""
@@ -30,18 +30,18 @@ class Drawn:
     thin: bool = False
 
 
-def boxes_over_pictures(
+def boxes_over_images(
     pixels: UInt8[np.ndarray, "n h w 3"],
     boxes: Sequence[Sequence[Drawn]],
     *,
     titles: Sequence[str] | None = None,
     columns: int = 3,
 ) -> "matplotlib.figure.Figure":
-    """Lay pictures out in rows, each with its boxes; words stand on their upper edge."""
+    """Lay images out in rows, each with its boxes; words stand on their upper edge."""
     from matplotlib.patches import Rectangle
 
     if not len(pixels):
-        return nothing("no pictures")
+        return nothing("no images")
     columns = min(columns, len(pixels))
     side = min(2.2, (WIDTH - 0.2) / columns - GAP) if columns > 1 else 2.6
     line = LINE if titles else 0.0
@@ -52,10 +52,10 @@ def boxes_over_pictures(
     figure, axes = sheet(0.2 + columns * (side + GAP) - GAP, 0.12 + rows * (line + tall + GAP))
     letters = max(6, int(side * 72 / (SMALL * 0.52)))
     with house():
-        for place, (picture, mine) in enumerate(zip(pixels, boxes, strict=True)):
+        for place, (image, mine) in enumerate(zip(pixels, boxes, strict=True)):
             row, column = divmod(place, columns)
             left, top = 0.1 + column * (side + GAP), 0.06 + row * (line + tall + GAP) + line
-            put_picture(axes, picture, left, top, side)
+            put_image(axes, image, left, top, side)
             if titles:
                 axes.text(
                     left + side / 2, top - 0.03, shorten(titles[place], letters),

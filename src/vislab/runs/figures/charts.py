@@ -239,7 +239,7 @@ def ladder(
 def confusion_matrix(
     counts: Int[np.ndarray, "k k"], classes: Sequence[str]
 ) -> "matplotlib.figure.Figure":
-    """Draw how often a picture of the row's class was taken for the column's.
+    """Draw how often an image of the row's class was taken for the column's.
 
     Shades are shares of the row; counts are written up to 20 classes; beyond 40, only every few
     classes are named.
@@ -285,14 +285,14 @@ def confusion_matrix(
         colour_bar.outline.set_visible(False)
         colour_bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda at, _: f"{100 * at:.0f} %"))
         colour_bar.ax.grid(False)
-        colour_bar.set_label("of the row's pictures", fontsize=SMALL)
+        colour_bar.set_label("of the row's images", fontsize=SMALL)
     return figure
 
 
 def reliability(
     confidence: Float[np.ndarray, " n"], correct: Bool[np.ndarray, " n"], *, bins: int = 15
 ) -> "matplotlib.figure.Figure":
-    """Draw accuracy against confidence, the gap between them, and how many pictures lie where.
+    """Draw accuracy against confidence, the gap between them, and how many images lie where.
 
     `confidence` is the probability of the predicted class. Guo et al. 2017, figure 4.
     """
@@ -321,7 +321,7 @@ def reliability(
             below.bar(centre, bin_.count / confidence.size, width, color=FAINT)
         axes.plot([0, 1], [0, 1], color=INK, linestyle=":", linewidth=1.4)
         axes.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
-        axes.set_title(f"ECE {percent(found.error)}  ({number(confidence.size)} pictures)")
+        axes.set_title(f"ECE {percent(found.error)}  ({number(confidence.size)} images)")
         axes.annotate(
             "hatched: the gap to the confidence",
             (0.03, 0.94),
@@ -329,7 +329,7 @@ def reliability(
             fontsize=SMALL,
             va="top",
         )
-        below.set(xlabel="confidence", ylabel="pictures", ylim=(0, None))
+        below.set(xlabel="confidence", ylabel="images", ylim=(0, None))
         for part in (axes, below):
             part.yaxis.set_major_formatter(FuncFormatter(lambda at, _: f"{100 * at:.0f} %"))
         below.xaxis.set_major_formatter(FuncFormatter(lambda at, _: f"{100 * at:.0f} %"))

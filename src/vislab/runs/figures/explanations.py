@@ -1,4 +1,4 @@
-"""One explanation of one picture: the picture, and its map over it with a scale."""
+"""One explanation of one image: the image, and its map over it with a scale."""
 
 from typing import TYPE_CHECKING
 
@@ -16,14 +16,14 @@ SIDE = 2.9  # inches
 
 
 def explanation(
-    picture: UInt8[np.ndarray, "h w 3"],
+    image: UInt8[np.ndarray, "h w 3"],
     found: Float[np.ndarray, "i j"],
     *,
     title: str,
     unit: str,
     signed: bool = False,
 ) -> "matplotlib.figure.Figure":
-    """Draw the picture and, beside it in grey, its map in colours with a bar of its values.
+    """Draw the image and, beside it in grey, its map in colours with a bar of its values.
 
     A signed map is red above 0 and blue below; another runs from grey at 0 to yellow.
     """
@@ -32,11 +32,11 @@ def explanation(
     from matplotlib.figure import Figure
 
     top = limit(found)
-    tall = SIDE * picture.shape[0] / picture.shape[1]
+    tall = SIDE * image.shape[0] / image.shape[1]
     with house():
         figure = Figure(figsize=(2 * SIDE + 1.0, tall + 0.5), layout="constrained")
         left, right = figure.subplots(1, 2)
-        for axes, shown in ((left, picture), (right, over_picture(picture, found, signed=signed))):
+        for axes, shown in ((left, image), (right, over_image(image, found, signed=signed))):
             axes.imshow(shown, interpolation="antialiased")
             axes.set_axis_off()
         figure.suptitle(title, fontsize=HEADING, fontweight="bold", ha="left", x=0.015)
@@ -50,21 +50,21 @@ def explanation(
     return figure
 
 
-def over_picture(
-    picture: UInt8[np.ndarray, "h w 3"], found: Float[np.ndarray, "i j"], *, signed: bool = False
+def over_image(
+    image: UInt8[np.ndarray, "h w 3"], found: Float[np.ndarray, "i j"], *, signed: bool = False
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Return the grey picture coloured by a map in its own range."""
+    """Return the grey image coloured by a map in its own range."""
     top = limit(found)
     if not signed:
-        return overlaid(picture, np.clip(found, 0, top))
+        return overlaid(image, np.clip(found, 0, top))
     import matplotlib
     from PIL import Image
 
     share = np.clip(found / top, -1, 1).astype(np.float32)
-    size = (picture.shape[1], picture.shape[0])
+    size = (image.shape[1], image.shape[0])
     wide = np.asarray(Image.fromarray(share).resize(size, Image.Resampling.BILINEAR))
     colour = matplotlib.colormaps["RdBu_r"](0.5 + 0.5 * wide)[..., :3]
-    grey = 0.35 + 0.6 * picture.mean(axis=2, keepdims=True) / 255
+    grey = 0.35 + 0.6 * image.mean(axis=2, keepdims=True) / 255
     strength = 0.85 * np.abs(wide[..., None]) ** 0.6
     shown: UInt8[np.ndarray, "h w 3"] = (
         (255 * ((1 - strength) * grey + strength * colour).clip(0, 1)).round().astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Masks as pictures: a colour for each class, laid over the grey picture."""
+"""Masks as images: a colour for each class, laid over the grey image."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, Integer, UInt8
 
-from vislab.runs.figures.sheets import picture_grid
+from vislab.runs.figures.sheets import image_grid
 from vislab.runs.figures.style import PALETTE
 
 if TYPE_CHECKING:
     import matplotlib.figure
 
 VOID = 255
-STRENGTH = 0.65  # of a colour over the grey picture
+STRENGTH = 0.65  # of a colour over the grey image
 RIGHT, TOO_MANY, MISSED, CONFUSED = "#ffffff", "#d55e00", "#0072b2", "#cc79a7"
 
 
@@ -35,7 +35,7 @@ def class_colours(classes: int) -> Float[np.ndarray, "k 3"]:
 def coloured(
     pixels: UInt8[np.ndarray, "n h w 3"], masks: Integer[np.ndarray, "n h w"], classes: int
 ) -> UInt8[np.ndarray, "n h w 3"]:
-    """Return grey pictures, each pixel in the colour of its class; the background stays grey."""
+    """Return grey images, each pixel in the colour of its class; the background stays grey."""
     colours = class_colours(classes)
     grey = pixels.mean(axis=3, keepdims=True) / 255
     shown = np.where(masks == VOID, 0, masks)
@@ -50,7 +50,7 @@ def where_wrong(
     targets: Integer[np.ndarray, "n h w"],
     predictions: Integer[np.ndarray, "n h w"],
 ) -> UInt8[np.ndarray, "n h w 3"]:
-    """Return grey pictures with what was said too much in orange, what was missed in blue.
+    """Return grey images with what was said too much in orange, what was missed in blue.
 
     Purple where one object was taken for another.
     """
@@ -76,7 +76,7 @@ def mask_cases(
     classes: int,
     titles: Sequence[str],
 ) -> "matplotlib.figure.Figure":
-    """Draw a row for each picture: itself, its mask, what was said, and where that is wrong."""
+    """Draw a row for each image: itself, its mask, what was said, and where that is wrong."""
     columns = (
         pixels,
         coloured(pixels, targets, classes),
@@ -87,4 +87,4 @@ def mask_cases(
     names: list[str] = []
     for title in titles:
         names += [title, "the target", "the network", "where wrong"]
-    return picture_grid(shown, titles=names, columns=4)
+    return image_grid(shown, titles=names, columns=4)

@@ -1,4 +1,4 @@
-"""Sheets of pictures and of heat maps."""
+"""Sheets of images and of heat maps."""
 
 import math
 import textwrap
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
     import matplotlib.figure
 
 
-def picture_grid(
-    pictures: UInt8[np.ndarray, "n h w 3"],
+def image_grid(
+    images: UInt8[np.ndarray, "n h w 3"],
     *,
     titles: Sequence[str] | None = None,
     colours: Sequence[str] | None = None,
     columns: int | None = None,
     heading: str | None = None,
 ) -> "matplotlib.figure.Figure":
-    """Lay pictures out in rows, pixels of small ones shown as squares.
+    """Lay images out in rows, pixels of small ones shown as squares.
 
     A title takes one line more than it has and is cut where it is longer; `colours` are the
     titles'.
     """
-    return grid(pictures, titles, colours, columns or columns_for(len(pictures), titles), heading)
+    return grid(images, titles, colours, columns or columns_for(len(images), titles), heading)
 
 
 def map_grid(
@@ -89,56 +89,56 @@ def map_grid(
     return figure
 
 
-def map_over_picture(
-    picture: UInt8[np.ndarray, "h w 3"],
+def map_over_image(
+    image: UInt8[np.ndarray, "h w 3"],
     maps: Float[np.ndarray, "n a b"],
     *,
     titles: Sequence[str],
     columns: int = 5,
 ) -> "matplotlib.figure.Figure":
-    """Draw the picture once a map, bright where the map is large, darker elsewhere.
+    """Draw the image once a map, bright where the map is large, darker elsewhere.
 
-    Each map is shown in its own range, its cells widened to the picture without smoothing.
+    Each map is shown in its own range, its cells widened to the image without smoothing.
     """
-    high, wide = picture.shape[:2]
+    high, wide = image.shape[:2]
     rows = np.arange(high) * maps.shape[1] // high
     across = np.arange(wide) * maps.shape[2] // wide
     large = maps[:, rows][:, :, across]  # (N, H, W)
     low = large.min(axis=(1, 2), keepdims=True)
     span = np.maximum(large.max(axis=(1, 2), keepdims=True) - low, 1e-12)
     light = 0.25 + 0.75 * (large - low) / span
-    shown = (picture * light[..., None]).round().astype(np.uint8)
-    return picture_grid(shown, titles=titles, columns=columns)
+    shown = (image * light[..., None]).round().astype(np.uint8)
+    return image_grid(shown, titles=titles, columns=columns)
 
 
 def named_rows(
     rows: Sequence[tuple[str, UInt8[np.ndarray, "_n _h _w 3"]]], *, heading: str | None = None
 ) -> "matplotlib.figure.Figure":
-    """Lay out rows of pictures, each under its name; rows may differ in length and size."""
-    columns = max((len(pictures) for _, pictures in rows), default=0)
+    """Lay out rows of images, each under its name; rows may differ in length and size."""
+    columns = max((len(images) for _, images in rows), default=0)
     if columns == 0:
-        return nothing("no pictures")
+        return nothing("no images")
     side, gap, line = cell_side(columns), 0.06, 0.24
     top = 0.36 if heading else 0.06
-    shapes = [pictures.shape[1:3] for _, pictures in rows]
+    shapes = [images.shape[1:3] for _, images in rows]
     heights = [line + side * h / max(w, 1) + gap for h, w in shapes]
     width = max(2 * 0.1 + columns * (side + gap) - gap, 2.5)
     figure, axes = sheet(width, top + sum(heights) + 0.06)
     if heading:
         write_heading(axes, heading)
     with house():
-        for (name, pictures), height in zip(rows, heights, strict=True):
+        for (name, images), height in zip(rows, heights, strict=True):
             text = shorten(name, int((width - 0.2) * 72 / (TEXT * 0.58)))
             axes.text(0.1, top + line - 0.06, text, va="baseline", color=INK, fontsize=TEXT)
-            for column, picture in enumerate(pictures):
+            for column, image in enumerate(images):
                 left = 0.1 + column * (side + gap)
-                put_picture(axes, picture, left, top + line, side)
+                put_image(axes, image, left, top + line, side)
             top += height
     return figure
 
 
 def grid(
-    pictures: np.ndarray,
+    images: np.ndarray,
     titles: Sequence[str] | None,
     colours: Sequence[str] | None,
     columns: int,
@@ -147,24 +147,24 @@ def grid(
     below: float = 0.0,
     **scale: Any,
 ) -> "matplotlib.figure.Figure":
-    """Lay out pictures (N, H, W, 3) or maps (N, H, W); `below` inches are left free."""
-    if len(pictures) == 0:
-        return nothing("no pictures")
+    """Lay out images (N, H, W, 3) or maps (N, H, W); `below` inches are left free."""
+    if len(images) == 0:
+        return nothing("no images")
     side, gap = cell_side(columns), 0.09
     letters = max(4, int(side * 72 / (SMALL * 0.52)))
     written = [broken(title, letters) for title in titles] if titles is not None else []
     line = 0.15 * max((text.count("\n") + 1 for text in written), default=0)
-    tall = side * pictures.shape[1] / max(pictures.shape[2], 1)
-    rows = math.ceil(len(pictures) / columns)
+    tall = side * images.shape[1] / max(images.shape[2], 1)
+    rows = math.ceil(len(images) / columns)
     top = 0.38 if heading else 0.06
     width = max(2 * 0.1 + columns * (side + gap) - gap, 2.0)
     figure, axes = sheet(width, top + rows * (line + tall + gap) + below)
     if heading:
         write_heading(axes, heading)
-    inks = colours if colours is not None else [INK] * len(pictures)
-    texts = written or [""] * len(pictures)
+    inks = colours if colours is not None else [INK] * len(images)
+    texts = written or [""] * len(images)
     with house():
-        for place, (picture, text, ink) in enumerate(zip(pictures, texts, inks, strict=True)):
+        for place, (image, text, ink) in enumerate(zip(images, texts, inks, strict=True)):
             row, column = divmod(place, columns)
             left = 0.1 + column * (side + gap)
             above = top + row * (line + tall + gap)
@@ -178,7 +178,7 @@ def grid(
                 va="bottom",
                 linespacing=1.05,
             )
-            put_picture(axes, picture, left, above + line, side, **scale)
+            put_image(axes, image, left, above + line, side, **scale)
     return figure
 
 
@@ -195,19 +195,19 @@ def sheet(width: float, height: float) -> tuple["matplotlib.figure.Figure", "mat
     return figure, axes
 
 
-def put_picture(
+def put_image(
     axes: "matplotlib.axes.Axes",
-    picture: np.ndarray,
+    image: np.ndarray,
     left: float,
     top: float,
     side: float,
     **scale: Any,
 ) -> None:
-    """Draw one picture `side` inches wide with its upper left corner at (left, top)."""
-    high, wide = picture.shape[:2]
+    """Draw one image `side` inches wide with its upper left corner at (left, top)."""
+    high, wide = image.shape[:2]
     bottom = top + side * high / max(wide, 1)
     axes.imshow(
-        picture,
+        image,
         extent=(left, left + side, bottom, top),
         aspect="auto",
         interpolation="nearest" if max(high, wide) <= 96 else "antialiased",

@@ -1,4 +1,4 @@
-"""A map of small pictures, each at its place and framed in the colour of its class."""
+"""A map of small images, each at its place and framed in the colour of its class."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -19,32 +19,32 @@ DASHES = ("solid", (0, (2.5, 1.2)), (0, (1, 1)))  # after seven classes the colo
 
 def thumbnails(
     points: Float[np.ndarray, "n 2"],
-    pictures: UInt8[np.ndarray, "m h w 3"],
+    images: UInt8[np.ndarray, "m h w 3"],
     labels: Int[np.ndarray, " k"],
     classes: Sequence[str],
     *,
     size: float = 0.26,
     heading: str | None = None,
 ) -> "matplotlib.figure.Figure":
-    """Draw a picture at each point, `size` inches wide, and a dot where there is no room for it.
+    """Draw an image at each point, `size` inches wide, and a dot where there is no room for it.
 
     The places are those of a map, without units: both axes have one scale. Classes beyond seven
     have the same colours again, dashed.
     """
     from matplotlib.patches import Rectangle
 
-    if not len(points) == len(pictures) == len(labels):
+    if not len(points) == len(images) == len(labels):
         raise ShapeError(
-            f"{len(points)} points, {len(pictures)} pictures and {len(labels)} labels are not of "
-            "the same pictures"
+            f"{len(points)} points, {len(images)} images and {len(labels)} labels are not of "
+            "the same images"
         )
     if len(points) == 0:
-        return nothing("no pictures")
+        return nothing("no images")
     used = [k for k in range(len(classes)) if bool((labels == k).any())]
     columns = max(1, min(len(used), int(SIDE / (0.5 + 0.075 * longest(classes)))))
     top = 0.42 if heading else 0.1
     foot = 0.25 + 0.2 * -(-len(used) // columns)
-    tall = size * pictures.shape[1] / pictures.shape[2]
+    tall = size * images.shape[1] / images.shape[2]
     figure, axes = sheet(SIDE, top + SIDE + foot)
     if heading:
         write_heading(axes, heading)
@@ -69,7 +69,7 @@ def thumbnails(
             (x, y), label = places[place], int(labels[place])
             box = (x - size / 2, x + size / 2, y + tall / 2, y - tall / 2)
             axes.imshow(
-                pictures[place], extent=box, aspect="auto", zorder=2,
+                images[place], extent=box, aspect="auto", zorder=2,
                 interpolation="antialiased",
             )  # fmt: skip
             axes.add_patch(
@@ -91,7 +91,7 @@ def thumbnails(
                 x + 0.2, y, shorten(classes[label], 24), va="center", fontsize=SMALL, color=INK
             )
         axes.text(
-            SIDE - 0.1, top + SIDE + foot - 0.04, f"{len(chosen)} of {len(points)} as pictures",
+            SIDE - 0.1, top + SIDE + foot - 0.04, f"{len(chosen)} of {len(points)} as images",
             ha="right", va="bottom", fontsize=SMALL - 1, color=FAINT,
         )  # fmt: skip
     return figure

@@ -1,4 +1,4 @@
-"""Draw the pictures of the pages: `python docs/pictures/make.py` writes shapes.png here."""
+"""Draw the images of the pages: `python docs/images/make.py` writes shapes.png here."""
 
 from pathlib import Path
 

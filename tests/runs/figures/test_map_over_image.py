@@ -1,4 +1,4 @@
-"""A map laid over a picture: bright where it is large, cell by cell, each in its own range."""
+"""A map laid over an image: bright where it is large, cell by cell, each in its own range."""
 
 import numpy as np
 import pytest
@@ -7,21 +7,21 @@ from vislab.ops.seeding import generator
 from vislab.runs import figures
 
 
-def picture(high=8, wide=8):
+def image(high=8, wide=8):
     import torch
 
-    pixels = torch.randint(40, 256, (high, wide, 3), generator=generator("picture"))
+    pixels = torch.randint(40, 256, (high, wide, 3), generator=generator("image"))
     return pixels.numpy().astype(np.uint8)
 
 
 def shown(pixels, maps, **options):
     titles = options.pop("titles", [f"word {k}" for k in range(len(maps))])
-    figure = figures.map_over_picture(pixels, np.asarray(maps, float), titles=titles, **options)
+    figure = figures.map_over_image(pixels, np.asarray(maps, float), titles=titles, **options)
     return figure, [np.asarray(image.get_array()) for image in figure.axes[0].images]
 
 
-def test_the_brightest_cell_is_the_picture_itself_and_the_darkest_a_quarter_of_it():
-    pixels = picture()
+def test_the_brightest_cell_is_the_image_itself_and_the_darkest_a_quarter_of_it():
+    pixels = image()
     _, (found,) = shown(pixels, [[[0.1, 0.5], [0.2, 0.3]]])
     assert (found[:4, 4:] == pixels[:4, 4:]).all()
     np.testing.assert_allclose(found[:4, :4], pixels[:4, :4] / 4, atol=0.51)
@@ -40,7 +40,7 @@ def test_brightness_follows_the_map(rng):
 
 
 def test_each_map_is_shown_in_its_own_range():
-    pixels = picture()
+    pixels = image()
     maps = np.array([[[0.0, 1.0], [0.5, 0.25]]])
     _, (small, large, negative) = shown(
         pixels, np.concatenate([1e-6 * maps, 7 + 500 * maps, maps - 3])
@@ -65,7 +65,7 @@ def test_cells_are_widened_without_smoothing_also_where_they_do_not_fit(high, wi
 
 
 def test_a_map_of_one_value_is_evenly_dark():
-    pixels = picture()
+    pixels = image()
     _, (found,) = shown(pixels, np.full((1, 2, 2), 0.25))
     np.testing.assert_allclose(found, pixels / 4, atol=0.51)
 
@@ -79,11 +79,11 @@ def test_words_stand_over_their_maps_in_order_and_too_few_are_refused():
     assert [text for text, _ in placed] == words
     assert placed[0][1][1] == placed[2][1][1] < placed[3][1][1], "three in a row"
     with pytest.raises(ValueError, match="zip"):
-        shown(picture(), maps, titles=words[:3])
+        shown(image(), maps, titles=words[:3])
 
 
-def test_the_picture_is_left_alone_and_equal_input_is_equal_bytes():
-    pixels, maps = picture(), np.random.default_rng(0).random((2, 2, 2))
+def test_the_image_is_left_alone_and_equal_input_is_equal_bytes():
+    pixels, maps = image(), np.random.default_rng(0).random((2, 2, 2))
     before = pixels.copy()
     one, _ = shown(pixels, maps)
     again, _ = shown(pixels, maps)

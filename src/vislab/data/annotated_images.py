@@ -1,6 +1,6 @@
-"""Annotated pictures ready to learn from: decoded to one size, their boxes and masks with them.
+"""Annotated images ready to learn from: decoded to one size, their boxes and masks with them.
 
-A picture is shown whole: its longer side is made `size` pixels and the rest of the square is
+An image is shown whole: its longer side is made `size` pixels and the rest of the square is
 filled, so that nothing that was annotated is cut off. Where that square lies is kept, to bring
 boxes back to the pixels of the file.
 """
@@ -21,9 +21,9 @@ from vislab.data.columns import Boxes, Column, Masks, Placement
 from vislab.data.decode import fit_whole, within
 from vislab.data.formats import read_annotated
 from vislab.data.get import get
+from vislab.data.images import SHAPES_COUNTS
 from vislab.data.listing import SPLITS
 from vislab.data.mask_rendering import mask_of, require_few_classes
-from vislab.data.pictures import SHAPES_COUNTS
 from vislab.data.table import Table
 from vislab.errors import DataError, OptionError
 
@@ -40,15 +40,15 @@ def annotated(
     validation: float = 0.0,
     skip_bad: bool = False,
 ) -> Table:
-    """Open annotated pictures: a name of the catalogue, or a folder or zip of the user's.
+    """Open annotated images: a name of the catalogue, or a folder or zip of the user's.
 
-    `limit` takes the first so many training pictures, and as many of the others at most.
-    `validation` moves that share of the training pictures to validation when the set has none.
+    `limit` takes the first so many training images, and as many of the others at most.
+    `validation` moves that share of the training images to validation when the set has none.
     Raises DataError, with the files named, for annotations that cannot be learned from; with
-    `skip_bad` their pictures are left out instead.
+    `skip_bad` their images are left out instead.
     """
     if not 16 <= size <= 2048:
-        raise OptionError(f"--size {size} is out of range; pictures may be 16 to 2048 pixels wide")
+        raise OptionError(f"--size {size} is out of range; images may be 16 to 2048 pixels wide")
     if limit is not None and limit < 1:
         raise OptionError(f"--limit {limit} leaves nothing to train on; use 1 or more")
     name, _, level = where.partition(":")
@@ -109,14 +109,14 @@ def _first(read: Annotated, limit: int | None) -> Annotated:
 def _truth_digest(read: Annotated) -> str:
     """Return a digest of all that masks are painted from, or read by."""
     instances = read.instances
-    columns = (instances.picture, instances.boxes, instances.kind, instances.crowd)
+    columns = (instances.image, instances.boxes, instances.kind, instances.crowd)
     outlines = np.frombuffer(json.dumps(instances.outlines).encode(), dtype=np.uint8)
     parts = [cache.digest(column) for column in (*columns, outlines)]
     return " ".join([*parts, str(read.binary_masks)])
 
 
 class _CannotBeRead(DataError):
-    """Pictures, or their masks, whose files break off: `rows`."""
+    """Images, or their masks, whose files break off: `rows`."""
 
     def __init__(self, text: str, rows: list[int]) -> None:
         super().__init__(text)
@@ -138,7 +138,7 @@ def _all_of(
 
     def chunk(rows: range) -> UInt8[np.ndarray, "m s s c"]:
         found = [attempt(row) for row in rows]
-        sound = next((picture for picture in found if picture is not None), None)
+        sound = next((image for image in found if image is not None), None)
         if sound is None:
             return np.zeros((0, 1, 1, 1), dtype=np.uint8)
         return np.stack([np.zeros_like(sound) if one is None else one for one in found])
@@ -149,7 +149,7 @@ def _all_of(
                 yield made
         if damaged:
             raise _CannotBeRead(
-                f"{len(damaged)} of {len(read)} pictures cannot be used (first: "
+                f"{len(damaged)} of {len(read)} images cannot be used (first: "
                 f"{damaged[min(damaged)]}); `vislab data check {read.root}` lists all of them"
                 + ("" if len(damaged) == len(read) else ", --skip-bad leaves them out"),
                 sorted(damaged),
@@ -162,7 +162,7 @@ def _without(read: Annotated, broken: set[str]) -> Annotated:
     rows = np.array([row for row, name in enumerate(read.members) if name not in broken], dtype=int)
     if len(rows) == len(read):
         return read
-    note = f"left out: {len(read) - len(rows)} of {len(read)} pictures, which cannot be read"
+    note = f"left out: {len(read) - len(rows)} of {len(read)} images, which cannot be read"
     left = read.take(rows)
     return replace(left, notes=(*left.notes, note))
 
@@ -176,7 +176,7 @@ def _mask_stamps(read: Annotated) -> str:
 
 
 def _decoded(read: Annotated, origin: str, size: int, wanted: Wanted, limit: int | None) -> Table:
-    def picture(row: int) -> UInt8[np.ndarray, "s s 3"]:
+    def image(row: int) -> UInt8[np.ndarray, "s s 3"]:
         content = (read.root / read.members[row]).read_bytes()
         decoded = decode.decode(content, read.members[row], at_least=size)
         return fit_whole(decoded, size, tuple(read.sizes[row].tolist()))
@@ -191,8 +191,8 @@ def _decoded(read: Annotated, origin: str, size: int, wanted: Wanted, limit: int
         [(size - np.array(within(tuple(one.tolist()), size))) // 2 for one in read.sizes]
     ).reshape(len(read), 2)
     instances = read.instances
-    corners = instances.boxes * scales[instances.picture, None]
-    corners = corners + np.tile(shifts[instances.picture], (1, 2))
+    corners = instances.boxes * scales[instances.image, None]
+    corners = corners + np.tile(shifts[instances.image], (1, 2))
     classes = read.classes
     kept_masks = None
     if wanted == "masks":
@@ -207,13 +207,13 @@ def _decoded(read: Annotated, origin: str, size: int, wanted: Wanted, limit: int
         name=read.name,
         classes=classes,
         size=size,
-        pixels=cache.kept(read.name, about, (*shape, 3), _all_of(picture, read)),
+        pixels=cache.kept(read.name, about, (*shape, 3), _all_of(image, read)),
         splits=read.splits,
         names=read.members,
         columns=columns_of(
             Placement(size, scales, read.sizes),
             Boxes(
-                starts=np.searchsorted(instances.picture, np.arange(len(read) + 1)),
+                starts=np.searchsorted(instances.image, np.arange(len(read) + 1)),
                 xyxy=np.clip(corners, 0, size).astype(np.float32),
                 kinds=instances.kind,
                 crowd=instances.crowd,
@@ -259,9 +259,7 @@ def _shapes(difficulty: str, size: int, wanted: Wanted, limit: int | None) -> Ta
         "shapes", about, (*shape, 3), lambda: (shapes.render(part, size=size) for part in scenes())
     )
     tables = [_boxes_of(part, owners, begin * 250) for begin, part in enumerate(scenes())]
-    picture, corners, kinds, hidden = (
-        np.concatenate(column) for column in zip(*tables, strict=True)
-    )
+    image, corners, kinds, hidden = (np.concatenate(column) for column in zip(*tables, strict=True))
     masks = None
     if wanted == "masks":
         masks = cache.kept(
@@ -280,7 +278,7 @@ def _shapes(difficulty: str, size: int, wanted: Wanted, limit: int | None) -> Ta
         columns=columns_of(
             Placement(size, np.ones(len(numbers)), np.full((len(numbers), 2), size)),
             Boxes(
-                starts=np.searchsorted(picture, np.arange(len(numbers) + 1)),
+                starts=np.searchsorted(image, np.arange(len(numbers) + 1)),
                 xyxy=corners.astype(np.float32),
                 kinds=kinds,
                 crowd=np.zeros(len(kinds), dtype=bool),
@@ -297,7 +295,7 @@ def _shapes(difficulty: str, size: int, wanted: Wanted, limit: int | None) -> Ta
 def _boxes_of(
     scenes: shapes.Scenes, owners: UInt8[np.ndarray, "n s s 1"], begin: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return picture, corners, kind and whether it is mostly hidden, of each object in sight."""
+    """Return image, corners, kind and whether it is mostly hidden, of each object in sight."""
     mine = owners[begin : begin + len(scenes), :, :, 0]
     size = mine.shape[1]
     slots = np.arange(1, scenes.kind.shape[1] + 1, dtype=np.uint8)

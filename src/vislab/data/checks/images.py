@@ -1,6 +1,6 @@
-"""What is wrong with a set of pictures, found before anything is learned from it.
+"""What is wrong with a set of images, found before anything is learned from it.
 
-Every picture is read and decoded once, a few at a time; some 350 bytes of each stay in memory.
+Every image is read and decoded once, a few at a time; some 350 bytes of each stay in memory.
 
 Copies have equal digests of their decoded pixels; near_duplicates.py finds what only looks alike.
 """
@@ -29,44 +29,42 @@ from vislab.data.splits import TEST, TRAIN, VAL, draw_split
 from vislab.errors import DataError
 from vislab.progress import track
 
-CHUNK = 32  # pictures a thread reads before it hands over what it saw
-STRIP = 1 << 20  # pixels hashed at a time, so that a large picture is not in memory twice
+CHUNK = 32  # images a thread reads before it hands over what it saw
+STRIP = 1 << 20  # pixels hashed at a time, so that a large image is not in memory twice
 FLAT = 2.0  # grey levels of standard deviation; below it a hash is made of noise
-FEW = 3  # pictures of a class: fewer cannot be on every side of a split
+FEW = 3  # images of a class: fewer cannot be on every side of a split
 UNEVEN = 10  # the largest class to the smallest
-LONG = 2  # one side to the other: the middle square keeps less than half of the picture
+LONG = 2  # one side to the other: the middle square keeps less than half of the image
 KINDS = ("grey", "CMYK", "16-bit", "animated", "turned by EXIF")
 
 
-def check(pictures: Listing | Arrays, *, progress: bool = True) -> Issues:
-    """Read every picture and return what is wrong with the set.
+def check(images: Listing | Arrays, *, progress: bool = True) -> Issues:
+    """Read every image and return what is wrong with the set.
 
-    Raises no DataError for a picture that cannot be read: that is one of the issues.
+    Raises no DataError for an image that cannot be read: that is one of the issues.
     """
-    if isinstance(pictures, Arrays) and not pictures.official:
-        pictures = replace(pictures, splits=draw_split(pictures.labels))
-    seen = _look_at_all(pictures, progress)
+    if isinstance(images, Arrays) and not images.official:
+        images = replace(images, splits=draw_split(images.labels))
+    seen = _look_at_all(images, progress)
     spoiling: list[Issue] = []
     doubtful: list[Issue] = []
     _add(
         spoiling,
         tuple(map(printable, seen.unreadable.values())),
-        ("picture", "pictures"),
+        ("image", "images"),
         "cannot be read; mend or delete what is named here",
     )
-    _judge_listing(pictures, spoiling, doubtful)
-    _judge_classes(pictures, spoiling, doubtful)
-    _judge_copies(pictures, seen, spoiling, doubtful)
-    _judge_near(pictures, seen, doubtful)
-    _judge_shapes(pictures, seen, doubtful)
-    return Issues(
-        printable(pictures.name), _facts(pictures, seen), tuple(spoiling), tuple(doubtful)
-    )
+    _judge_listing(images, spoiling, doubtful)
+    _judge_classes(images, spoiling, doubtful)
+    _judge_copies(images, seen, spoiling, doubtful)
+    _judge_near(images, seen, doubtful)
+    _judge_shapes(images, seen, doubtful)
+    return Issues(printable(images.name), _facts(images, seen), tuple(spoiling), tuple(doubtful))
 
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
-    """What is kept of the pictures: columns, one row each, zero where one cannot be read."""
+    """What is kept of the images: columns, one row each, zero where one cannot be read."""
 
     readable: Bool[np.ndarray, " n"]
     sizes: Int[np.ndarray, "n 2"]  # width, height as a person sees it
@@ -80,8 +78,8 @@ class _Seen:
     unreadable: dict[int, str]
 
 
-def _look_at_all(pictures: Listing | Arrays, progress: bool) -> _Seen:
-    n = len(pictures)
+def _look_at_all(images: Listing | Arrays, progress: bool) -> _Seen:
+    n = len(images)
     seen = _Seen(
         readable=np.zeros(n, dtype=bool),
         sizes=np.zeros((n, 2), dtype=np.int64),
@@ -94,7 +92,7 @@ def _look_at_all(pictures: Listing | Arrays, progress: bool) -> _Seen:
         formats=Counter(),
         unreadable={},
     )
-    fetch = _fetcher(pictures)
+    fetch = _fetcher(images)
 
     def look(rows: range) -> tuple[range, Counter[str], dict[int, str]]:
         """Fill these rows of the columns; no other thread writes them."""
@@ -103,7 +101,7 @@ def _look_at_all(pictures: Listing | Arrays, progress: bool) -> _Seen:
         small = np.zeros((len(rows), 32, 32, 3), dtype=np.uint8)
         for place, row in enumerate(rows):
             try:
-                content, picture = fetch(row)
+                content, image = fetch(row)
             except DataError as error:
                 unreadable[row] = str(error)
                 continue
@@ -112,9 +110,9 @@ def _look_at_all(pictures: Listing | Arrays, progress: bool) -> _Seen:
                 name, seen.kinds[row] = _kinds(content)
                 formats[name] += 1
             seen.readable[row] = True
-            seen.sizes[row] = picture.size
-            seen.pixels[row] = _digest(_strips(picture))
-            stamp = picture.resize((32, 32), Image.Resampling.BILINEAR, reducing_gap=3.0)
+            seen.sizes[row] = image.size
+            seen.pixels[row] = _digest(_strips(image))
+            stamp = image.resize((32, 32), Image.Resampling.BILINEAR, reducing_gap=3.0)
             small[place] = np.asarray(stamp)
         part = slice(rows.start, rows.stop)
         seen.hashes[part], seen.greys[part], seen.contrast[part] = perceptual_hashes(small)
@@ -122,7 +120,7 @@ def _look_at_all(pictures: Listing | Arrays, progress: bool) -> _Seen:
 
     chunks = [range(start, min(start + CHUNK, n)) for start in range(0, n, CHUNK)]
     with (
-        track(f"checking {pictures.name}", total=n, unit="pictures", quiet=not progress) as advance,
+        track(f"checking {images.name}", total=n, unit="images", quiet=not progress) as advance,
         ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool,
     ):
         for rows, formats, unreadable in pool.map(look, chunks):
@@ -132,12 +130,12 @@ def _look_at_all(pictures: Listing | Arrays, progress: bool) -> _Seen:
     return seen
 
 
-def _fetcher(pictures: Listing | Arrays) -> Callable[[int], tuple[bytes | None, Image.Image]]:
-    """Return a function that gives the bytes of a picture, if it has any, and the picture."""
-    if isinstance(pictures, Arrays):
-        pixels = pictures.pixels
+def _fetcher(images: Listing | Arrays) -> Callable[[int], tuple[bytes | None, Image.Image]]:
+    """Return a function that gives the bytes of an image, if it has any, and the image."""
+    if isinstance(images, Arrays):
+        pixels = images.pixels
         return lambda row: (None, Image.fromarray(pixels[row]))
-    listing, reader = pictures, Reader(pictures.sources)
+    listing, reader = images, Reader(images.sources)
 
     def fetch(row: int) -> tuple[bytes, Image.Image]:
         content = reader.read(int(listing.source_of[row]), listing.members[row])
@@ -153,13 +151,13 @@ def _digest(parts: Sequence[bytes] | Iterator[bytes]) -> int:
     return int.from_bytes(digest.digest(), "little")
 
 
-def _strips(picture: Image.Image) -> Iterator[bytes]:
-    """Yield the size of an RGB picture and then its bytes, strip by strip."""
-    width, height = picture.size
+def _strips(image: Image.Image) -> Iterator[bytes]:
+    """Yield the size of an RGB image and then its bytes, strip by strip."""
+    width, height = image.size
     yield f"{width}×{height}".encode()
     step = max(1, STRIP // width)
     for top in range(0, height, step):
-        yield picture.crop((0, top, width, min(top + step, height))).tobytes()
+        yield image.crop((0, top, width, min(top + step, height))).tobytes()
 
 
 def _kinds(content: bytes) -> tuple[str, list[bool]]:
@@ -185,40 +183,38 @@ def _moves(header: Image.Image) -> bool:
         return False  # damaged behind the first frame, which is the one that counts
 
 
-def _judge_listing(
-    pictures: Listing | Arrays, spoiling: list[Issue], doubtful: list[Issue]
-) -> None:
-    """Judge what the listing knows without opening a picture."""
-    if isinstance(pictures, Arrays):
+def _judge_listing(images: Listing | Arrays, spoiling: list[Issue], doubtful: list[Issue]) -> None:
+    """Judge what the listing knows without opening an image."""
+    if isinstance(images, Arrays):
         return
     _add(
         spoiling,
-        tuple(map(printable, pictures.absent)),
-        ("picture that the label file names is", "pictures that the label file names are"),
+        tuple(map(printable, images.absent)),
+        ("image that the label file names is", "images that the label file names are"),
         "not to be found; mend the paths, which count from the label file's own folder, or delete "
         "the rows",
     )
     _add(
         spoiling,
-        tuple(map(printable, pictures.empty_classes)),
+        tuple(map(printable, images.empty_classes)),
         ("class folder holds", "class folders hold"),
-        "no picture; add some, or delete what is empty",
+        "no image; add some, or delete what is empty",
     )
     _add(
         spoiling,
-        _groups_astray(pictures),
+        _groups_astray(images),
         ("group stands", "groups stand"),
         "on two sides of the split, so that the test is not on anything new; keep each group on "
         "one side, or delete the column `split` and let vislab draw it",
     )
     _add(
         doubtful,
-        tuple(map(printable, pictures.unlabelled)),
-        ("picture has", "pictures have"),
+        tuple(map(printable, images.unlabelled)),
+        ("image has", "images have"),
         "no label and would be left out; put each into its class folder or name it in the label "
         "file",
     )
-    doubtful.extend(Issue(printable(note)) for note in pictures.notes)
+    doubtful.extend(Issue(printable(note)) for note in images.notes)
 
 
 def _groups_astray(listing: Listing) -> list[str]:
@@ -233,35 +229,33 @@ def _groups_astray(listing: Listing) -> list[str]:
     ]
 
 
-def _judge_classes(
-    pictures: Listing | Arrays, spoiling: list[Issue], doubtful: list[Issue]
-) -> None:
-    counts = _counts(pictures)  # (K, 3)
+def _judge_classes(images: Listing | Arrays, spoiling: list[Issue], doubtful: list[Issue]) -> None:
+    counts = _counts(images)  # (K, 3)
     total = counts.sum(axis=1)
-    names = np.array([printable(name) for name in pictures.classes], dtype=object)
+    names = np.array([printable(name) for name in images.classes], dtype=object)
     has = ("class has", "classes have")
     _add(
         spoiling,
         names[total == 0].tolist(),
         has,
-        "no picture at all; add some or take the name out",
+        "no image at all; add some or take the name out",
     )
     _add(
         spoiling,
         names[(counts[:, TRAIN] == 0) & (total > 0)].tolist(),
         has,
-        "no picture to train on; put some into train or take the class out",
+        "no image to train on; put some into train or take the class out",
     )
     if counts[:, TEST].any():
         _add(
             doubtful,
             names[(counts[:, TEST] == 0) & (total > 0)].tolist(),
             has,
-            "no picture to test on, so that no score will say how well it is told apart; add some "
+            "no image to test on, so that no score will say how well it is told apart; add some "
             "to test",
         )
     else:
-        doubtful.append(Issue("no picture is there to test on; add a test side to the split"))
+        doubtful.append(Issue("no image is there to test on; add a test side to the split"))
     _add(
         doubtful,
         [
@@ -269,13 +263,13 @@ def _judge_classes(
             for label in np.flatnonzero((total > 0) & (total < FEW))
         ],
         has,
-        f"fewer than {FEW} pictures, too few for every side of a split; add some or join classes",
+        f"fewer than {FEW} images, too few for every side of a split; add some or join classes",
     )
     largest, smallest = int(total.argmax()), int(total.argmin())
     if total[largest] >= UNEVEN * max(total[smallest], 1):
         doubtful.append(
             Issue(
-                f"the classes are uneven: {total[largest]} pictures of {names[largest]!r}, "
+                f"the classes are uneven: {total[largest]} images of {names[largest]!r}, "
                 f"{total[smallest]} of {names[smallest]!r}; read the accuracy of each class, not "
                 "only the mean"
             )
@@ -283,10 +277,10 @@ def _judge_classes(
 
 
 def _judge_copies(
-    pictures: Listing | Arrays, seen: _Seen, spoiling: list[Issue], doubtful: list[Issue]
+    images: Listing | Arrays, seen: _Seen, spoiling: list[Issue], doubtful: list[Issue]
 ) -> None:
-    """Judge pictures that are equal pixel for pixel."""
-    splits, labels = pictures.splits, pictures.labels
+    """Judge images that are equal pixel for pixel."""
+    splits, labels = images.splits, images.labels
     leaked: list[str] = []
     tuned_on: list[str] = []
     relabelled: list[str] = []
@@ -296,47 +290,47 @@ def _judge_copies(
         sides = splits[rows]
         train, seen_before = rows[sides == TRAIN], rows[sides != TEST]
         for row in rows[sides == TEST] if len(seen_before) else ():
-            leaked.append(_pair(pictures, row, seen_before[0], "="))
+            leaked.append(_pair(images, row, seen_before[0], "="))
             same_file += bool((seen.files[seen_before] == seen.files[row]).any())
         for row in rows[sides == VAL] if len(train) else ():
-            tuned_on.append(_pair(pictures, row, train[0], "="))
+            tuned_on.append(_pair(images, row, train[0], "="))
         for row in rows[labels[rows] != labels[rows[0]]][:1]:
-            relabelled.append(_pair(pictures, rows[0], row, "="))
+            relabelled.append(_pair(images, rows[0], row, "="))
         for place, row in enumerate(rows):
             earlier = rows[:place]
             earlier = earlier[(splits[earlier] == splits[row]) & (labels[earlier] == labels[row])]
             if len(earlier):
-                repeated.append(_pair(pictures, row, earlier[0], "="))
-    files = f" ({same_file} byte for byte)" if isinstance(pictures, Listing) else ""
+                repeated.append(_pair(images, row, earlier[0], "="))
+    files = f" ({same_file} byte for byte)" if isinstance(images, Listing) else ""
     _add(
         spoiling,
         leaked,
-        ("test picture is", "test pictures are"),
+        ("test image is", "test images are"),
         f"also in train or val, equal in every pixel{files}: a score on such is memory; "
-        f"{_apart(pictures)}",
+        f"{_apart(images)}",
     )
     _add(
         spoiling,
         relabelled,
-        ("picture stands", "pictures stand"),
+        ("image stands", "images stand"),
         "under two labels, equal in every pixel; keep the right one and delete the other",
     )
     _add(
         doubtful,
         tuned_on,
-        ("val picture is", "val pictures are"),
-        f"also in train, equal in every pixel: what is tuned on such overfits; {_apart(pictures)}",
+        ("val image is", "val images are"),
+        f"also in train, equal in every pixel: what is tuned on such overfits; {_apart(images)}",
     )
     _add(
         doubtful,
         repeated,
-        ("picture is", "pictures are"),
+        ("image is", "images are"),
         "a copy of another on the same side and would count double; delete the copies",
     )
 
 
 def _copies(seen: _Seen) -> Iterator[Int[np.ndarray, " k"]]:
-    """Yield the rows of each set of two or more equal pictures, ascending."""
+    """Yield the rows of each set of two or more equal images, ascending."""
     rows = np.flatnonzero(seen.readable)
     rows = rows[np.argsort(seen.pixels[rows], kind="stable")]
     for group in np.split(rows, np.flatnonzero(np.diff(seen.pixels[rows])) + 1):
@@ -344,38 +338,38 @@ def _copies(seen: _Seen) -> Iterator[Int[np.ndarray, " k"]]:
             yield group
 
 
-def _judge_near(pictures: Listing | Arrays, seen: _Seen, doubtful: list[Issue]) -> None:
-    """Judge pictures that look alike without being equal."""
-    first = np.zeros(len(pictures), dtype=bool)
+def _judge_near(images: Listing | Arrays, seen: _Seen, doubtful: list[Issue]) -> None:
+    """Judge images that look alike without being equal."""
+    first = np.zeros(len(images), dtype=bool)
     first[np.unique(seen.pixels, return_index=True)[1]] = True  # copies were judged already
     rows = np.flatnonzero(first & seen.readable & (seen.contrast >= FLAT))
     pairs, complete = near_pairs(seen.hashes[rows], seen.greys[rows])
     pairs = rows[pairs]  # (M, 2)
-    across = pictures.splits[pairs[:, 0]] != pictures.splits[pairs[:, 1]]
-    differ = pictures.labels[pairs[:, 0]] != pictures.labels[pairs[:, 1]]
+    across = images.splits[pairs[:, 0]] != images.splits[pairs[:, 1]]
+    differ = images.labels[pairs[:, 0]] != images.labels[pairs[:, 1]]
     more = "" if complete else " (there are more; the search ended here)"
     for chosen, what in (
-        (across, f"on two sides of the split: look at some, and {_apart(pictures)}"),
+        (across, f"on two sides of the split: look at some, and {_apart(images)}"),
         (differ, "under two labels: look which label is right"),
         (~across & ~differ, "on the same side: look at some; simple drawings are alike by chance"),
     ):
         _add(
             doubtful,
-            [_pair(pictures, a, b, "≈") for a, b in pairs[chosen].tolist()],
+            [_pair(images, a, b, "≈") for a, b in pairs[chosen].tolist()],
             ("pair of near duplicates stands", "pairs of near duplicates stand"),
             what + more,
         )
 
 
-def _judge_shapes(pictures: Listing | Arrays, seen: _Seen, doubtful: list[Issue]) -> None:
+def _judge_shapes(images: Listing | Arrays, seen: _Seen, doubtful: list[Issue]) -> None:
     short, long = seen.sizes.min(axis=1), seen.sizes.max(axis=1)
     _add(
         doubtful,
         [
-            f"{_where(pictures, row)} ({seen.sizes[row, 0]}×{seen.sizes[row, 1]})"
+            f"{_where(images, row)} ({seen.sizes[row, 0]}×{seen.sizes[row, 1]})"
             for row in np.flatnonzero(seen.readable & (long > LONG * short)).tolist()
         ],
-        ("picture is", "pictures are"),
+        ("image is", "images are"),
         f"over {LONG} times as long as wide: vislab keeps the middle square, less than half; crop "
         "to what matters",
     )
@@ -388,42 +382,42 @@ def _add(issues: list[Issue], places: Sequence[str], subject: tuple[str, str], r
         issues.append(Issue(f"{some} {rest}", tuple(places)))
 
 
-def _apart(pictures: Listing | Arrays) -> str:
-    if isinstance(pictures, Arrays):
+def _apart(images: Listing | Arrays) -> str:
+    if isinstance(images, Arrays):
         return "say so beside the score"
-    if pictures.official:
+    if images.official:
         return "delete them on one side"
     return "delete the copies, or give them one name in the column `group` of a label file"
 
 
-def _where(pictures: Listing | Arrays, row: int) -> str:
-    return f"picture {row}" if isinstance(pictures, Arrays) else printable(pictures.where(row))
+def _where(images: Listing | Arrays, row: int) -> str:
+    return f"image {row}" if isinstance(images, Arrays) else printable(images.where(row))
 
 
-def _pair(pictures: Listing | Arrays, a: SupportsIndex, b: SupportsIndex, sign: str) -> str:
+def _pair(images: Listing | Arrays, a: SupportsIndex, b: SupportsIndex, sign: str) -> str:
     def named(row: int) -> str:
-        label = printable(pictures.classes[pictures.labels[row]])
-        return f"{_where(pictures, row)} ({label}, {SPLITS[pictures.splits[row]]})"
+        label = printable(images.classes[images.labels[row]])
+        return f"{_where(images, row)} ({label}, {SPLITS[images.splits[row]]})"
 
     return f"{named(index(a))} {sign} {named(index(b))}"
 
 
-def _counts(pictures: Listing | Arrays) -> Int[np.ndarray, "k 3"]:
-    counts = np.zeros((len(pictures.classes), len(SPLITS)), dtype=np.int64)
-    np.add.at(counts, (pictures.labels, pictures.splits), 1)
+def _counts(images: Listing | Arrays) -> Int[np.ndarray, "k 3"]:
+    counts = np.zeros((len(images.classes), len(SPLITS)), dtype=np.int64)
+    np.add.at(counts, (images.labels, images.splits), 1)
     return counts
 
 
-def _facts(pictures: Listing | Arrays, seen: _Seen) -> dict[str, Any]:
-    counts = _counts(pictures)
+def _facts(images: Listing | Arrays, seen: _Seen) -> dict[str, Any]:
+    counts = _counts(images)
     total = counts.sum(axis=1)
-    names = [printable(name) for name in pictures.classes]
+    names = [printable(name) for name in images.classes]
     largest, smallest = int(total.argmax()), int(total.argmin())
     sizes = seen.sizes[seen.readable]
     facts: dict[str, Any] = {
-        "pictures": len(pictures),
+        "images": len(images),
         "readable": int(seen.readable.sum()),
-        "official_split": pictures.official,
+        "official_split": images.official,
         "sides": dict(zip(SPLITS, counts.sum(axis=0).tolist(), strict=True)),
         "classes": {
             name: dict(zip(SPLITS, row, strict=True))
@@ -435,11 +429,11 @@ def _facts(pictures: Listing | Arrays, seen: _Seen) -> dict[str, Any]:
         "majority_share": float(total[largest] / max(total.sum(), 1)),
         "flat": int((seen.readable & (seen.contrast < FLAT)).sum()),
     }
-    if isinstance(pictures, Listing):
+    if isinstance(images, Listing):
         facts["formats"] = dict(seen.formats.most_common())
         facts["kinds"] = dict(zip(KINDS, seen.kinds.sum(axis=0).tolist(), strict=True))
-        if pictures.groups is not None:
-            facts["groups"] = len(set(pictures.groups))
+        if images.groups is not None:
+            facts["groups"] = len(set(images.groups))
     if len(sizes):
         for name, values in (
             ("width", sizes[:, 0]),

@@ -1,4 +1,4 @@
-"""From a name or a path to pictures that can be learned from."""
+"""From a name or a path to images that can be learned from."""
 
 import io
 import random
@@ -10,17 +10,17 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.lab.small_recipe import few_pictures
+from tests.lab.small_recipe import few_images
 from vislab.data import shapes
 from vislab.data.arrays import Arrays
 from vislab.data.batches import in_order
 from vislab.data.folders import list_folder
-from vislab.data.pictures import Survey, columns_of, pictures, survey
+from vislab.data.images import Survey, columns_of, images, survey
 from vislab.data.sources import open_source
 from vislab.data.table import Table
 from vislab.errors import DataError, OptionError, UnknownName
 
-module = import_module("vislab.data.pictures")  # `vislab.data.pictures` is the function in it
+module = import_module("vislab.data.images")  # `vislab.data.images` is the function in it
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +29,7 @@ def own(tmp_path, monkeypatch):
 
 
 def write(folder, counts, side=8):
-    """Fill class folders; every picture is another grey. Returns the folder."""
+    """Fill class folders; every image is another grey. Returns the folder."""
     shade = 0
     for name, count in counts.items():
         (folder / name).mkdir(parents=True)
@@ -42,20 +42,20 @@ def write(folder, counts, side=8):
 
 
 def contents(opened):
-    """What each side holds: (side, name of the picture, class, its bytes)."""
+    """What each side holds: (side, name of the image, class, its bytes)."""
     rows = []
     for side in ("train", "val", "test"):
         split = opened.split(side)
         pixels = split.take(np.arange(len(split)))
-        for name, label, picture in zip(split.names, split.labels, pixels, strict=True):
-            rows.append((side, name, opened.classes[label], picture.tobytes()))
+        for name, label, image in zip(split.names, split.labels, pixels, strict=True):
+            rows.append((side, name, opened.classes[label], image.tobytes()))
     return rows
 
 
 def test_the_digits_are_scikit_learns_split_eight_to_one_to_one():
     from sklearn.datasets import load_digits
 
-    opened, held = pictures("digits", size=8), load_digits()
+    opened, held = images("digits", size=8), load_digits()
     about = opened.about()
     assert opened.classes == tuple("0123456789")
     assert sum(about["counts"].values()) == 1797
@@ -71,25 +71,25 @@ def test_the_digits_are_scikit_learns_split_eight_to_one_to_one():
 
 
 def test_digits_enlarged_are_the_same_digits():
-    small, large = (pictures("digits", size=size, per_class=4) for size in (8, 24))
+    small, large = (images("digits", size=size, per_class=4) for size in (8, 24))
     assert small.names == large.names
     assert large.pixels.shape[1:] == (24, 24, 3)
     for side in ("train", "test"):
         one, other = (p.split(side).take(slice(0, 30)).astype(float) for p in (small, large))
         shrunk = other.reshape(len(other), 8, 3, 8, 3, 3).mean(axis=(2, 4))
-        per_picture = [
+        per_image = [
             np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(one, shrunk, strict=True)
         ]
-        assert min(per_picture) > 0.97
+        assert min(per_image) > 0.97
 
 
 def test_shapes_come_drawn_on_three_sides():
-    opened = pictures("shapes", size=8, per_class=3)
+    opened = images("shapes", size=8, per_class=3)
     assert opened.name == "shapes"
     assert opened.classes == tuple(shapes.CLASSES)
     assert opened.about()["counts"] == {"train": 30, "val": 30, "test": 2000}
     assert opened.about()["origin"] == "generated"
-    assert opened.about()["split"] == "came with the pictures"
+    assert opened.about()["split"] == "came with the images"
     assert np.bincount(opened.split("train").labels).tolist() == [3] * 10
     chosen = [int(name) for name in opened.split("train").names]
     assert max(chosen) < 10_000
@@ -106,26 +106,26 @@ def few_shapes(monkeypatch):
 
 
 def test_each_difficulty_of_shapes_is_another_set(few_shapes):
-    opened = [pictures(name, size=8) for name in ("shapes", "shapes:easy", "shapes:hard")]
+    opened = [images(name, size=8) for name in ("shapes", "shapes:easy", "shapes:hard")]
     assert [one.name for one in opened] == ["shapes", "shapes:easy", "shapes:hard"]
     assert len({one.pixels.tobytes() for one in opened}) == 3
-    medium = pictures("shapes:medium", size=8)
+    medium = images("shapes:medium", size=8)
     assert medium.name == "shapes"
     assert np.array_equal(medium.pixels, opened[0].pixels)
 
 
-def test_shapes_keep_their_own_validation_pictures(few_shapes):
-    assert pictures("shapes", size=8, validation=0.5).about()["counts"]["val"] == 20
+def test_shapes_keep_their_own_validation_images(few_shapes):
+    assert images("shapes", size=8, validation=0.5).about()["counts"]["val"] == 20
 
 
 def test_an_unknown_difficulty_lists_those_there_are():
     with pytest.raises(UnknownName, match=r"hrad.*Did you mean 'hard'\? Known: easy, hard, medium"):
-        pictures("shapes:hrad", size=8)
+        images("shapes:hrad", size=8)
 
 
-def test_an_own_folder_is_opened_picture_by_picture(tmp_path):
+def test_an_own_folder_is_opened_image_by_image(tmp_path):
     folder = write(tmp_path / "fruit.2024", {"pear": 10, "apple": 11})
-    opened = pictures(str(folder), size=8)
+    opened = images(str(folder), size=8)
     assert opened.name == "fruit.2024"
     assert opened.classes == ("apple", "pear")
     assert opened.about()["origin"] == "own files"
@@ -142,13 +142,13 @@ def test_a_zip_holds_what_its_folder_holds(tmp_path):
     with zipfile.ZipFile(archive, "w") as opened:
         for path in folder.rglob("*.png"):
             opened.write(path, path.relative_to(folder))
-    one, other = pictures(str(folder), size=8), pictures(str(archive), size=8)
+    one, other = images(str(folder), size=8), images(str(archive), size=8)
     named = [(side, f"fruit.zip/{name}", *rest) for side, name, *rest in contents(one)]
     assert contents(other) == named
 
 
-def test_a_split_that_came_with_the_pictures_is_kept(tmp_path):
-    opened = pictures(str(few_pictures(tmp_path / "set")), size=16)
+def test_a_split_that_came_with_the_images_is_kept(tmp_path):
+    opened = images(str(few_images(tmp_path / "set")), size=16)
     assert opened.official
     assert opened.about()["counts"] == {"train": 36, "val": 9, "test": 15}
     assert all(name.startswith(side) for side, name, *_ in contents(opened))
@@ -162,17 +162,17 @@ def test_splits_and_subsets_depend_on_the_data_alone(tmp_path, monkeypatch):
         random.seed(seed)
         np.random.seed(seed)  # noqa: NPY002
         torch.manual_seed(seed)
-        seen.append(contents(pictures(str(folder), size=8, per_class=4, validation=0.2)))
+        seen.append(contents(images(str(folder), size=8, per_class=4, validation=0.2)))
     assert seen[0] == seen[1]
-    larger = pictures(str(folder), size=11, per_class=4, validation=0.2)
+    larger = images(str(folder), size=11, per_class=4, validation=0.2)
     assert [row[:3] for row in contents(larger)] == [row[:3] for row in seen[0]]
 
 
-def test_the_pictures_to_test_on_stay_whatever_is_trained_on(tmp_path):
+def test_the_images_to_test_on_stay_whatever_is_trained_on(tmp_path):
     folder = str(write(tmp_path / "set", {"a": 23, "b": 17}))
 
     def held(**options):
-        rows = contents(pictures(folder, size=8, **options))
+        rows = contents(images(folder, size=8, **options))
         return {side: [row[1:] for row in rows if row[0] == side] for side in ("train", "test")}
 
     everything = held()
@@ -182,18 +182,18 @@ def test_the_pictures_to_test_on_stay_whatever_is_trained_on(tmp_path):
     assert [label for _, label, _ in three["train"]] == ["a"] * 3 + ["b"] * 3
 
 
-def test_no_more_pictures_of_a_class_are_validated_on_than_trained_on(tmp_path):
+def test_no_more_images_of_a_class_are_validated_on_than_trained_on(tmp_path):
     folder = str(write(tmp_path / "set", {"a": 60, "b": 21}))  # of them 6 and 2 for validation
-    kept = [pictures(folder, size=8, per_class=n).split("val") for n in (1, 4, 16)]
+    kept = [images(folder, size=8, per_class=n).split("val") for n in (1, 4, 16)]
     assert [np.bincount(val.labels).tolist() for val in kept] == [[1, 1], [4, 2], [6, 2]]
     assert set(kept[0].names) < set(kept[1].names) < set(kept[2].names)
 
 
-def test_validation_pictures_are_held_out_of_training_class_by_class(tmp_path):
+def test_validation_images_are_held_out_of_training_class_by_class(tmp_path):
     folder = tmp_path / "set"
     write(folder / "train", {"a": 20, "b": 40})
     write(folder / "test", {"a": 2, "b": 2})
-    plain, validated = (pictures(str(folder), size=8, validation=v) for v in (0.0, 0.25))
+    plain, validated = (images(str(folder), size=8, validation=v) for v in (0.0, 0.25))
     assert plain.about()["counts"] == {"train": 60, "val": 0, "test": 4}
     assert validated.about()["counts"] == {"train": 45, "val": 15, "test": 4}
     assert np.bincount(validated.split("val").labels).tolist() == [5, 10]
@@ -201,7 +201,7 @@ def test_validation_pictures_are_held_out_of_training_class_by_class(tmp_path):
 
 
 def arrays_of(labels, splits):
-    """A set that came with a test side: picture i is all i."""
+    """A set that came with a test side: image i is all i."""
     pixels = np.arange(len(labels), dtype=np.uint8)[:, None, None, None]
     return Arrays(
         name="raw",
@@ -216,77 +216,77 @@ def arrays_of(labels, splits):
 def test_validation_is_held_out_of_a_set_of_raw_pixels_too(monkeypatch):
     raw = arrays_of([0, 1] * 20 + [0, 1, 1], [0] * 40 + [2] * 3)
     monkeypatch.setattr(module, "open_source", lambda where, **_: (raw, "official files"))
-    opened = pictures("raw", size=8, validation=0.25)
+    opened = images("raw", size=8, validation=0.25)
     assert opened.about()["counts"] == {"train": 30, "val": 10, "test": 3}
     assert np.bincount(opened.split("val").labels).tolist() == [5, 5]
     for row, name in enumerate(opened.names):
         assert (opened.pixels[row] == int(name)).all()
         assert opened.labels[row] == raw.labels[int(name)]
     assert (raw.splits == [0] * 40 + [2] * 3).all()  # the set itself was not written on
-    subset = pictures("raw", size=8, validation=0.25, per_class=3)
+    subset = images("raw", size=8, validation=0.25, per_class=3)
     assert subset.about()["counts"] == {"train": 6, "val": 6, "test": 3}
     assert subset.about()["subset"] == "3 per class, drawn"
 
 
-def test_more_pictures_of_a_class_than_there_are_names_the_class_and_the_count(tmp_path):
+def test_more_images_of_a_class_than_there_are_names_the_class_and_the_count(tmp_path):
     folder = write(tmp_path / "set", {"a": 30, "b": 20})
-    asked = pictures(str(folder), size=8, per_class=17)
-    assert "class 'b' has 16 pictures to train on, so 16 of each class are taken" in asked.notes[-1]
+    asked = images(str(folder), size=8, per_class=17)
+    assert "class 'b' has 16 images to train on, so 16 of each class are taken" in asked.notes[-1]
     assert asked.subset == "16 per class, drawn"
     assert len(asked.split("train")) == 32
-    exact = pictures(str(folder), size=8, per_class=16)
+    exact = images(str(folder), size=8, per_class=16)
     assert exact.names == asked.names
     assert not exact.notes
 
 
 @pytest.mark.parametrize("per_class", [0, -3])
-def test_no_pictures_per_class_are_refused(per_class):
+def test_no_images_per_class_are_refused(per_class):
     with pytest.raises(OptionError, match=rf"--per-class {per_class} leaves nothing to train on"):
-        pictures("digits", size=8, per_class=per_class)
+        images("digits", size=8, per_class=per_class)
 
 
 @pytest.mark.parametrize("size", [7, 0, -1, 2049])
 def test_a_size_out_of_range_is_refused(size):
     with pytest.raises(OptionError, match=rf"--size {size} is out of range; .* 8 to 2048"):
-        pictures("digits", size=size)
+        images("digits", size=size)
 
 
 def test_one_class_alone_is_nothing_to_tell_apart(tmp_path):
     folder = write(tmp_path / "set", {"cat": 9})
     with pytest.raises(DataError, match="set has one class only, 'cat'; two or more are needed"):
-        pictures(str(folder), size=8)
+        images(str(folder), size=8)
 
 
-def test_a_class_without_training_pictures_is_named(tmp_path):
+def test_a_class_without_training_images_is_named(tmp_path):
     folder = write(tmp_path / "set", {"a": 3, "b": 3, "c": 2})
     sides = ["train", "train", "test"] * 2 + ["val", "test"]
     paths = sorted(path.relative_to(folder) for path in folder.rglob("*.png"))
     rows = [f"{p},{p.parent},{side}" for p, side in zip(paths, sides, strict=True)]
     (folder / "labels.csv").write_text("\n".join(["path,label,split", *rows]))
-    with pytest.raises(DataError, match="class 'c' of set has no picture to train on"):
-        pictures(str(folder), size=8)
+    with pytest.raises(DataError, match="class 'c' of set has no image to train on"):
+        images(str(folder), size=8)
 
 
 def test_a_misspelt_name_gets_the_nearest_one():
     with pytest.raises(UnknownName, match=r"'digit'\. Did you mean 'digits'\?.*no folder or zip"):
-        pictures("digit", size=8)
+        images("digit", size=8)
 
 
 def test_a_colon_after_another_name_is_no_difficulty():
     with pytest.raises(UnknownName, match="digits:hard"):
-        pictures("digits:hard", size=8)
+        images("digits:hard", size=8)
 
 
-@pytest.mark.parametrize("where", ["./nothing", "my/pictures", "pictures.zip"])
+@pytest.mark.parametrize("where", ["./nothing", "my/images", "images.zip"])
 def test_a_path_that_leads_nowhere_is_not_taken_for_a_name(where):
     with pytest.raises(DataError, match=rf"there is no folder or zip at {where}"):
-        pictures(where, size=8)
+        images(where, size=8)
 
 
 def test_an_own_folder_may_have_any_name_but_those_of_the_catalogue(tmp_path, monkeypatch):
     write(tmp_path / "fruit", {"a": 4, "b": 4})
     monkeypatch.chdir(tmp_path)
-    assert pictures("fruit", size=8).name == "fruit"
+    assert images("fruit", size=8).name == "fruit"
 
 
 def test_a_set_for_another_task_says_so():
@@ -303,19 +303,19 @@ def test_the_shapes_to_look_at_are_the_first_thousand():
     assert np.array_equal(found.labels[[0, -1]], shapes.labels(scenes))
 
 
-def test_labels_without_pictures_are_refused_by_name(tmp_path):
+def test_labels_without_images_are_refused_by_name(tmp_path):
     folder = write(tmp_path / "set", {"a": 4, "b": 4})
     rows = [f"{p.relative_to(folder)},{p.parent.name}" for p in folder.rglob("*.png")]
     (folder / "labels.csv").write_text("\n".join(["path,label", *rows, "a/99.png,a"]))
-    with pytest.raises(DataError, match=r"names 1 pictures that are not there \(first: a/99\.png"):
-        pictures(str(folder), size=8)
+    with pytest.raises(DataError, match=r"names 1 images that are not there \(first: a/99\.png"):
+        images(str(folder), size=8)
 
 
-def test_pictures_without_labels_are_left_out_and_told(tmp_path):
+def test_images_without_labels_are_left_out_and_told(tmp_path):
     folder = write(tmp_path / "set", {"a": 10, "b": 10})
     Image.new("RGB", (8, 8)).save(folder / "loose.png")
-    assert pictures(str(folder), size=8).about()["notes"] == [
-        "1 pictures have no label and are left out"
+    assert images(str(folder), size=8).about()["notes"] == [
+        "1 images have no label and are left out"
     ]
 
 
@@ -334,7 +334,7 @@ def made(pixels, labels, splits, classes=("a", "b", "c")):
     )
 
 
-def test_normalisation_is_mean_and_deviation_of_the_training_pictures():
+def test_normalisation_is_mean_and_deviation_of_the_training_images():
     chance = np.random.default_rng(0)
     wide = np.array([60, 120, 250])
     pixels = (chance.random((613, 5, 5, 3)) * wide).astype(np.uint8)
@@ -347,7 +347,7 @@ def test_normalisation_is_mean_and_deviation_of_the_training_pictures():
     np.testing.assert_allclose(std, train.std(axis=(0, 1, 2)), rtol=1e-9)
 
 
-def test_normalisation_of_many_pictures_looks_at_four_thousand_from_end_to_end():
+def test_normalisation_of_many_images_looks_at_four_thousand_from_end_to_end():
     rows = np.arange(20_003)
     shades = (rows * 256 // 20_003).astype(np.uint8)[:, None, None, None]  # 0 up to 255
     seen = []
@@ -365,7 +365,7 @@ def test_normalisation_of_many_pictures_looks_at_four_thousand_from_end_to_end()
     assert std[0] == pytest.approx(1 / 12**0.5, abs=0.002)
 
 
-def test_pictures_of_one_colour_do_not_divide_by_zero():
+def test_images_of_one_colour_do_not_divide_by_zero():
     opened = made(np.full((4, 5, 5, 3), 51, np.uint8), [0, 1, 2, 0], [0] * 4)
     mean, std = opened.normalisation
     assert mean == pytest.approx((0.2, 0.2, 0.2))
@@ -379,7 +379,7 @@ def test_majority_is_the_share_of_the_largest_class_of_a_side():
     assert opened.majority("val") == 0.0
 
 
-def test_a_side_holds_its_own_pictures_in_order():
+def test_a_side_holds_its_own_images_in_order():
     pixels = (
         np.arange(9, dtype=np.uint8)[:, None, None, None].repeat(5, 1).repeat(5, 2).repeat(3, 3)
     )
@@ -395,15 +395,15 @@ def test_a_side_holds_its_own_pictures_in_order():
 
 
 def test_a_report_says_this_of_the_data(tmp_path):
-    folder = few_pictures(tmp_path / "colours")
-    assert pictures(str(folder), size=16, per_class=5).about() == {
+    folder = few_images(tmp_path / "colours")
+    assert images(str(folder), size=16, per_class=5).about() == {
         "name": "colours",
         "classes": ["blue", "green", "red"],
         "size": 16,
         "counts": {"train": 15, "val": 9, "test": 15},
         "origin": "own files",
         "subset": "5 per class, drawn",
-        "split": "came with the pictures",
+        "split": "came with the images",
         "chance": 1 / 3,
         "majority": 1 / 3,
         "notes": [],
@@ -411,8 +411,8 @@ def test_a_report_says_this_of_the_data(tmp_path):
 
 
 def counted(where, **options):
-    """What `pictures` opens, counted side by side."""
-    opened = pictures(where, size=8, **options)
+    """What `images` opens, counted side by side."""
+    opened = images(where, size=8, **options)
     counts = [len(opened.split(side)) for side in ("train", "val", "test")]
     return Survey(len(opened.classes), *counts)
 
@@ -436,8 +436,8 @@ def test_an_own_folder_is_surveyed_as_it_is_opened(tmp_path, options):
 
 
 @pytest.mark.parametrize("options", ASKED, ids=str)
-def test_a_split_that_came_with_the_pictures_is_surveyed_as_it_is_opened(tmp_path, options):
-    whole = str(few_pictures(tmp_path / "set"))
+def test_a_split_that_came_with_the_images_is_surveyed_as_it_is_opened(tmp_path, options):
+    whole = str(few_images(tmp_path / "set"))
     assert survey(whole, **options) == counted(whole, **options)
     folder = tmp_path / "other"
     write(folder / "train", {"a": 20, "b": 41})
@@ -458,14 +458,14 @@ def test_raw_pixels_with_a_split_are_surveyed_as_they_are_opened(monkeypatch, op
 
 
 def test_a_survey_by_hand(tmp_path):
-    """Of 20 pictures of each class 2 are for testing and 2 for validation."""
+    """Of 20 images of each class 2 are for testing and 2 for validation."""
     folder = str(write(tmp_path / "set", {"a": 20, "b": 20, "c": 20}))
     assert survey(folder) == Survey(classes=3, train=48, val=6, test=6)
     assert survey(folder, per_class=1) == Survey(classes=3, train=3, val=3, test=6)
     assert survey(folder, per_class=99) == Survey(classes=3, train=48, val=6, test=6)
 
 
-def test_classes_of_few_pictures_to_validate_on_are_surveyed_as_they_are_opened(tmp_path):
+def test_classes_of_few_images_to_validate_on_are_surveyed_as_they_are_opened(tmp_path):
     folder = str(write(tmp_path / "set", {"a": 60, "b": 21}))  # for validation 6 and 2
     assert counted(folder, per_class=4) == Survey(classes=2, train=8, val=4 + 2, test=8)
     assert survey(folder, per_class=4) == counted(folder, per_class=4)
@@ -482,7 +482,7 @@ def test_raw_pixels_are_held_out_class_by_class_in_a_survey_too(monkeypatch, opt
 def test_a_survey_decodes_nothing_and_keeps_nothing(tmp_path, monkeypatch, options):
     folder = write(tmp_path / "set", {"a": 20, "b": 20})
     for path in folder.rglob("*.png"):
-        path.write_bytes(b"no picture any more")
+        path.write_bytes(b"no image any more")
 
     def refuse(*_args, **_named):
         raise AssertionError("asked for pixels")
@@ -502,7 +502,7 @@ def test_a_survey_of_nothing_says_so(where):
         survey(where)
 
 
-def test_pictures_can_be_normalised_as_a_network_was_shown_them():
+def test_images_can_be_normalised_as_a_network_was_shown_them():
     chance = np.random.default_rng(0)
     pixels = chance.integers(0, 256, (9, 5, 5, 3), dtype=np.uint8)
     plain = made(pixels, [0, 1, 2] * 3, [0, 1, 2, 0, 0, 2, 1, 0, 0])
@@ -543,7 +543,7 @@ def test_cifar10_is_opened_under_the_right_names(real_data, tmp_path):
     ):
         for member in whole.namelist()[::1000] + whole.namelist()[5::1000]:
             part.writestr(member, whole.read(member))
-    opened = pictures(str(folder), size=32, per_class=5)
+    opened = images(str(folder), size=32, per_class=5)
     assert opened.about()["counts"] == {"train": 50, "val": 0, "test": 20}
     for side in ("train", "test"):
         split = opened.split(side)
@@ -558,7 +558,7 @@ def test_cifar10_is_opened_under_the_right_names(real_data, tmp_path):
 @pytest.mark.realdata
 def test_eurosat_in_a_zip_is_split_by_us(real_data):
     path = real_data / "eurosat_250_per_class.zip"
-    opened = pictures(str(path), size=64, per_class=3)
+    opened = images(str(path), size=64, per_class=3)
     assert opened.about()["counts"] == {"train": 30, "val": 30, "test": 250}
     assert opened.majority() == 0.1
     train, archive = opened.split("train"), zipfile.ZipFile(path)

@@ -1,4 +1,4 @@
-"""Annotated pictures opened: seen whole, their boxes and masks where they should be."""
+"""Annotated images opened: seen whole, their boxes and masks where they should be."""
 
 import json
 import os
@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.data.annotated_sets import made
-from vislab.data import annotated_pictures, shapes
-from vislab.data.annotated_pictures import annotated, fit_mask
+from vislab.data import annotated_images, shapes
+from vislab.data.annotated_images import annotated, fit_mask
 from vislab.data.annotations import VOID
 from vislab.data.decode import FILL, fit_whole, within
 from vislab.errors import DataError, OptionError
@@ -21,10 +21,10 @@ BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 
 def rectangle(path, size, box, **options):
     """Draw a white rectangle on black."""
-    picture = Image.new("RGB", size, BLACK)
-    picture.paste(WHITE, box)
+    image = Image.new("RGB", size, BLACK)
+    image.paste(WHITE, box)
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(path, **options)
+    image.save(path, **options)
 
 
 # Sizes, width first, and a box in each.
@@ -38,7 +38,7 @@ SCENES = [
 
 
 def coco(root, scenes=SCENES):
-    """Write pictures of one rectangle each, of classes by turns, with their outlines."""
+    """Write images of one rectangle each, of classes by turns, with their outlines."""
     images, annotations = [], []
     for row, (size, (x1, y1, x2, y2)) in enumerate(scenes):
         if not (root / "images" / f"{row}.png").exists():
@@ -63,36 +63,34 @@ def tight(mask):
     return np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
 
 
-def place_of(pictures, name):
-    return next(row for row, one in enumerate(pictures.names) if one.endswith(name))
+def place_of(images, name):
+    return next(row for row, one in enumerate(images.names) if one.endswith(name))
 
 
 @pytest.mark.parametrize("size", [16, 50, 128])
-def test_boxes_masks_and_pictures_lie_in_one_place(tmp_path, size):
-    pictures = annotated(coco(tmp_path), wanted="masks", size=size)
-    assert pictures.classes == ("background", "cat", "dog")
+def test_boxes_masks_and_images_lie_in_one_place(tmp_path, size):
+    images = annotated(coco(tmp_path), wanted="masks", size=size)
+    assert images.classes == ("background", "cat", "dog")
     for row in range(len(SCENES)):
-        place = place_of(pictures, f"{row}.png")
-        (box,) = pictures.boxes.xyxy[pictures.boxes.instances(place)]
-        (kind,) = pictures.boxes.kinds[pictures.boxes.instances(place)]
+        place = place_of(images, f"{row}.png")
+        (box,) = images.boxes.xyxy[images.boxes.instances(place)]
+        (kind,) = images.boxes.kinds[images.boxes.instances(place)]
         assert kind == row % 2
-        assert np.abs(tight(pictures.pixels[place, :, :, 1] >= 140) - box).max() <= 1
-        mask = pictures.masks.pixels[place, :, :, 0]
+        assert np.abs(tight(images.pixels[place, :, :, 1] >= 140) - box).max() <= 1
+        mask = images.masks.pixels[place, :, :, 0]
         assert np.abs(tight(mask == kind + 1) - box).max() <= 1
-        beside = (pictures.pixels[place] == FILL).all(axis=2)
+        beside = (images.pixels[place] == FILL).all(axis=2)
         assert np.array_equal(mask == VOID, beside)
 
 
 def test_boxes_come_back_to_pixels_of_the_file(tmp_path):
-    pictures = annotated(coco(tmp_path), wanted="boxes", size=50)
-    assert pictures.classes == ("cat", "dog")
-    assert pictures.columns.get("masks") is None
+    images = annotated(coco(tmp_path), wanted="boxes", size=50)
+    assert images.classes == ("cat", "dog")
+    assert images.columns.get("masks") is None
     rows = np.arange(len(SCENES))
-    assert [len(pictures.boxes.kinds[pictures.boxes.instances(int(row))]) for row in rows] == [
-        1
-    ] * 5
-    back = pictures.placement.in_file(rows, pictures.boxes.xyxy.astype(np.float64))
-    for place, name in enumerate(pictures.names):
+    assert [len(images.boxes.kinds[images.boxes.instances(int(row))]) for row in rows] == [1] * 5
+    back = images.placement.in_file(rows, images.boxes.xyxy.astype(np.float64))
+    for place, name in enumerate(images.names):
         _, box = SCENES[int(name.split("/")[-1][0])]
         np.testing.assert_allclose(back[place], box, atol=1e-4)
 
@@ -109,10 +107,10 @@ def test_the_longer_side_fills_the_square_and_the_shape_is_kept(width, height, s
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(16, 60))
-def test_a_picture_and_its_mask_lie_in_the_same_part_of_the_square(width, height, side):
-    picture = fit_whole(Image.new("RGB", (width, height), BLACK), side)
+def test_an_image_and_its_mask_lie_in_the_same_part_of_the_square(width, height, side):
+    image = fit_whole(Image.new("RGB", (width, height), BLACK), side)
     mask = fit_mask(np.zeros((height, width), dtype=np.uint8), side)
-    assert np.array_equal((picture == FILL).all(axis=2), mask[..., 0] == VOID)
+    assert np.array_equal((image == FILL).all(axis=2), mask[..., 0] == VOID)
     assert (mask != VOID).any()
 
 
@@ -121,14 +119,14 @@ def test_a_photo_decoded_at_a_fraction_lies_where_its_file_does(tmp_path):
     rectangle(tmp_path / "images/1.jpg", (1007, 1028), (0, 0, 1007, 1028), quality=95)
     (tmp_path / "labels").mkdir()
     (tmp_path / "labels/1.txt").write_text("0 0.5 0.5 1 1\n")
-    pictures = annotated(str(tmp_path), wanted="boxes", size=128)
-    white = (pictures.pixels[0] > 250).all(axis=2)
+    images = annotated(str(tmp_path), wanted="boxes", size=128)
+    white = (images.pixels[0] > 250).all(axis=2)
     assert tight(white).tolist() == [1, 0, 126, 128]
-    assert pictures.placement.corner(0) == (1, 0)
+    assert images.placement.corner(0) == (1, 0)
 
 
 def edited(root, change):
-    """Change the first annotation, the box and the picture staying as they are."""
+    """Change the first annotation, the box and the image staying as they are."""
     coco(root)
     told = json.loads((root / "annotations.json").read_text())
     told["annotations"][0].update(change)
@@ -143,9 +141,9 @@ def test_masks_follow_what_is_edited(tmp_path):
     found = []
     for change in ({}, row, outline, crowd):
         edited(tmp_path, change)
-        pictures = annotated(str(tmp_path), wanted="masks", size=40)
-        place = place_of(pictures, "0.png")
-        found.append(pictures.masks.pixels[place, 5:35].copy())
+        images = annotated(str(tmp_path), wanted="masks", size=40)
+        place = place_of(images, "0.png")
+        found.append(images.masks.pixels[place, 5:35].copy())
     assert len({one.tobytes() for one in found}) == 4
     assert set(np.unique(found[0])) == {0, 1}
     assert set(np.unique(found[1])) == {0, 2}
@@ -153,7 +151,7 @@ def test_masks_follow_what_is_edited(tmp_path):
     assert set(np.unique(found[3])) == {0, VOID}
 
 
-def test_edited_pictures_are_decoded_again(tmp_path):
+def test_edited_images_are_decoded_again(tmp_path):
     coco(tmp_path)
     before = annotated(str(tmp_path), wanted="boxes", size=32).pixels.copy()
     rectangle(tmp_path / "images/0.png", (40, 30), (0, 0, 40, 30))
@@ -172,11 +170,11 @@ def many(root, counts=(("train", 12), ("val", 3), ("test", 5))):
     return str(root)
 
 
-def sides(pictures):
-    return [len(pictures.split(side)) for side in ("train", "val", "test")]
+def sides(images):
+    return [len(images.split(side)) for side in ("train", "val", "test")]
 
 
-def test_a_limit_takes_the_first_training_pictures_and_as_many_others_at_most(tmp_path):
+def test_a_limit_takes_the_first_training_images_and_as_many_others_at_most(tmp_path):
     where = many(tmp_path)
     assert sides(annotated(where, wanted="boxes", size=16)) == [12, 3, 5]
     few = annotated(where, wanted="boxes", size=16, limit=4)
@@ -205,26 +203,26 @@ def test_flawed_annotations_are_refused_by_file_or_left_out_when_asked(tmp_path)
     left = annotated(where, wanted="boxes", size=16, skip_bad=True)
     assert sides(left) == [11, 3, 5]
     assert not any("train03" in name for name in left.names)
-    assert "left out: 1 of 20 pictures" in left.about()["notes"][-1]
+    assert "left out: 1 of 20 images" in left.about()["notes"][-1]
 
 
-def test_a_picture_that_breaks_off_is_named(tmp_path):
+def test_an_image_that_breaks_off_is_named(tmp_path):
     where = many(tmp_path)
     path = tmp_path / "images/train/train05.png"
     path.write_bytes(path.read_bytes()[:60])
-    with pytest.raises(DataError, match=r"1 of 20 pictures .*train05\.png.*vislab data check"):
+    with pytest.raises(DataError, match=r"1 of 20 images .*train05\.png.*vislab data check"):
         annotated(where, wanted="boxes", size=16)
 
 
 @pytest.mark.parametrize("broken", ["images/train/train05.png", "images/train/train11.png"])
-def test_a_picture_that_breaks_off_is_left_out_when_asked(tmp_path, monkeypatch, broken):
+def test_an_image_that_breaks_off_is_left_out_when_asked(tmp_path, monkeypatch, broken):
     where = many(tmp_path)
     path = tmp_path / broken
     path.write_bytes(path.read_bytes()[:60])
     tried = []
-    whole = annotated_pictures.fit_whole
+    whole = annotated_images.fit_whole
     monkeypatch.setattr(
-        annotated_pictures, "fit_whole", lambda *given: tried.append(1) or whole(*given)
+        annotated_images, "fit_whole", lambda *given: tried.append(1) or whole(*given)
     )
     left = annotated(where, wanted="boxes", size=16, skip_bad=True)
     tried.clear()
@@ -232,28 +230,28 @@ def test_a_picture_that_breaks_off_is_left_out_when_asked(tmp_path, monkeypatch,
     assert not tried  # what is broken is remembered
     assert sides(left) == [11, 3, 5]
     assert path.stem not in " ".join(left.names)
-    assert left.about()["notes"][-1] == "left out: 1 of 20 pictures, which cannot be read"
+    assert left.about()["notes"][-1] == "left out: 1 of 20 images, which cannot be read"
     for row in range(len(left.names)):  # the others keep their own objects
         assert left.boxes.xyxy[left.boxes.instances(row)].tolist() == [[4, 4, 12, 12]]
         assert left.pixels[row, 4:12, 4:12].min() > 230
 
 
-def test_a_mask_that_is_mended_brings_its_picture_back(tmp_path, monkeypatch):
+def test_a_mask_that_is_mended_brings_its_image_back(tmp_path, monkeypatch):
     for row in range(4):
         rectangle(tmp_path / f"images/{row}.png", (20, 20), (5, 5, 15, 15))
         (tmp_path / "masks").mkdir(exist_ok=True)
         Image.new("L", (20, 20), 255 * (row % 2)).save(tmp_path / f"masks/{row}.png")
-    whole = annotated_pictures.mask_of
+    whole = annotated_images.mask_of
 
     def breaks_off(read, row):
         if read.members[row] == "images/2.png":
             raise DataError("it breaks off")
         return whole(read, row)
 
-    monkeypatch.setattr(annotated_pictures, "mask_of", breaks_off)
+    monkeypatch.setattr(annotated_images, "mask_of", breaks_off)
     options = {"wanted": "masks", "size": 20, "skip_bad": True}
     assert len(annotated(str(tmp_path), **options).names) == 3
-    monkeypatch.setattr(annotated_pictures, "mask_of", whole)
+    monkeypatch.setattr(annotated_images, "mask_of", whole)
     assert len(annotated(str(tmp_path), **options).names) == 3  # nothing has changed
     path = tmp_path / "masks/2.png"
     os.utime(path, ns=(1, path.stat().st_mtime_ns + 10**9))
@@ -264,12 +262,12 @@ def test_a_set_of_which_nothing_can_be_read_is_refused_even_then(tmp_path):
     where = many(tmp_path, (("train", 2), ("test", 1)))
     for path in tmp_path.rglob("*.png"):
         path.write_bytes(path.read_bytes()[:60])
-    with pytest.raises(DataError, match="3 of 3 pictures cannot be used") as told:
+    with pytest.raises(DataError, match="3 of 3 images cannot be used") as told:
         annotated(where, wanted="boxes", size=16, skip_bad=True)
     assert "--skip-bad" not in str(told.value)
 
 
-def test_too_many_classes_for_a_mask_are_no_fault_of_the_pictures(tmp_path):
+def test_too_many_classes_for_a_mask_are_no_fault_of_the_images(tmp_path):
     where = coco(tmp_path)
     path = tmp_path / "annotations.json"
     told = json.loads(path.read_text())
@@ -289,9 +287,9 @@ def test_masks_alone_have_no_boxes_to_learn(tmp_path):
         Image.fromarray(mask).save(tmp_path / f"masks/{row}.png")
     with pytest.raises(DataError, match=r"has masks and no boxes; `vislab data convert`"):
         annotated(str(tmp_path), wanted="boxes", size=20)
-    pictures = annotated(str(tmp_path), wanted="masks", size=20)
-    assert len(pictures.classes) == 2
-    assert np.array_equal(pictures.masks.pixels[..., 0] == 1, pictures.pixels[..., 0] == 255)
+    images = annotated(str(tmp_path), wanted="masks", size=20)
+    assert len(images.classes) == 2
+    assert np.array_equal(images.masks.pixels[..., 0] == 1, images.pixels[..., 0] == 255)
 
 
 @pytest.mark.parametrize("options", [{"size": 15}, {"size": 2049}, {"limit": 0}])
@@ -334,7 +332,7 @@ def test_shapes_have_the_boxes_of_their_masks(drawn):
     assert tried > 600
 
 
-def test_shapes_for_boxes_are_the_same_pictures(drawn):
+def test_shapes_for_boxes_are_the_same_images(drawn):
     boxes = annotated("shapes", wanted="boxes", size=40, limit=100)
     assert np.array_equal(boxes.pixels, drawn.pixels)
     assert np.array_equal(boxes.boxes.xyxy, drawn.boxes.xyxy)
@@ -342,7 +340,7 @@ def test_shapes_for_boxes_are_the_same_pictures(drawn):
     assert "masks" not in boxes.columns
 
 
-def test_a_larger_limit_begins_with_the_same_pictures(drawn):
+def test_a_larger_limit_begins_with_the_same_images(drawn):
     """Each side: the first hundred of 110."""
     more = annotated("shapes", wanted="boxes", size=40, limit=110)
     for side in ("train", "val", "test"):
@@ -360,28 +358,28 @@ def test_of_what_is_mostly_hidden_nothing_is_learned():
 
 
 def test_merged_instances_are_one_class_and_void_stays_void(tmp_path):
-    pictures = annotated(coco(tmp_path), wanted="masks", size=50)
-    merged = pictures.merged()
+    images = annotated(coco(tmp_path), wanted="masks", size=50)
+    merged = images.merged()
     assert merged.classes == ("background", "objects")
-    assert np.array_equal(merged.masks.pixels == VOID, pictures.masks.pixels == VOID)
-    instance = (pictures.masks.pixels > 0) & (pictures.masks.pixels != VOID)
+    assert np.array_equal(merged.masks.pixels == VOID, images.masks.pixels == VOID)
+    instance = (images.masks.pixels > 0) & (images.masks.pixels != VOID)
     assert np.array_equal(merged.masks.pixels == 1, instance)
     assert merged.masks.pixels.dtype == np.uint8
 
 
-def test_pictures_are_normalised_as_a_network_wants_them_or_by_their_own_training_side():
-    pictures = made(9, test=4)
-    mean, std = pictures.normalisation
-    own = pictures.pixels[:4].reshape(-1, 3) / 255
+def test_images_are_normalised_as_a_network_wants_them_or_by_their_own_training_side():
+    images = made(9, test=4)
+    mean, std = images.normalisation
+    own = images.pixels[:4].reshape(-1, 3) / 255
     np.testing.assert_allclose(mean, own.mean(axis=0))
     np.testing.assert_allclose(std, own.std(axis=0))
-    told = pictures.normalised_by((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    told = images.normalised_by((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
     assert told.normalisation == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
-    assert pictures.normalisation == (mean, std)
+    assert images.normalisation == (mean, std)
 
 
-def test_what_a_report_says_counts_pictures_and_instances():
+def test_what_a_report_says_counts_images_and_instances():
     about = made(9, test=2, val=1).about()
     assert about["counts"] == {"train": 6, "val": 1, "test": 2}
     assert about["instances"] == {"train": 12, "val": 1, "test": 5}
-    assert about["split"] == "came with the pictures"
+    assert about["split"] == "came with the images"

@@ -1,4 +1,4 @@
-"""Pictures ready to learn from: decoded, split, with class names and normalisation."""
+"""Images ready to learn from: decoded, split, with class names and normalisation."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -27,12 +27,12 @@ from vislab.data.table import Table
 from vislab.data.unlabelled import list_unlabelled
 from vislab.errors import DataError, OptionError
 
-HowToSplit = Literal["given", "by picture", "by group"]
+HowToSplit = Literal["given", "by image", "by group"]
 
 SHAPES_COUNTS = {"train": 10_000, "val": 1_000, "test": 2_000}
 
 
-def pictures(
+def images(
     where: str,
     *,
     size: int = 64,
@@ -45,19 +45,19 @@ def pictures(
     """Open a data set: a name of the catalogue, or a folder or zip of the user's.
 
     `shapes` takes a difficulty after a colon: `shapes:hard`. `per_class` takes that many training
-    pictures of each class, or as many as the smallest class has, and at most as many for
+    images of each class, or as many as the smallest class has, and at most as many for
     validation; those to test on stay all.
-    `validation` moves that share of the training pictures to validation when the set has none.
-    `split` keeps the split that came with the pictures, or draws 80 % to train on and 20 % to test
-    on: by picture, or by group, so that no person is on two sides. Where a task asks for no labels,
-    `labelled=False` takes every picture of a folder or a zip, whatever its folder is called, and
+    `validation` moves that share of the training images to validation when the set has none.
+    `split` keeps the split that came with the images, or draws 80 % to train on and 20 % to test
+    on: by image, or by group, so that no person is on two sides. Where a task asks for no labels,
+    `labelled=False` takes every image of a folder or a zip, whatever its folder is called, and
     all are of one class. With `disjoint` a class may be on one side only, as where new classes are
     to be recognised by what was learned of others.
     Splits and subsets never depend on the seed of a run, so that two runs are tested on the same
-    pictures.
+    images.
     """
     if not 8 <= size <= 2048:
-        raise OptionError(f"--size {size} is out of range; pictures may be 8 to 2048 pixels wide")
+        raise OptionError(f"--size {size} is out of range; images may be 8 to 2048 pixels wide")
     if not 0 <= validation < 1:
         raise OptionError(f"--validation {validation} is a share: at least 0 and below 1")
     if per_class is not None and per_class < 1:
@@ -77,16 +77,16 @@ def pictures(
         return _from_listing(listing, "own files", size, per_class, labelled=False)
     source, origin = open_source(where, disjoint=disjoint)
     if not labelled:
-        source = replace(source, classes=("picture",), labels=np.zeros(len(source), dtype=np.int64))
+        source = replace(source, classes=("image",), labels=np.zeros(len(source), dtype=np.int64))
     if isinstance(source, Arrays):
         if split == "by group":
-            raise DataError(f"{where} does not say who or what its pictures show: no groups")
+            raise DataError(f"{where} does not say who or what its images show: no groups")
         return _from_arrays(source, origin, size, per_class, _sides(source, validation, split))
     require_whole(source, Path(where))
     if split != "given":
         source = drawn_anew(source, by_group=split == "by group")
     if validation > 0:
-        source = hold_out_validation(source, validation, by_group=split != "by picture")
+        source = hold_out_validation(source, validation, by_group=split != "by image")
     return _from_listing(source, origin, size, per_class, labelled=labelled, disjoint=disjoint)
 
 
@@ -100,7 +100,7 @@ def columns_of(
 
 @dataclass(frozen=True)
 class Survey:
-    """How many pictures there are on each side, before any is decoded."""
+    """How many images there are on each side, before any is decoded."""
 
     classes: int
     train: int
@@ -109,7 +109,7 @@ class Survey:
 
 
 def survey(where: str, *, per_class: int | None = None, validation: float = 0.0) -> Survey:
-    """Count what `pictures` would open with the same arguments."""
+    """Count what `images` would open with the same arguments."""
     name, _, _level = where.partition(":")
     if name == "shapes":
         counts = dict(SHAPES_COUNTS)
@@ -137,7 +137,7 @@ def _chosen(
         return np.arange(len(labels))
     train, val = np.flatnonzero(splits == TRAIN), np.flatnonzero(splits == VAL)
     subset = train[at_most(labels[train], per_class)]
-    # Validating on far more pictures than are trained on would take most of the time.
+    # Validating on far more images than are trained on would take most of the time.
     val = val[at_most(labels[val], per_class)]
     return np.sort(np.concatenate([subset, val, np.flatnonzero(splits == TEST)]))
 
@@ -155,7 +155,7 @@ def _afforded(
     if count >= per_class:
         return per_class, ()
     note = (
-        f"class {classes[rarest]!r} has {count} pictures to train on, so {count} of each class are "
+        f"class {classes[rarest]!r} has {count} images to train on, so {count} of each class are "
         f"taken, not {per_class}; --per-class None takes all"
     )
     return count, (note,)
@@ -176,7 +176,7 @@ def _require_train(
         return
     missing = set(range(len(classes))) - set(np.unique(train_labels).tolist())
     if missing:
-        raise DataError(f"class {classes[min(missing)]!r} of {name} has no picture to train on")
+        raise DataError(f"class {classes[min(missing)]!r} of {name} has no image to train on")
 
 
 def _from_listing(
@@ -203,7 +203,7 @@ def _from_listing(
     )
     notes = listing.notes + (fewer if labelled else ())
     if listing.unlabelled:
-        notes += (f"{len(listing.unlabelled)} pictures have no label and are left out",)
+        notes += (f"{len(listing.unlabelled)} images have no label and are left out",)
     return Table(
         name=listing.name,
         classes=listing.classes,
@@ -222,9 +222,9 @@ def _from_listing(
 def _sides(
     arrays: Arrays, validation: float, split: HowToSplit = "given"
 ) -> UInt8[np.ndarray, " n"]:
-    """Return the side of each picture: as it came, or drawn, and some held out for validation."""
+    """Return the side of each image: as it came, or drawn, and some held out for validation."""
     splits = arrays.splits
-    if split == "by picture":
+    if split == "by image":
         splits = draw_split(arrays.labels, shares=(0.8, 0.0, 0.2))
     elif not arrays.official:
         splits = draw_split(arrays.labels)
@@ -271,7 +271,7 @@ def _from_arrays(
 
 
 def _shapes(difficulty: str, size: int, per_class: int | None) -> Table:
-    """Draw the offline world: `SHAPES_COUNTS` pictures, their numbers counted through the sides."""
+    """Draw the offline world: `SHAPES_COUNTS` images, their numbers counted through the sides."""
     numbers = np.arange(sum(SHAPES_COUNTS.values()))
     splits = np.repeat(np.arange(3, dtype=np.uint8), list(SHAPES_COUNTS.values()))
     scenes = shapes.draw_scenes(numbers, difficulty=difficulty)

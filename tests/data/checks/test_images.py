@@ -10,20 +10,20 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vislab.data.arrays import Arrays
-from vislab.data.checks.pictures import check, near_pairs, perceptual_hashes
+from vislab.data.checks.images import check, near_pairs, perceptual_hashes
 from vislab.data.folders import list_folder
 
 
 def scene(seed, height=60, width=80):
-    """A picture with shapes of its own: smooth random clouds, no two seeds alike."""
+    """An image with shapes of its own: smooth random clouds, no two seeds alike."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (7, 9, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
 
 
-def save(picture, path, **options):
+def save(image, path, **options):
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(path, **options)
+    image.save(path, **options)
 
 
 def sound(root, per_side=(4, 2, 3), names=("cat", "dog")):
@@ -58,7 +58,7 @@ def test_the_facts_count_what_is_there(tmp_path):
     sound(tmp_path)
     save(scene(99, 30, 40), tmp_path / "train" / "dog" / "more.png")
     facts = looked_at(tmp_path).facts
-    assert facts["pictures"] == facts["readable"] == 19
+    assert facts["images"] == facts["readable"] == 19
     assert facts["sides"] == {"train": 9, "val": 4, "test": 6}
     assert facts["classes"]["dog"] == {"train": 5, "val": 2, "test": 3}
     assert (facts["largest_class"], facts["smallest_class"]) == ("dog", "cat")
@@ -93,26 +93,26 @@ def test_unusual_kinds_are_counted(tmp_path):
     assert issues.warnings == issues.spoils == ()
 
 
-def test_pictures_that_cannot_be_read_spoil_and_each_says_why(tmp_path):
+def test_images_that_cannot_be_read_spoil_and_each_says_why(tmp_path):
     sound(tmp_path)
     whole = (tmp_path / "train" / "cat" / "0.png").read_bytes()
     (tmp_path / "train" / "cat" / "1.png").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "test" / "dog" / "2.png").write_bytes(b"<html>not found</html>")
     issues = looked_at(tmp_path)
     issue = only(issues.spoiling)
-    assert issue.sentence.startswith("2 pictures cannot be read; mend or delete")
-    damaged, no_picture = sorted(issue.places, reverse=True)
+    assert issue.sentence.startswith("2 images cannot be read; mend or delete")
+    damaged, no_image = sorted(issue.places, reverse=True)
     assert damaged.startswith("train/cat/1.png is damaged")
-    assert no_picture == "test/dog/2.png is no picture that can be read"
+    assert no_image == "test/dog/2.png is no image that can be read"
     assert issues.facts["readable"] == 16
 
 
-def test_a_test_picture_that_is_trained_on_spoils_whatever_its_name_or_file(tmp_path):
+def test_a_test_image_that_is_trained_on_spoils_whatever_its_name_or_file(tmp_path):
     sound(tmp_path)
     save(scene(0), tmp_path / "test" / "cat" / "same bytes.png")
     save(scene(1), tmp_path / "test" / "cat" / "same pixels.bmp")
     issue = only(looked_at(tmp_path).spoiling)
-    assert "2 test pictures are also in train or val" in issue.sentence
+    assert "2 test images are also in train or val" in issue.sentence
     assert "(1 byte for byte)" in issue.sentence
     assert "delete them on one side" in issue.sentence
     assert sorted(issue.places) == [
@@ -121,7 +121,7 @@ def test_a_test_picture_that_is_trained_on_spoils_whatever_its_name_or_file(tmp_
     ]
 
 
-def test_a_test_picture_that_is_tuned_on_spoils_too(tmp_path):
+def test_a_test_image_that_is_tuned_on_spoils_too(tmp_path):
     sound(tmp_path)
     save(scene(8), tmp_path / "test" / "cat" / "x.png")
     issue = only(looked_at(tmp_path).spoiling)
@@ -133,7 +133,7 @@ def test_a_copy_in_validation_is_a_warning(tmp_path):
     save(scene(0), tmp_path / "val" / "cat" / "x.png")
     issues = looked_at(tmp_path)
     assert issues.spoils == ()
-    assert "1 val picture is also in train" in only(issues.warnings)
+    assert "1 val image is also in train" in only(issues.warnings)
 
 
 def test_a_copy_on_the_same_side_is_a_warning(tmp_path):
@@ -142,18 +142,18 @@ def test_a_copy_on_the_same_side_is_a_warning(tmp_path):
         save(scene(0), tmp_path / "train" / "cat" / f"copy {i}.png")
     issues = looked_at(tmp_path)
     assert issues.spoils == ()
-    assert only(issues.warnings).startswith("2 pictures are a copy of another on the same side")
+    assert only(issues.warnings).startswith("2 images are a copy of another on the same side")
 
 
-def test_one_picture_under_two_labels_spoils(tmp_path):
+def test_one_image_under_two_labels_spoils(tmp_path):
     sound(tmp_path)
     save(scene(0), tmp_path / "train" / "dog" / "x.png")
     issue = only(looked_at(tmp_path).spoiling)
-    assert issue.sentence.startswith("1 picture stands under two labels")
+    assert issue.sentence.startswith("1 image stands under two labels")
     assert issue.places == ("train/cat/0.png (cat, train) = train/dog/x.png (dog, train)",)
 
 
-def test_a_lying_and_a_standing_picture_of_one_colour_are_no_copies(tmp_path):
+def test_a_lying_and_a_standing_image_of_one_colour_are_no_copies(tmp_path):
     sound(tmp_path)
     save(Image.new("RGB", (60, 40), "teal"), tmp_path / "train" / "cat" / "lying.png")
     save(Image.new("RGB", (40, 60), "teal"), tmp_path / "test" / "cat" / "standing.png")
@@ -165,7 +165,7 @@ def test_where_vislab_drew_the_split_the_way_out_is_a_group(tmp_path):
         for i in range(10):
             save(scene(0 if name == "cat" else 1), tmp_path / name / f"{i}.png")
     sentences = " ".join(looked_at(tmp_path).spoils)
-    assert "2 test pictures are also" in sentences
+    assert "2 test images are also" in sentences
     assert "give them one name in the column `group`" in sentences
 
 
@@ -200,7 +200,7 @@ def test_near_duplicates_on_one_side_and_under_two_labels_are_told_apart(tmp_pat
     assert same.places == ("train/cat/0.png (cat, train) ≈ train/cat/same.png (cat, train)",)
 
 
-def test_pictures_of_nearly_one_colour_are_not_near_duplicates_of_one_another(tmp_path):
+def test_images_of_nearly_one_colour_are_not_near_duplicates_of_one_another(tmp_path):
     sound(tmp_path)
     shore = np.linspace(0, 4, 40).reshape(1, 40, 1)  # darker on one side, as every lake here is
     for i in range(12):
@@ -218,9 +218,9 @@ def test_what_the_listing_left_out_is_among_the_findings(tmp_path):
     save(scene(60), tmp_path / "loose.png")
     (tmp_path / "prices.csv").write_text("item,price\nfish,3\n")
     issues = looked_at(tmp_path)
-    assert only(issues.spoils).startswith("1 class folder holds no picture")
+    assert only(issues.spoils).startswith("1 class folder holds no image")
     loose, note = issues.doubtful
-    assert loose.sentence.startswith("1 picture has no label")
+    assert loose.sentence.startswith("1 image has no label")
     assert loose.places == ("loose.png",)
     assert note.sentence.startswith("prices.csv was not used")
 
@@ -245,20 +245,20 @@ def test_classes_that_are_missing_from_a_side(tmp_path):
     rows += ["x.png,only tested,,test", *(f"y{i}.png,only trained,,train" for i in range(3))]
     issues = looked_at(labelled(tmp_path, rows))
     untrained = only(issues.spoiling)
-    assert untrained.sentence.startswith("1 class has no picture to train on")
+    assert untrained.sentence.startswith("1 class has no image to train on")
     assert untrained.places == ("only tested",)
     untested, few = issues.doubtful
-    assert untested.sentence.startswith("1 class has no picture to test on")
+    assert untested.sentence.startswith("1 class has no image to test on")
     assert untested.places == ("only trained",)
-    assert few.sentence.startswith("1 class has fewer than 3 pictures")
+    assert few.sentence.startswith("1 class has fewer than 3 images")
     assert few.places == ("only tested: 1",)
 
 
-def test_a_picture_that_is_not_there_spoils(tmp_path):
+def test_an_image_that_is_not_there_spoils(tmp_path):
     labelled(tmp_path, [f"{i}.png,{'ab'[i % 2]}" for i in range(20)], "path,label")
     (tmp_path / "7.png").unlink()
     issue = only(looked_at(tmp_path).spoiling)
-    assert issue.sentence.startswith("1 picture that the label file names is not to be found")
+    assert issue.sentence.startswith("1 image that the label file names is not to be found")
     assert issue.places == ("7.png",)
 
 
@@ -268,16 +268,16 @@ def test_uneven_classes_and_a_missing_test_side_are_warnings(tmp_path):
     for i in range(3):
         save(scene(100 + i), tmp_path / "train" / "dog" / f"{i}.png")
     no_test, uneven = looked_at(tmp_path).warnings
-    assert no_test.startswith("no picture is there to test on")
-    assert "30 pictures of 'cat', 3 of 'dog'" in uneven
+    assert no_test.startswith("no image is there to test on")
+    assert "30 images of 'cat', 3 of 'dog'" in uneven
 
 
-def test_long_pictures_lose_more_than_half_and_are_named(tmp_path):
+def test_long_images_lose_more_than_half_and_are_named(tmp_path):
     sound(tmp_path)
     save(scene(60, 40, 81), tmp_path / "train" / "cat" / "wide.png")
     save(scene(61, 80, 40), tmp_path / "train" / "cat" / "exactly two.png")
     issue = only(looked_at(tmp_path).doubtful)
-    assert issue.sentence.startswith("1 picture is over 2 times as long as wide")
+    assert issue.sentence.startswith("1 image is over 2 times as long as wide")
     assert issue.places == ("train/cat/wide.png (81×40)",)
 
 
@@ -287,7 +287,7 @@ def test_the_page_shows_five_places_and_how_many_more_and_json_has_all(tmp_path)
         (tmp_path / "train" / "cat" / f"bad {i}.png").write_bytes(b"")
     issues = looked_at(tmp_path)
     lines = issues.lines()
-    at = next(i for i, line in enumerate(lines) if line.startswith("spoils: 9 pictures"))
+    at = next(i for i, line in enumerate(lines) if line.startswith("spoils: 9 images"))
     assert [line.strip()[:19] for line in lines[at + 1 : at + 6]] == [
         f"train/cat/bad {i}.png" for i in range(5)
     ]
@@ -327,7 +327,7 @@ def test_a_name_with_an_escape_or_a_broken_letter_does_not_reach_the_terminal(tm
     text = "\n".join([*issues.lines(), json.dumps(issues.as_json(), ensure_ascii=False)])
     assert "\x1b" not in text
     text.encode()
-    assert "[31m.png is no picture" in text
+    assert "[31m.png is no image" in text
 
 
 def arrays(n=40, official=True):
@@ -343,8 +343,8 @@ def test_a_set_in_memory_is_checked_too():
     pixels[35] = pixels[5]
     pixels[36] = np.clip(pixels[6].astype(int) + 9, 0, 255)
     issues = check(replace(sound_set, pixels=pixels), progress=False)
-    assert only(issues.spoiling).places == ("picture 35 (b, test) = picture 5 (b, train)",)
-    assert only(issues.doubtful).places == ("picture 6 (a, train) ≈ picture 36 (a, test)",)
+    assert only(issues.spoiling).places == ("image 35 (b, test) = image 5 (b, train)",)
+    assert only(issues.doubtful).places == ("image 6 (a, train) ≈ image 36 (a, test)",)
     assert "say so beside the score" in only(issues.spoils)
 
 
@@ -393,7 +393,7 @@ def test_six_bits_anywhere_are_found():
     assert (pairs[:, 0] == 0).sum() == len(near)
 
 
-def test_equal_hashes_of_unlike_pictures_are_no_pair_and_the_likest_comes_first():
+def test_equal_hashes_of_unlike_images_are_no_pair_and_the_likest_comes_first():
     rng = np.random.default_rng(0)
     greys = rng.integers(0, 200, (6, 256), dtype=np.uint8)
     greys[4:] = rng.integers(200, 250, (2, 256))  # alike only in being bright
@@ -415,7 +415,7 @@ def test_the_search_ends_when_there_are_too_many_pairs():
     assert len(pairs) == 30 * 29 // 2
 
 
-def test_a_hundred_copies_among_sixty_thousand_pictures_are_found():
+def test_a_hundred_copies_among_sixty_thousand_images_are_found():
     rng = np.random.default_rng(0)
     hashes = rng.integers(0, 2**64, 60_000, dtype=np.uint64)
     hashes[50_000:50_100] = hashes[:100] ^ np.uint64(0b111)
