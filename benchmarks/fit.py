@@ -53,7 +53,7 @@ def with_lab(images, folder, epochs=EPOCHS):
 
 
 def train_only(images):
-    """Return the images without a validation side, which the bare loop would not look at."""
+    """Return the images without a validation split, which the bare loop would not look at."""
     import dataclasses
 
     splits = images.splits.copy()

@@ -374,7 +374,7 @@ def test_predict_names_what_is_no_image(finished, tmp_path, capsys):
             lambda f: (f / "labels.csv").write_text(
                 "path,label,split\ntrain/red/1.png,red,trian\n"
             ),
-            "on the side 'trian'; write one of train, val, test",
+            "in the split 'trian'; write one of train, val, test",
         ),
     ],
 )

@@ -26,10 +26,10 @@ def pack(archive, *members):
 
 
 def table(listing):
-    """Every image as (where, class, side), sorted."""
+    """Every image as (where, class, split), sorted."""
     return sorted(
-        (listing.where(row), listing.classes[label], SPLITS[side])
-        for row, (label, side) in enumerate(zip(listing.labels, listing.splits, strict=True))
+        (listing.where(row), listing.classes[label], SPLITS[split])
+        for row, (label, split) in enumerate(zip(listing.labels, listing.splits, strict=True))
     )
 
 
@@ -81,7 +81,7 @@ def test_an_image_deep_under_its_class_folder_belongs_to_it(tmp_path):
     ]
 
 
-def test_zips_named_after_sides_lie_in_a_folder(tmp_path):
+def test_zips_named_after_splits_lie_in_a_folder(tmp_path):
     pack(tmp_path / "train.zip", "cat/1.jpg", "dog/2.jpg")
     pack(tmp_path / "test.zip", "cat/1.jpg")
     put(tmp_path, "README.md")
@@ -177,7 +177,7 @@ def test_an_empty_class_folder_is_named_and_refused(tmp_path):
         require_whole(listing, tmp_path / "f")
 
 
-def test_an_empty_class_on_one_side_is_named(tmp_path):
+def test_an_empty_class_in_one_split_is_named(tmp_path):
     put(tmp_path, "train/cat/1.jpg", "train/dog/2.jpg", "test/cat/3.jpg")
     (tmp_path / "test" / "dog").mkdir()
     (tmp_path / "val").mkdir()
@@ -206,7 +206,7 @@ def test_a_set_is_named_after_its_folder_dots_included(tmp_path, monkeypatch):
     assert list_folder(Path()).name == "birds.v2"
 
 
-def test_a_label_file_gives_labels_groups_and_sides(tmp_path):
+def test_a_label_file_gives_labels_groups_and_splits(tmp_path):
     put(tmp_path, "p/1.jpg", "p/2.jpg", "p/sub/3.jpg", "p/4.jpg", "p/not listed.jpg")
     (tmp_path / "p" / "labels.csv").write_text(
         "path,label,group,split\n"
@@ -231,10 +231,10 @@ def test_without_a_column_for_the_split_groups_are_kept_together(tmp_path):
     (tmp_path / "labels.csv").write_text("path,label,group\n" + "".join(rows))
     listing = list_folder(tmp_path)
     assert not listing.official
-    sides = {}
-    for group, side in zip(listing.groups, listing.splits, strict=True):
-        assert sides.setdefault(group, side) == side
-    assert set(sides.values()) == {0, 1, 2}
+    splits = {}
+    for group, split in zip(listing.groups, listing.splits, strict=True):
+        assert splits.setdefault(group, split) == split
+    assert set(splits.values()) == {0, 1, 2}
 
 
 def test_without_groups_or_split_the_draw_is_stratified(tmp_path):
@@ -292,9 +292,9 @@ def test_images_that_only_the_label_file_knows_are_named_and_refused(tmp_path):
         ("path,label\nx/1.jpg,a\n", r"none of the images .* is there \(first: x/1\.jpg\)"),
         (
             "path,label,split\n1.jpg,a,train\n2.jpg,b,holdout\n",
-            r"puts 2\.jpg on the side 'holdout'; write one of train, val, test",
+            r"puts 2\.jpg in the split 'holdout'; write one of train, val, test",
         ),
-        ("path,label,split\n1.jpg,a,\n", r"puts 1\.jpg on the side ''; write one of train"),
+        ("path,label,split\n1.jpg,a,\n", r"puts 1\.jpg in the split ''; write one of train"),
     ],
 )
 def test_a_wrong_label_file_is_refused_with_the_place(tmp_path, content, message):

@@ -72,7 +72,7 @@ def coco():
     }
 
 
-def voc_side(numbers, lists):
+def voc_split(numbers, lists):
     inside = "VOCdevkit/VOC2007"
     members = {}
     for n in numbers:
@@ -92,8 +92,8 @@ def voc_side(numbers, lists):
 def voc():
     trainval = {"train": range(4), "val": range(4, 6), "trainval": range(6)}
     return {
-        "VOCtrainval_06-Nov-2007.tar": voc_side(range(6), trainval),
-        "VOCtest_06-Nov-2007.tar": voc_side(range(6, 9), {"test": range(6, 9)}),
+        "VOCtrainval_06-Nov-2007.tar": voc_split(range(6), trainval),
+        "VOCtest_06-Nov-2007.tar": voc_split(range(6, 9), {"test": range(6, 9)}),
     }
 
 
@@ -107,10 +107,10 @@ def png(shade, size=(40, 30), box=(10, 5, 30, 21)):
 
 def isic():
     """Beside each image lie its superpixels, which are neither an image nor a mask of one."""
-    sides = {"Training": range(6), "Validation": range(6, 8), "Test_v2": range(8, 11)}
+    splits = {"Training": range(6), "Validation": range(6, 8), "Test_v2": range(8, 11)}
     archives = {}
-    for side, numbers in sides.items():
-        data, truth = f"ISIC-2017_{side}_Data", f"ISIC-2017_{side}_Part1_GroundTruth"
+    for split, numbers in splits.items():
+        data, truth = f"ISIC-2017_{split}_Data", f"ISIC-2017_{split}_Part1_GroundTruth"
         members = {f"{data}/{data}_metadata.csv": b"image_id,age_approximate,sex\n"}
         for n in numbers:
             members[f"{data}/ISIC_{n:07}.jpg"] = jpeg(n)
@@ -125,7 +125,7 @@ def isic():
 def test_isic_is_read_as_images_with_a_binary_mask_each(monkeypatch, tmp_path):
     served(monkeypatch, tmp_path, "isic2017", isic())
     opened = annotated("isic2017", wanted="masks", size=40)
-    assert [len(opened.split(side)) for side in ("train", "val", "test")] == [6, 2, 3]
+    assert [len(opened.split(split)) for split in ("train", "val", "test")] == [6, 2, 3]
     assert opened.classes == ("background", "foreground")
     assert not any("superpixels" in name for name in opened.names)
     expected = np.full((40, 40), 255, dtype=np.uint8)
@@ -159,7 +159,7 @@ def test_a_set_is_fetched_unpacked_and_read_by_its_name(
 ):
     served(monkeypatch, tmp_path, name, archives)
     opened = annotated(name, wanted="boxes", size=40)
-    assert tuple(len(opened.split(side)) for side in ("train", "val", "test")) == counts
+    assert tuple(len(opened.split(split)) for split in ("train", "val", "test")) == counts
     assert opened.classes == ("dog",)
     assert opened.official
     for row in range(len(opened.names)):

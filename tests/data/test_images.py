@@ -42,13 +42,13 @@ def write(folder, counts, side=8):
 
 
 def contents(opened):
-    """What each side holds: (side, name of the image, class, its bytes)."""
+    """What each split holds: (split, name of the image, class, its bytes)."""
     rows = []
-    for side in ("train", "val", "test"):
-        split = opened.split(side)
+    for subset in ("train", "val", "test"):
+        split = opened.split(subset)
         pixels = split.take(np.arange(len(split)))
         for name, label, image in zip(split.names, split.labels, pixels, strict=True):
-            rows.append((side, name, opened.classes[label], image.tobytes()))
+            rows.append((subset, name, opened.classes[label], image.tobytes()))
     return rows
 
 
@@ -74,8 +74,8 @@ def test_digits_enlarged_are_the_same_digits():
     small, large = (images("digits", size=size, per_class=4) for size in (8, 24))
     assert small.names == large.names
     assert large.pixels.shape[1:] == (24, 24, 3)
-    for side in ("train", "test"):
-        one, other = (p.split(side).take(slice(0, 30)).astype(float) for p in (small, large))
+    for split in ("train", "test"):
+        one, other = (p.split(split).take(slice(0, 30)).astype(float) for p in (small, large))
         shrunk = other.reshape(len(other), 8, 3, 8, 3, 3).mean(axis=(2, 4))
         per_image = [
             np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(one, shrunk, strict=True)
@@ -83,7 +83,7 @@ def test_digits_enlarged_are_the_same_digits():
         assert min(per_image) > 0.97
 
 
-def test_shapes_come_drawn_on_three_sides():
+def test_shapes_come_drawn_in_three_splits():
     opened = images("shapes", size=8, per_class=3)
     assert opened.name == "shapes"
     assert opened.classes == tuple(shapes.CLASSES)
@@ -143,7 +143,7 @@ def test_a_zip_holds_what_its_folder_holds(tmp_path):
         for path in folder.rglob("*.png"):
             opened.write(path, path.relative_to(folder))
     one, other = images(str(folder), size=8), images(str(archive), size=8)
-    named = [(side, f"fruit.zip/{name}", *rest) for side, name, *rest in contents(one)]
+    named = [(split, f"fruit.zip/{name}", *rest) for split, name, *rest in contents(one)]
     assert contents(other) == named
 
 
@@ -151,7 +151,7 @@ def test_a_split_that_came_with_the_images_is_kept(tmp_path):
     opened = images(str(few_images(tmp_path / "set")), size=16)
     assert opened.official
     assert opened.about()["counts"] == {"train": 36, "val": 9, "test": 15}
-    assert all(name.startswith(side) for side, name, *_ in contents(opened))
+    assert all(name.startswith(split) for split, name, *_ in contents(opened))
 
 
 def test_splits_and_subsets_depend_on_the_data_alone(tmp_path, monkeypatch):
@@ -173,7 +173,7 @@ def test_the_images_to_test_on_stay_whatever_is_trained_on(tmp_path):
 
     def held(**options):
         rows = contents(images(folder, size=8, **options))
-        return {side: [row[1:] for row in rows if row[0] == side] for side in ("train", "test")}
+        return {split: [row[1:] for row in rows if row[0] == split] for split in ("train", "test")}
 
     everything = held()
     three, five, validated = held(per_class=3), held(per_class=5), held(validation=0.3)
@@ -201,7 +201,7 @@ def test_validation_images_are_held_out_of_training_class_by_class(tmp_path):
 
 
 def arrays_of(labels, splits):
-    """A set that came with a test side: image i is all i."""
+    """A set that came with a test split: image i is all i."""
     pixels = np.arange(len(labels), dtype=np.uint8)[:, None, None, None]
     return Arrays(
         name="raw",
@@ -259,9 +259,9 @@ def test_one_class_alone_is_nothing_to_tell_apart(tmp_path):
 
 def test_a_class_without_training_images_is_named(tmp_path):
     folder = write(tmp_path / "set", {"a": 3, "b": 3, "c": 2})
-    sides = ["train", "train", "test"] * 2 + ["val", "test"]
+    splits = ["train", "train", "test"] * 2 + ["val", "test"]
     paths = sorted(path.relative_to(folder) for path in folder.rglob("*.png"))
-    rows = [f"{p},{p.parent},{side}" for p, side in zip(paths, sides, strict=True)]
+    rows = [f"{p},{p.parent},{split}" for p, split in zip(paths, splits, strict=True)]
     (folder / "labels.csv").write_text("\n".join(["path,label,split", *rows]))
     with pytest.raises(DataError, match="class 'c' of set has no image to train on"):
         images(str(folder), size=8)
@@ -372,14 +372,14 @@ def test_images_of_one_colour_do_not_divide_by_zero():
     assert std == (1e-3, 1e-3, 1e-3)
 
 
-def test_majority_is_the_share_of_the_largest_class_of_a_side():
+def test_majority_is_the_share_of_the_largest_class_of_a_split():
     opened = made(np.zeros((9, 5, 5, 3), np.uint8), [0, 1, 2, 2, 2, 1, 1, 1, 0], [0] * 4 + [2] * 5)
     assert opened.majority() == 3 / 5  # 2, 1, 1, 1, 0
     assert opened.majority("train") == 2 / 4
     assert opened.majority("val") == 0.0
 
 
-def test_a_side_holds_its_own_images_in_order():
+def test_a_split_holds_its_own_images_in_order():
     pixels = (
         np.arange(9, dtype=np.uint8)[:, None, None, None].repeat(5, 1).repeat(5, 2).repeat(3, 3)
     )
@@ -413,7 +413,7 @@ def test_a_report_says_this_of_the_data(tmp_path):
 def counted(where, **options):
     """What `images` opens, counted side by side."""
     opened = images(where, size=8, **options)
-    counts = [len(opened.split(side)) for side in ("train", "val", "test")]
+    counts = [len(opened.split(split)) for split in ("train", "val", "test")]
     return Survey(len(opened.classes), *counts)
 
 
@@ -545,11 +545,11 @@ def test_cifar10_is_opened_under_the_right_names(real_data, tmp_path):
             part.writestr(member, whole.read(member))
     opened = images(str(folder), size=32, per_class=5)
     assert opened.about()["counts"] == {"train": 50, "val": 0, "test": 20}
-    for side in ("train", "test"):
-        split = opened.split(side)
-        archive = zipfile.ZipFile(folder / f"{side}.zip")
+    for subset in ("train", "test"):
+        split = opened.split(subset)
+        archive = zipfile.ZipFile(folder / f"{subset}.zip")
         for place, name in enumerate(split.names):
-            member = name.removeprefix(f"{side}.zip/")
+            member = name.removeprefix(f"{subset}.zip/")
             assert opened.classes[split.labels[place]] == member.split("/")[0]
             assert np.array_equal(split.take(np.array([place]))[0], as_seen(archive, member))
         archive.close()

@@ -10,7 +10,7 @@ from vislab.errors import DataError
 
 
 def listing(sources, rows):
-    """A listing of (source, member, side) rows of one class."""
+    """A listing of (source, member, split) rows of one class."""
     return Listing(
         name="set",
         classes=("cat",),
@@ -18,13 +18,13 @@ def listing(sources, rows):
         source_of=np.array([source for source, _, _ in rows], dtype=np.uint8),
         members=tuple(member for _, member, _ in rows),
         labels=np.zeros(len(rows), dtype=np.int64),
-        splits=np.array([side for _, _, side in rows], dtype=np.uint8),
+        splits=np.array([split for _, _, split in rows], dtype=np.uint8),
     )
 
 
-def test_rows_of_a_side_ascend_and_the_sides_make_up_the_whole(tmp_path):
-    sides = [2, 0, 1, 0, 0, 2, 1]
-    images = listing([tmp_path], [(0, f"{i}.jpg", side) for i, side in enumerate(sides)])
+def test_rows_of_a_split_ascend_and_the_splits_make_up_the_whole(tmp_path):
+    splits = [2, 0, 1, 0, 0, 2, 1]
+    images = listing([tmp_path], [(0, f"{i}.jpg", split) for i, split in enumerate(splits)])
     assert len(images) == 7
     assert images.rows("train").tolist() == [1, 3, 4]
     assert images.rows("val").tolist() == [2, 6]

@@ -11,8 +11,8 @@ from vislab.data.splits import (
     at_most,
     draw_split,
     hold_out_validation,
-    side_called,
-    sides_of,
+    split_called,
+    splits_of,
 )
 from vislab.errors import DataError
 
@@ -35,13 +35,13 @@ def listing(labels, splits, groups=None):
 
 
 @given(labels=label_lists, seed=seeds)
-def test_every_class_has_its_share_on_every_side_give_or_take_one(labels, seed):
-    sides = draw_split(labels, seed=seed)
-    assert sides.shape == labels.shape
+def test_every_class_has_its_share_in_every_split_give_or_take_one(labels, seed):
+    splits = draw_split(labels, seed=seed)
+    assert splits.shape == labels.shape
     for label in np.unique(labels):
-        mine = sides[labels == label]
+        mine = splits[labels == label]
         n = len(mine)
-        train, val, test = ((mine == side).sum() for side in range(3))
+        train, val, test = ((mine == split).sum() for split in range(3))
         assert train + val + test == n
         assert abs(test - 0.1 * n) <= 1
         assert abs(val - 0.1 * n) <= 1
@@ -61,24 +61,24 @@ def test_another_seed_gives_another_split():
     assert len(splits) == 20
 
 
-def test_a_side_without_a_share_stays_empty():
-    sides = draw_split(np.repeat([0, 1], [33, 8]), shares=(0.75, 0.25, 0.0))
-    assert np.bincount(sides, minlength=3).tolist() == [31, 10, 0]
+def test_a_split_without_a_share_stays_empty():
+    splits = draw_split(np.repeat([0, 1], [33, 8]), shares=(0.75, 0.25, 0.0))
+    assert np.bincount(splits, minlength=3).tolist() == [31, 10, 0]
 
 
 @given(
     data=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 12)), min_size=1, max_size=120),
     seed=seeds,
 )
-def test_no_group_is_ever_on_two_sides_and_something_is_trained_on(data, seed):
+def test_no_group_is_ever_in_two_splits_and_something_is_trained_on(data, seed):
     labels = np.array([label for label, _ in data])
     groups = [f"person {group}" for _, group in data]
-    sides = draw_split(labels, groups=groups, seed=seed)
-    assert len(sides) == len(data)
+    splits = draw_split(labels, groups=groups, seed=seed)
+    assert len(splits) == len(data)
     on = {}
-    for group, side in zip(groups, sides, strict=True):
-        assert on.setdefault(group, side) == side
-    assert (sides == 0).any()
+    for group, split in zip(groups, splits, strict=True):
+        assert on.setdefault(group, split) == split
+    assert (splits == 0).any()
 
 
 @settings(max_examples=40)
@@ -86,8 +86,8 @@ def test_no_group_is_ever_on_two_sides_and_something_is_trained_on(data, seed):
 def test_many_groups_come_near_the_wanted_shares(sizes, seed):
     groups = [f"g{i}" for i, size in enumerate(sizes) for _ in range(size)]
     labels = np.random.default_rng(seed).integers(0, 3, len(groups))
-    sides = draw_split(labels, groups=groups, seed=seed)
-    shares = np.bincount(sides, minlength=3) / len(sides)
+    splits = draw_split(labels, groups=groups, seed=seed)
+    shares = np.bincount(splits, minlength=3) / len(splits)
     assert np.abs(shares - [0.8, 0.1, 0.1]).max() < 0.06
 
 
@@ -100,10 +100,10 @@ def test_two_groups_are_one_to_train_on_and_one_to_test_on(size):
 
 def test_a_group_with_an_accent_is_the_same_group_however_often_it_stands_there():
     groups = ["Zoë", "Zoé", "Zoë", "Zoé", "Ζωή", "Ζωή"]
-    sides = draw_split(np.zeros(6, dtype=np.int64), groups=groups)
-    assert sides[0] == sides[2]
-    assert sides[1] == sides[3]
-    assert sorted(sides[[0, 1, 4]].tolist()) == [0, 1, 2]
+    splits = draw_split(np.zeros(6, dtype=np.int64), groups=groups)
+    assert splits[0] == splits[2]
+    assert splits[1] == splits[3]
+    assert sorted(splits[[0, 1, 4]].tolist()) == [0, 1, 2]
 
 
 def test_validation_is_taken_from_training_and_leaves_the_test_alone():
@@ -125,7 +125,7 @@ def test_validation_by_group_keeps_groups_whole():
     assert np.array_equal(after.rows("test"), before.rows("test"))
 
 
-def test_a_validation_side_that_came_with_the_images_is_kept():
+def test_a_validation_split_that_came_with_the_images_is_kept():
     before = listing([0] * 10, [0] * 7 + [1] + [2] * 2)
     assert hold_out_validation(before, 0.5) is before
     moved = hold_out_validation(replace(before, splits=np.zeros(10, dtype=np.uint8)), 0.5)
@@ -150,9 +150,9 @@ def test_of_a_class_with_fewer_all_are_taken():
     assert len(at_most(labels[:0], 4)) == 0
 
 
-def test_the_sides_go_by_many_names():
+def test_the_splits_go_by_many_names():
     words = ["Train", " training", "VALID", "val", "validation", "dev", "Test ", "testing"]
-    assert sides_of(words).tolist() == [0, 0, 1, 1, 1, 1, 2, 2]
-    assert side_called("holdout") is None
-    with pytest.raises(DataError, match="'holdout' names no side of a split; write one of train"):
-        sides_of(["train", "holdout"])
+    assert splits_of(words).tolist() == [0, 0, 1, 1, 1, 1, 2, 2]
+    assert split_called("holdout") is None
+    with pytest.raises(DataError, match="'holdout' names no split; write one of train"):
+        splits_of(["train", "holdout"])

@@ -102,16 +102,16 @@ def test_about_counts_what_each_column_counts():
 @pytest.fixture
 def new_classes(tmp_path):
     """Return a folder whose classes to test on are others than those to train on."""
-    for side, names in (("train", "abc"), ("test", "xy")):
+    for split, names in (("train", "abc"), ("test", "xy")):
         for name in names:
-            folder = tmp_path / side / name
+            folder = tmp_path / split / name
             folder.mkdir(parents=True)
             for number in range(3):
                 Image.new("RGB", (8, 8), (number, 0, 0)).save(folder / f"{number}.png")
     return str(tmp_path)
 
 
-def test_classes_of_one_side_only_are_allowed_where_they_are_asked_for(new_classes):
+def test_classes_of_one_split_only_are_allowed_where_they_are_asked_for(new_classes):
     with pytest.raises(DataError, match=r"not under train: x, y"):
         data.images(new_classes, size=8)
     table = data.images(new_classes, size=8, disjoint=True, per_class=2)
@@ -121,8 +121,8 @@ def test_classes_of_one_side_only_are_allowed_where_they_are_asked_for(new_class
 
 
 def test_disjoint_classes_still_need_two_to_train_on(tmp_path):
-    for side, name in (("train", "a"), ("test", "x")):
-        (tmp_path / side / name).mkdir(parents=True)
-        Image.new("RGB", (8, 8)).save(tmp_path / side / name / "0.png")
+    for split, name in (("train", "a"), ("test", "x")):
+        (tmp_path / split / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / split / name / "0.png")
     with pytest.raises(DataError, match=r"fewer than two classes to train on"):
         data.images(str(tmp_path), size=8, disjoint=True)

@@ -19,12 +19,12 @@ def draw(root, *names):
     return root
 
 
-def sides(listing):
-    """Return the names on each side, by their last part."""
+def splits(listing):
+    """Return the names in each split, by their last part."""
     return [
         sorted(member.split("/")[-1] for member, mine in
-               zip(listing.members, listing.splits.tolist(), strict=True) if mine == side)
-        for side in range(3)
+               zip(listing.members, listing.splits.tolist(), strict=True) if mine == split)
+        for split in range(3)
     ]  # fmt: skip
 
 
@@ -42,25 +42,25 @@ def test_all_images_are_found_however_deep_they_lie(tmp_path):
 def test_a_split_is_drawn_and_is_the_same_each_time(tmp_path):
     draw(tmp_path, *(f"{number:02}.png" for number in range(20)))
     first = list_unlabelled(tmp_path)
-    assert [len(side) for side in sides(first)] == [16, 2, 2]
-    assert sides(list_unlabelled(tmp_path)) == sides(first)
-    assert sides(list_unlabelled(tmp_path, seed=1)) != sides(first)
+    assert [len(split) for split in splits(first)] == [16, 2, 2]
+    assert splits(list_unlabelled(tmp_path)) == splits(first)
+    assert splits(list_unlabelled(tmp_path, seed=1)) != splits(first)
 
 
 def test_folders_split_them_and_what_lies_beside_is_left_out_and_said(tmp_path):
     draw(tmp_path, "train/a/1.png", "train/2.png", "test/3.png", "valid/4.png", "5.png", "x/6.png")
     listing = list_unlabelled(tmp_path)
-    assert sides(listing) == [["1.png", "2.png"], ["4.png"], ["3.png"]]
+    assert splits(listing) == [["1.png", "2.png"], ["4.png"], ["3.png"]]
     assert listing.official
     assert listing.notes == ("2 images lie outside train, val and test",)
 
 
-def test_without_a_side_to_test_on_one_is_drawn_and_nothing_is_left_out(tmp_path):
+def test_without_a_split_to_test_on_one_is_drawn_and_nothing_is_left_out(tmp_path):
     draw(tmp_path, *(f"train/{number}.png" for number in range(10)), "11.png")
     listing = list_unlabelled(tmp_path)
     assert not listing.official
     assert listing.notes == ()
-    assert sum(len(side) for side in sides(listing)) == 11
+    assert sum(len(split) for split in splits(listing)) == 11
 
 
 def zipped(path, *names):
@@ -72,16 +72,16 @@ def zipped(path, *names):
     return path
 
 
-def test_zips_are_read_where_they_lie_alone_and_by_side(tmp_path):
+def test_zips_are_read_where_they_lie_alone_and_by_split(tmp_path):
     listing = list_unlabelled(zipped(tmp_path / "all.zip", "a/1.png", "2.png"))
     assert sorted(listing.members) == ["2.png", "a/1.png"]
     assert listing.name == "all"
-    folder = tmp_path / "sides"
+    folder = tmp_path / "splits"
     folder.mkdir()
     zipped(folder / "train.zip", "1.png", "2.png")
     zipped(folder / "test.zip", "3.png")
     listing = list_unlabelled(folder)
-    assert sides(listing) == [["1.png", "2.png"], [], ["3.png"]]
+    assert splits(listing) == [["1.png", "2.png"], [], ["3.png"]]
     assert listing.official
 
 

@@ -89,10 +89,10 @@ def test_boxes_come_back_to_the_pixels_of_files_of_any_shape(uneven):
 def test_the_truth_counts_images_within_the_split(uneven):
     images, boxes = uneven
     for split in ("train", "test"):
-        targets, side = truth_of(images, split), images.split(split)
-        assert len(side)
-        assert targets.image.tolist() == np.repeat(np.arange(len(side)), 2).tolist()
-        written = [box for name in side.names for row, box in boxes if f"/{row}." in f"/{name}"]
+        targets, subset = truth_of(images, split), images.split(split)
+        assert len(subset)
+        assert targets.image.tolist() == np.repeat(np.arange(len(subset)), 2).tolist()
+        written = [box for name in subset.names for row, box in boxes if f"/{row}." in f"/{name}"]
         np.testing.assert_allclose(targets.boxes, written, atol=1e-4)
 
 
@@ -180,10 +180,10 @@ def test_the_figure_lays_found_and_missed_over_the_image_they_belong_to(uneven, 
     )
     draw_nothing(monkeypatch)
     run(lab, Knowing(images), images)
-    (pixels, boxes), side = drawn[0], images.split("test")
-    assert len(pixels) == len(boxes) == len(side)
+    (pixels, boxes), split = drawn[0], images.split("test")
+    assert len(pixels) == len(boxes) == len(split)
     for place, mine in enumerate(boxes):
-        row = next(r for r in side.rows if (images.pixels[r] == pixels[place]).all())
+        row = next(r for r in split.rows if (images.pixels[r] == pixels[place]).all())
         expected = images.boxes.xyxy[images.boxes.instances(int(row))]
         np.testing.assert_allclose([one.box for one in mine], expected, atol=1e-3)
         assert not any(one.dashed for one in mine)

@@ -54,13 +54,13 @@ def test_the_image_itself_scores_as_alike(few):
 
 
 def test_what_is_shown_is_images_of_the_split(few):
-    side = few.split("test")
+    split = few.split("test")
     chosen = np.array([0, 4, 7, 10, 14])  # evenly, from first to last
-    assert len(side) == 15
+    assert len(split) == 15
     given, made, true = sheet(reconstruction(few), few, chosen)
     np.testing.assert_array_equal(given, made)
     np.testing.assert_array_equal(made, true)
-    assert np.abs(true.astype(int) - side.take(chosen).astype(int)).max() <= 1
+    assert np.abs(true.astype(int) - split.take(chosen).astype(int)).max() <= 1
 
 
 def test_noise_of_a_tenth_leaves_twenty_decibels_before_the_network(few):
@@ -104,11 +104,11 @@ def test_of_a_reconstruction_no_colourfulness_is_recorded(few, lab, monkeypatch)
 
 
 def test_grey_images_share_the_bin_of_no_colour(tmp_path):
-    for side in ("train", "test"):
-        (tmp_path / side / "grey").mkdir(parents=True)
+    for split in ("train", "test"):
+        (tmp_path / split / "grey").mkdir(parents=True)
         for number, value in enumerate((20, 120, 220)):
             Image.new("RGB", (16, 16), (value, value, value)).save(
-                tmp_path / side / "grey" / f"{number}.png"
+                tmp_path / split / "grey" / f"{number}.png"
             )
     images = data.images(str(tmp_path), size=16, labelled=False)
     network = models.create("colorizer", classes=len(models.colorizer.colour_bins()), width=4)

@@ -45,9 +45,9 @@ class Small(Recipe):
 def few_images(folder):
     """Fill a folder with train, val and test images of three colours, and return it."""
     chance = np.random.default_rng(0)
-    for side, count in (("train", 12), ("val", 3), ("test", 5)):
+    for split, count in (("train", 12), ("val", 3), ("test", 5)):
         for label, colour in enumerate(("red", "green", "blue")):
-            place = folder / side / colour
+            place = folder / split / colour
             place.mkdir(parents=True)
             for number in range(count):
                 pixels = chance.integers(0, 120, (16, 16, 3), dtype=np.uint8)

@@ -122,8 +122,8 @@ def test_annotated_images_are_noted_in_the_run(lab, tmp_path):
     shapes = lab.annotated("shapes:easy", wanted="boxes", size=32, limit=6)
     (about,) = lab.run.result.data
     assert about["counts"] == {"train": 6, "val": 6, "test": 6}
-    for side, rows in (("train", 6), ("test", 6)):
-        assert about["instances"][side] >= rows
+    for split, rows in (("train", 6), ("test", 6)):
+        assert about["instances"][split] >= rows
     assert about["classes"] == list(shapes.classes)
 
 

@@ -143,8 +143,8 @@ def test_features_are_what_the_head_is_given_in_eval_mode_in_order(images):
     model = network().train()
     found = features(model, model.head, images, "val", CPU, quiet=True)
     mean, std = (torch.tensor(v)[:, None, None] for v in images.normalisation)
-    side = images.split("val")
-    shown = torch.from_numpy(side.take(slice(0, 9))).permute(0, 3, 1, 2) / 255
+    split = images.split("val")
+    shown = torch.from_numpy(split.take(slice(0, 9))).permute(0, 3, 1, 2) / 255
     with torch.no_grad():
         expected = model.eval().features((shown - mean) / std).mean(dim=(2, 3))
     torch.testing.assert_close(found, expected)
@@ -165,7 +165,7 @@ def test_modes_and_hooks_stay_also_when_an_image_cannot_be_read(images, monkeypa
     assert not model.head._forward_pre_hooks
 
 
-def test_a_side_without_images_has_no_features(without_validation):
+def test_a_split_without_images_has_no_features(without_validation):
     model = network()
     found = features(model, model.head, without_validation, "val", CPU, quiet=True)
     assert found.shape == (0, 8)

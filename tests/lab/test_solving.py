@@ -435,14 +435,14 @@ def test_a_linear_classifier_reads_rows_with_a_one_at_their_end():
     assert read[:, :192].equal(others.flatten(1))
 
 
-def test_data_are_both_sides_with_their_labels():
+def test_data_are_both_splits_with_their_labels():
     images = opened()
     found = data_of(images, ByHand(network()))
     assert set(found) == {"X_train", "y_train", "X_val", "y_val"}
     assert [len(found[name]) for name in ("X_train", "y_train", "X_val", "y_val")] == [40] * 4
-    for side in ("train", "val"):
-        assert found[f"y_{side}"].tolist() == images.split(side).labels.tolist()
-        assert found[f"y_{side}"].dtype == torch.int64
+    for split in ("train", "val"):
+        assert found[f"y_{split}"].tolist() == images.split(split).labels.tolist()
+        assert found[f"y_{split}"].dtype == torch.int64
 
 
 @pytest.mark.parametrize("count", [7, 40, 99])

@@ -28,16 +28,18 @@ def test_the_numbers_that_an_accuracy_hides_stand_beside_it(tmp_path):
     assert found["compact: accuracy lost on people not met"] == pytest.approx(lost)
 
 
-def test_no_person_is_on_two_sides_of_the_split_by_person_and_some_are_otherwise(tmp_path):
+def test_no_person_is_in_two_splits_of_the_split_by_person_and_some_are_otherwise(tmp_path):
     folder = str(people(tmp_path / "people"))
     for split, shared in (("by group", False), ("by image", True)):
         images = data.images(folder, size=SIZE, split=split, validation=0.1)
         who = np.asarray(images.groups)
-        sides = {side: set(who[images.split(side).rows]) for side in ("train", "val", "test")}
-        assert bool(sides["train"] & sides["test"]) is shared
-        assert sum(len(images.split(side)) for side in sides) == 60
+        splits = {
+            subset: set(who[images.split(subset).rows]) for subset in ("train", "val", "test")
+        }
+        assert bool(splits["train"] & splits["test"]) is shared
+        assert sum(len(images.split(subset)) for subset in splits) == 60
         if not shared:
-            assert not sides["train"] & sides["val"]
+            assert not splits["train"] & splits["val"]
 
 
 def test_a_network_over_the_budget_is_refused(tmp_path):

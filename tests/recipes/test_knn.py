@@ -18,10 +18,10 @@ def run(tmp_path_factory):
 
 
 def rows(split):
-    side = data.images("shapes:easy", size=SIZE, per_class=6, validation=0.2).split(split)
+    subset = data.images("shapes:easy", size=SIZE, per_class=6, validation=0.2).split(split)
     # Channels first, as a row of the course's; a distance does not mind.
-    pixels = side.take(slice(None)).transpose(0, 3, 1, 2).reshape(len(side), -1) / 255
-    return pixels, np.asarray(side.labels)
+    pixels = subset.take(slice(None)).transpose(0, 3, 1, 2).reshape(len(subset), -1) / 255
+    return pixels, np.asarray(subset.labels)
 
 
 def table(run, title):

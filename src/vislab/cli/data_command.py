@@ -90,7 +90,7 @@ def brief(card: catalogue.Card) -> dict[str, object]:
 def whole(card: catalogue.Card) -> str:
     """Return a card as paragraphs."""
     folder = catalogue.folder(card.name)
-    splits = ", ".join(f"{count:,} {side}" for side, count in card.splits.items())
+    splits = ", ".join(f"{count:,} {split}" for split, count in card.splits.items())
     facts = [
         ("images", f"{splits}; {card.size}; {card.classes} classes"),
         ("split", card.split_note),
@@ -219,10 +219,10 @@ def convert_set(
         print(f"note: {note}")
     for text in given_up:
         print(f"note: {text}")
-    sides = ", ".join(
-        f"{len(annotated.rows(side))} {side}"
-        for side in ("train", "val", "test")
-        if len(annotated.rows(side))
+    splits = ", ".join(
+        f"{len(annotated.rows(split))} {split}"
+        for split in ("train", "val", "test")
+        if len(annotated.rows(split))
     )
-    print(f"{len(annotated)} images ({sides}), {annotated.form} to {to}: {into}")
+    print(f"{len(annotated)} images ({splits}), {annotated.form} to {to}: {into}")
     return 0

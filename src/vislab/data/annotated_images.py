@@ -103,7 +103,7 @@ def fit_mask(mask: UInt8[np.ndarray, "h w"], side: int) -> UInt8[np.ndarray, "s 
 def _first(read: Annotated, limit: int | None) -> Annotated:
     if limit is None:
         return read
-    return read.take(np.sort(np.concatenate([read.rows(side)[:limit] for side in SPLITS])))
+    return read.take(np.sort(np.concatenate([read.rows(split)[:limit] for split in SPLITS])))
 
 
 def _truth_digest(read: Annotated) -> str:

@@ -95,7 +95,7 @@ class Annotated:
         return len(self.members)
 
     def rows(self, split: str) -> Int[np.ndarray, " m"]:
-        """Return the row numbers of one side of the split, ascending."""
+        """Return the row numbers of one split, ascending."""
         return np.flatnonzero(self.splits == SPLITS.index(split))
 
     def take(self, rows: Int[np.ndarray, " m"]) -> "Annotated":

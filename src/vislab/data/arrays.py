@@ -28,5 +28,5 @@ class Arrays:
         return len(self.labels)
 
     def rows(self, split: str) -> Int64[np.ndarray, " m"]:
-        """Return the row numbers of one side of the split, ascending."""
+        """Return the row numbers of one split, ascending."""
         return np.flatnonzero(self.splits == SPLITS.index(split))

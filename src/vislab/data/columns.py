@@ -61,8 +61,8 @@ class Column(ABC):
             f"{type(self).__name__} has no `mixed`, which mixup and cutmix need; leave them out"
         )
 
-    def about(self, sides: Mapping[str, Rows]) -> dict[str, Any]:
-        """Return what a report says of it, as JSON; `sides` are the rows of each split."""
+    def about(self, splits: Mapping[str, Rows]) -> dict[str, Any]:
+        """Return what a report says of it, as JSON; `splits` are the rows of each split."""
         return {}
 
     def drawn(self, pixels: UInt8[np.ndarray, "h w 3"], row: int, classes: Sequence[str]) -> Drawn:
@@ -98,9 +98,9 @@ class Labels(Column):
         theirs, ours = (F.one_hot(some, self.count).to(torch.float32) for some in (other, own))
         return {"labels": own, "targets": torch.lerp(theirs, ours, share)}
 
-    def about(self, sides: Mapping[str, Rows]) -> dict[str, Any]:
+    def about(self, splits: Mapping[str, Rows]) -> dict[str, Any]:
         """Return what guessing evenly and what always naming the largest class would score."""
-        return {"chance": 1 / self.count, "majority": self.majority(sides["test"])}
+        return {"chance": 1 / self.count, "majority": self.majority(splits["test"])}
 
     def majority(self, rows: Rows) -> float:
         """Return the share of the largest class: what always guessing it would score."""
@@ -271,12 +271,12 @@ class Boxes(Column):
         """Raise OptionError for what boxes cannot follow."""
         require_movable(augment)
 
-    def about(self, sides: Mapping[str, Rows]) -> dict[str, Any]:
-        """Return how many objects there are on each side."""
+    def about(self, splits: Mapping[str, Rows]) -> dict[str, Any]:
+        """Return how many objects there are in each split."""
         return {
             "instances": {
-                side: int((self.starts[rows + 1] - self.starts[rows]).sum())
-                for side, rows in sides.items()
+                split: int((self.starts[rows + 1] - self.starts[rows]).sum())
+                for split, rows in splits.items()
             }
         }
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from vislab.data.decode import EXTENSIONS
 from vislab.data.listing import SPLITS, Listing, Reader
-from vislab.data.splits import draw_split, side_called, sides_of
+from vislab.data.splits import draw_split, split_called, splits_of
 from vislab.errors import DataError
 
 LAYOUT = (
@@ -79,7 +79,7 @@ def files_of(path: Path) -> tuple[tuple[Path, ...], list[tuple[int, str]]]:
     if path.is_file():
         return (path,), [(0, member) for member in _members(path)]
     archives = (p for p in sorted(path.iterdir()) if p.suffix.lower() == ".zip")
-    sources = (path, *(p for p in archives if side_called(p.stem) is not None))
+    sources = (path, *(p for p in archives if split_called(p.stem) is not None))
     files = [(0, member) for member in _walk(path)]
     for number, archive in enumerate(sources[1:], start=1):
         files += [(number, member) for member in _members(archive)]
@@ -179,13 +179,13 @@ def _from_table(
         groups = tuple(row["group"] or row["path"] for row in table)
     official = "split" in table[0]
     if official:
-        wrong = next((row for row in table if side_called(row["split"]) is None), None)
+        wrong = next((row for row in table if split_called(row["split"]) is None), None)
         if wrong is not None:
             raise DataError(
-                f"the label file of {path} puts {wrong['path']} on the side {wrong['split']!r}; "
+                f"the label file of {path} puts {wrong['path']} in the split {wrong['split']!r}; "
                 f"write one of {', '.join(SPLITS)}"
             )
-        splits = sides_of([row["split"] for row in table])
+        splits = splits_of([row["split"] for row in table])
     else:
         splits = draw_split(labels, groups=groups, seed=seed)
     return Listing(
@@ -221,39 +221,39 @@ def _from_folders(
             prefix = above if len(sources) > 1 else ()
             rows.append((source, member, prefix + PurePosixPath(member).parts))
     skip = _shared_depth([parts for _, _, parts in rows])
-    kept, sides, names = [], [], []
+    kept, subsets, names = [], [], []
     loose = []
     for source, member, parts in rows:
         parts = parts[skip:]
-        side = side_called(parts[0]) if len(parts) > 1 else None
-        if side is not None:
+        split = split_called(parts[0]) if len(parts) > 1 else None
+        if split is not None:
             parts = parts[1:]
             # A zip of class folders often repeats its own name inside.
-            if len(parts) > 2 and side_called(parts[0]) == side:
+            if len(parts) > 2 and split_called(parts[0]) == split:
                 parts = parts[1:]
         if len(parts) < 2:
             loose.append(member)
             continue
         kept.append((source, member))
-        sides.append(side)
+        subsets.append(split)
         names.append(parts[0])
     if not kept:
         raise DataError(f"{path} holds images but no class folders; {LAYOUT}")
-    official = any(side is not None for side in sides)
-    if official and any(side is None for side in sides):
-        first = next(kept[i][1] for i, side in enumerate(sides) if side is None)
+    official = any(split is not None for split in subsets)
+    if official and any(split is None for split in subsets):
+        first = next(kept[i][1] for i, split in enumerate(subsets) if split is None)
         raise DataError(
             f"{path} has train/val/test folders and other class folders beside them "
             f"(first: {first}); put every class under one of the three"
         )
-    if official and 0 not in sides:
+    if official and 0 not in subsets:
         raise DataError(f"{path} has no train folder beside its val or test; {LAYOUT}")
     classes = tuple(sorted(set(names)))
     number = {name: index for index, name in enumerate(classes)}
     labels = np.array([number[name] for name in names])
     if official:
-        splits = np.array(sides, dtype=np.uint8)
-        only = set(names) - {name for name, side in zip(names, sides, strict=True) if side == 0}
+        splits = np.array(subsets, dtype=np.uint8)
+        only = set(names) - {name for name, split in zip(names, subsets, strict=True) if split == 0}
         if only and not disjoint:
             raise DataError(
                 f"{path} has classes to test on that are not under train: "
@@ -286,7 +286,7 @@ def _empty_folders(path: Path, skip: int) -> tuple[str, ...]:
         visible = [*inner, *(name for name in names if not _hidden(name))]
         parts = place.parts[skip:]
         # Under train, val or test a class lies one folder deeper.
-        deep = 1 + (len(parts) == 2 and side_called(parts[0]) is not None)
+        deep = 1 + (len(parts) == 2 and split_called(parts[0]) is not None)
         if not visible and len(parts) == deep:
             empty.append(place.as_posix())
     return tuple(sorted(empty))
@@ -302,6 +302,6 @@ def _shared_depth(places: list[tuple[str, ...]]) -> int:
         inside = [parts for parts in places if len(parts) > depth + 1]
         heads = {parts[depth] for parts in inside}
         deeper = any(len(parts) > depth + 2 for parts in inside)
-        if len(heads) != 1 or not deeper or side_called(heads.pop()) is not None:
+        if len(heads) != 1 or not deeper or split_called(heads.pop()) is not None:
             return depth
         depth += 1

@@ -49,9 +49,9 @@ def images(
     validation; those to test on stay all.
     `validation` moves that share of the training images to validation when the set has none.
     `split` keeps the split that came with the images, or draws 80 % to train on and 20 % to test
-    on: by image, or by group, so that no person is on two sides. Where a task asks for no labels,
+    on: by image, or by group, so that no person is in two splits. Where a task asks for no labels,
     `labelled=False` takes every image of a folder or a zip, whatever its folder is called, and
-    all are of one class. With `disjoint` a class may be on one side only, as where new classes are
+    all are of one class. With `disjoint` a class may be in one split only, as where new classes are
     to be recognised by what was learned of others.
     Splits and subsets never depend on the seed of a run, so that two runs are tested on the same
     images.
@@ -81,7 +81,7 @@ def images(
     if isinstance(source, Arrays):
         if split == "by group":
             raise DataError(f"{where} does not say who or what its images show: no groups")
-        return _from_arrays(source, origin, size, per_class, _sides(source, validation, split))
+        return _from_arrays(source, origin, size, per_class, _splits(source, validation, split))
     require_whole(source, Path(where))
     if split != "given":
         source = drawn_anew(source, by_group=split == "by group")
@@ -100,7 +100,7 @@ def columns_of(
 
 @dataclass(frozen=True)
 class Survey:
-    """How many images there are on each side, before any is decoded."""
+    """How many images there are in each split, before any is decoded."""
 
     classes: int
     train: int
@@ -115,11 +115,11 @@ def survey(where: str, *, per_class: int | None = None, validation: float = 0.0)
         counts = dict(SHAPES_COUNTS)
         if per_class is not None:
             most = per_class * len(shapes.CLASSES)
-            counts |= {side: min(counts[side], most) for side in ("train", "val")}
+            counts |= {split: min(counts[split], most) for split in ("train", "val")}
         return Survey(len(shapes.CLASSES), **counts)
     source, _origin = open_source(where)
     if isinstance(source, Arrays):
-        splits = _sides(source, validation)
+        splits = _splits(source, validation)
     else:
         splits = hold_out_validation(source, validation).splits if validation else source.splits
     per_class, _ = _afforded(source.labels[splits == TRAIN], source.classes, per_class)
@@ -219,10 +219,10 @@ def _from_listing(
     )
 
 
-def _sides(
+def _splits(
     arrays: Arrays, validation: float, split: HowToSplit = "given"
 ) -> UInt8[np.ndarray, " n"]:
-    """Return the side of each image: as it came, or drawn, and some held out for validation."""
+    """Return the split of each image: as it came, or drawn, and some held out for validation."""
     splits = arrays.splits
     if split == "by image":
         splits = draw_split(arrays.labels, shares=(0.8, 0.0, 0.2))
@@ -271,7 +271,7 @@ def _from_arrays(
 
 
 def _shapes(difficulty: str, size: int, per_class: int | None) -> Table:
-    """Draw the offline world: `SHAPES_COUNTS` images, their numbers counted through the sides."""
+    """Draw the offline world: `SHAPES_COUNTS` images, their numbers counted through the splits."""
     numbers = np.arange(sum(SHAPES_COUNTS.values()))
     splits = np.repeat(np.arange(3, dtype=np.uint8), list(SHAPES_COUNTS.values()))
     scenes = shapes.draw_scenes(numbers, difficulty=difficulty)

@@ -1,4 +1,4 @@
-"""A listing: which images there are, what each is called, and on which side of the split it is.
+"""A listing: which images there are, what each is called, and in which split it is.
 
 Nothing is decoded here. A listing of a million images is a few columns, not a million objects.
 """
@@ -31,7 +31,7 @@ class Listing:
 
     `sources` are the folder or the archives the images lie in; image i is `members[i]`, a path
     with forward slashes inside `sources[source_of[i]]`. `splits` holds indices into `SPLITS`.
-    `groups[i]` names what must not stand on two sides of a split (a person, a patient).
+    `groups[i]` names what must not stand in two splits (a person, a patient).
     `official` says whether the split came with the images or was drawn by us.
     """
 
@@ -53,7 +53,7 @@ class Listing:
         return len(self.members)
 
     def rows(self, split: str) -> Int[np.ndarray, " m"]:
-        """Return the row numbers of one side of the split, ascending."""
+        """Return the row numbers of one split, ascending."""
         return np.flatnonzero(self.splits == SPLITS.index(split))
 
     def where(self, row: int) -> str:

@@ -19,7 +19,7 @@ def measured(
     is 1 where the images are only to be centred. Raises DataError when there are none.
     """
     if not len(rows):
-        raise DataError("there are no images to train on; put some on the side called train")
+        raise DataError("there are no images to train on; put some in the split called train")
     places = np.linspace(0, len(rows) - 1, min(len(rows), 4_000)).astype(np.int64)
     step = max(1, math.isqrt(len(places) * pixels.shape[1] ** 2 // 4_000_000))
     total, squares, count = np.zeros(3), np.zeros(3), 0

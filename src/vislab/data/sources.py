@@ -16,7 +16,7 @@ def open_source(where: str, *, disjoint: bool = False) -> tuple[Listing | Arrays
     """Return the images, not yet decoded, and where they come from: for the protocol card.
 
     A name of the catalogue is fetched when it is not here. What does not fit in a user's folder is
-    named in the listing and not refused; with `disjoint` its classes may be on one side only.
+    named in the listing and not refused; with `disjoint` its classes may be in one split only.
     Raises DataError or UnknownName when nothing is meant.
     """
     if where in catalogue.names():

@@ -1,7 +1,7 @@
 """Which images are learned from, which are tuned on, and which are kept for the end.
 
-A split that came with the images is kept. Otherwise it is drawn: stratified, so that every side
-has each class in its share, or by group, so that no person, patient or scene is on two sides.
+A split that came with the images is kept. Otherwise it is drawn: stratified, so that every split
+has each class in its share, or by group, so that no person, patient or scene is in two splits.
 """
 
 from collections.abc import Sequence
@@ -24,25 +24,25 @@ def draw_split(
     shares: tuple[float, float, float] = SHARES,
     seed: int = 0,
 ) -> UInt8[np.ndarray, " n"]:
-    """Return a side for each image, as indices into `SPLITS`.
+    """Return a split for each image, as indices into `SPLITS`.
 
-    Stratified: of a class with n images, each side gets its share rounded; with two images one
+    Stratified: of a class with n images, each split gets its share rounded; with two images one
     is for testing, with three one also for validation, and a single one is trained on.
-    With groups: whole groups are dealt, largest first, to the side that lacks most of what the
+    With groups: whole groups are dealt, largest first, to the split that lacks most of what the
     group holds, class by class.
     """
     rng = np.random.default_rng([seed, len(labels)])
     if groups is not None:
         return _deal_groups(labels, groups, shares, rng)
-    sides = np.zeros(len(labels), dtype=np.uint8)
+    splits = np.zeros(len(labels), dtype=np.uint8)
     for label in np.unique(labels):
         rows = rng.permutation(np.flatnonzero(labels == label))
         n = len(rows)
         test = min(max(round(n * shares[TEST]), 1), n - 1) if shares[TEST] > 0 else 0
         val = min(max(round(n * shares[VAL]), 1), n - test - 1) if shares[VAL] > 0 else 0
-        sides[rows[:test]] = TEST
-        sides[rows[test : test + max(val, 0)]] = VAL
-    return sides
+        splits[rows[:test]] = TEST
+        splits[rows[test : test + max(val, 0)]] = VAL
+    return splits
 
 
 def _deal_groups(
@@ -55,22 +55,22 @@ def _deal_groups(
     classes = int(labels.max()) + 1
     holds = np.zeros((len(names), classes))
     np.add.at(holds, (group_of, labels), 1)
-    wanted = np.outer(shares, holds.sum(axis=0))  # (side, class)
+    wanted = np.outer(shares, holds.sum(axis=0))  # (split, class)
     # In the order in which ties are settled: two groups are one to learn from and one to test on.
-    sides_by_need = [TRAIN, TEST, VAL]
+    splits_by_need = [TRAIN, TEST, VAL]
     order = rng.permutation(len(names))
     order = order[np.argsort(-holds[order].sum(axis=1), kind="stable")]
-    side_of = np.zeros(len(names), dtype=np.uint8)
+    split_of = np.zeros(len(names), dtype=np.uint8)
     for group in order:
         lacking = (wanted * holds[group]).sum(axis=1) / np.maximum(shares, 1e-9)
         lacking[np.asarray(shares) == 0] = -np.inf
-        side = sides_by_need[int(np.argmax(lacking[sides_by_need]))]
-        side_of[group] = side
-        wanted[side] -= holds[group]
-    sides: UInt8[np.ndarray, " n"] = side_of[group_of]
-    if len(names) > 1 and not (sides == TRAIN).any():
-        sides[group_of == order[-1]] = TRAIN
-    return sides
+        split = splits_by_need[int(np.argmax(lacking[splits_by_need]))]
+        split_of[group] = split
+        wanted[split] -= holds[group]
+    splits: UInt8[np.ndarray, " n"] = split_of[group_of]
+    if len(names) > 1 and not (splits == TRAIN).any():
+        splits[group_of == order[-1]] = TRAIN
+    return splits
 
 
 def hold_out_validation(
@@ -86,11 +86,11 @@ def hold_out_validation(
     rows = listing.rows("train")
     grouped = by_group and listing.groups is not None
     groups = [listing.groups[row] for row in rows] if grouped and listing.groups else None
-    sides = draw_split(
+    subsets = draw_split(
         listing.labels[rows], groups=groups, shares=(1 - share, share, 0.0), seed=seed
     )
     splits = listing.splits.copy()
-    splits[rows] = sides
+    splits[rows] = subsets
     return replace(listing, splits=splits)
 
 
@@ -121,13 +121,13 @@ def at_most(
     return np.sort(np.concatenate([np.zeros(0, dtype=np.int64), *(c[:per_class] for c in chosen)]))
 
 
-def sides_of(names: Sequence[str]) -> UInt8[np.ndarray, " n"]:
+def splits_of(names: Sequence[str]) -> UInt8[np.ndarray, " n"]:
     """Return indices into `SPLITS` for words such as "train", "valid" and "testing"."""
-    return np.array([_side(name) for name in names], dtype=np.uint8)
+    return np.array([_split(name) for name in names], dtype=np.uint8)
 
 
-def side_called(name: str) -> int | None:
-    """Return the side a folder or a cell of that name means, or None."""
+def split_called(name: str) -> int | None:
+    """Return the split a folder or a cell of that name means, or None."""
     spellings = {
         "train": TRAIN, "training": TRAIN,
         "val": VAL, "valid": VAL, "validation": VAL, "dev": VAL,
@@ -136,8 +136,8 @@ def side_called(name: str) -> int | None:
     return spellings.get(name.strip().lower())
 
 
-def _side(name: str) -> int:
-    side = side_called(name)
-    if side is None:
-        raise DataError(f"{name!r} names no side of a split; write one of {', '.join(SPLITS)}")
-    return side
+def _split(name: str) -> int:
+    split = split_called(name)
+    if split is None:
+        raise DataError(f"{name!r} names no split; write one of {', '.join(SPLITS)}")
+    return split

@@ -13,7 +13,7 @@ from vislab.data.listing import SPLITS
 from vislab.data.normalisation import Normalisation, measured
 from vislab.errors import DataError, OptionError
 
-UNUSED = 255  # in `splits`: of no side
+UNUSED = 255  # in `splits`: of no split
 C = TypeVar("C", bound=Column)
 
 
@@ -53,7 +53,7 @@ class Table:
         return len(self.splits)
 
     def split(self, name: str) -> "Split":
-        """Return one side: train, val or test. A side may be empty."""
+        """Return one split: train, val or test. A split may be empty."""
         return Split(name, self, np.flatnonzero(self.splits == SPLITS.index(name)))
 
     def take(self, rows: Int[np.ndarray, " m"]) -> "Table":
@@ -136,13 +136,13 @@ class Table:
         )
 
     def tested_on_validation(self) -> "Table":
-        """Return the same images with the validation side to test on, and the test side unused.
+        """Return the same images with the validation split to test on, and the test split unused.
 
-        As courses do it that keep the test side for the end. Raises OptionError without one.
+        As courses do it that keep the test split for the end. Raises OptionError without one.
         """
         test, val = SPLITS.index("test"), SPLITS.index("val")
         if not (self.splits == val).any():
-            raise OptionError(f"{self.name} came without a val side to test on")
+            raise OptionError(f"{self.name} came without a val split to test on")
         splits = np.where(self.splits == test, UNUSED, self.splits)
         return replace(self, splits=np.where(splits == val, test, splits).astype(np.uint8))
 
@@ -152,16 +152,16 @@ class Table:
 
     def about(self) -> dict[str, Any]:
         """Return what a report says of the data."""
-        sides = {side: self.split(side).rows for side in SPLITS}
+        splits = {split: self.split(split).rows for split in SPLITS}
         drawn = "drawn, stratified, seed 0" if "label" in self.columns else "drawn, seed 0"
         found: dict[str, Any] = {
             "name": self.name,
             "classes": list(self.classes),
             "size": self.size,
-            "counts": {side: len(rows) for side, rows in sides.items()},
+            "counts": {split: len(rows) for split, rows in splits.items()},
         }
         for column in self.columns.values():
-            found |= column.about(sides)
+            found |= column.about(splits)
         return {
             **found,
             "origin": self.origin,
@@ -186,7 +186,7 @@ class Table:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """One side of a table: N images by their rows."""
+    """One split of a table: N images by their rows."""
 
     name: str
     table: Table
@@ -197,20 +197,20 @@ class Split:
 
     @property
     def pixels(self) -> UInt8[np.ndarray, "all *_ 3"]:
-        """The pixels of all sides."""
+        """The pixels of all splits."""
         return self.table.pixels
 
     @property
     def labels(self) -> Int[np.ndarray, " n"]:
-        """The class of each image of this side."""
+        """The class of each image of this split."""
         found: np.ndarray = self.table.labels[self.rows]
         return found
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """What each image of this side is called."""
+        """What each image of this split is called."""
         return tuple(self.table.names[row] for row in self.rows)
 
     def take(self, places: Int[np.ndarray, " m"] | slice) -> UInt8[np.ndarray, "m *_ 3"]:
-        """Return a copy of the images at these places of this side."""
+        """Return a copy of the images at these places of this split."""
         return np.ascontiguousarray(self.pixels[self.rows[places]])

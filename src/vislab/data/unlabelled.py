@@ -6,7 +6,7 @@ import numpy as np
 
 from vislab.data.folders import files_of, is_image, name_of
 from vislab.data.listing import Listing
-from vislab.data.splits import draw_split, side_called
+from vislab.data.splits import draw_split, split_called
 from vislab.errors import DataError
 
 
@@ -22,14 +22,14 @@ def list_unlabelled(path: Path, *, seed: int = 0) -> Listing:
     rows = [(source, member) for source, member in files if is_image(member)]
     if not rows:
         raise DataError(f"{path} holds no images")
-    sides = [_side(sources[source], member) for source, member in rows]
+    subsets = [_split(sources[source], member) for source, member in rows]
     notes: tuple[str, ...] = ()
-    official = {0, 2} <= set(sides)
+    official = {0, 2} <= set(subsets)
     if official:
-        kept = [place for place, side in enumerate(sides) if side is not None]
+        kept = [place for place, split in enumerate(subsets) if split is not None]
         if len(kept) < len(rows):
             notes = (f"{len(rows) - len(kept)} images lie outside train, val and test",)
-        rows, splits = [rows[p] for p in kept], np.array([sides[p] for p in kept], dtype=np.uint8)
+        rows, splits = [rows[p] for p in kept], np.array([subsets[p] for p in kept], dtype=np.uint8)
     else:
         splits = draw_split(np.zeros(len(rows), dtype=np.int64), seed=seed)
     return Listing(
@@ -45,9 +45,9 @@ def list_unlabelled(path: Path, *, seed: int = 0) -> Listing:
     )
 
 
-def _side(source: Path, member: str) -> int | None:
-    """Return the side that the first folder, or the archive, is named after."""
+def _split(source: Path, member: str) -> int | None:
+    """Return the split that the first folder, or the archive, is named after."""
     parts = PurePosixPath(member).parts
     names = [*([source.stem] if source.is_file() else []), *parts[:-1]]
-    found = (side_called(name) for name in names)
-    return next((side for side in found if side is not None), None)
+    found = (split_called(name) for name in names)
+    return next((split for split in found if split is not None), None)

@@ -38,9 +38,9 @@ def report_classified(
 
 def file_predictions(notebook: Notebook, table: Table, outcome: Classified, name: str) -> None:
     """File what the network said of every test image, as a table."""
-    side, classes = table.split("test"), table.classes
+    split, classes = table.split("test"), table.classes
     rows = zip(
-        side.names,
+        split.names,
         (classes[k] for k in outcome.labels),
         (classes[k] for k in outcome.predicted),
         outcome.probabilities.max(axis=1),
@@ -55,7 +55,7 @@ def file_predictions(notebook: Notebook, table: Table, outcome: Classified, name
 def file_examination(notebook: Notebook, table: Table, outcome: Classified, name: str) -> None:
     """File the confusion matrix, the best and worst examples, and calibration."""
     before = f"{name} " if name else ""
-    side, classes = table.split("test"), table.classes
+    split, classes = table.split("test"), table.classes
     certainty = outcome.probabilities.max(axis=1)
     counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
     np.add.at(counts, (outcome.labels, outcome.predicted), 1)
@@ -74,7 +74,7 @@ def file_examination(notebook: Notebook, table: Table, outcome: Classified, name
         notebook.show(
             f"{before}{title}",
             figures.image_grid(
-                side.take(chosen),
+                split.take(chosen),
                 titles=[
                     f"{classes[outcome.predicted[i]]} {certainty[i]:.0%}"
                     + ("" if outcome.correct[i] else f"\nis {classes[outcome.labels[i]]}")
@@ -100,8 +100,8 @@ def show_grad_cam(
     """Show where the network looked on test images: some it got right, some wrong."""
     right, wrong = np.flatnonzero(outcome.correct), np.flatnonzero(~outcome.correct)
     chosen = np.concatenate([right[:: max(1, len(right) // count)][:count], wrong[:count]])
-    side, classes = table.split("test"), table.classes
-    pixels = side.take(chosen)
+    split, classes = table.split("test"), table.classes
+    pixels = split.take(chosen)
     try:
         maps = grad_cam_of_predictions(
             task.network, pixels, table.normalisation, processes.device()

@@ -107,10 +107,10 @@ def boxes_figure(
     chosen: Sequence[int],
 ) -> Any:
     """Draw what was found and what was missed in some images of a split."""
-    side = table.split(split)
+    subset = table.split(split)
     drawn = []
     for place in chosen:
-        row = int(side.rows[place])
+        row = int(subset.rows[place])
         mine = [
             figures.Drawn(
                 _here(table, row, one.found.boxes[d]),
@@ -129,7 +129,7 @@ def boxes_figure(
             for r in np.flatnonzero((one.targets.image == place) & missed)
         ]
         drawn.append(mine)
-    pixels = np.asarray(table.pixels[side.rows[list(chosen)]])
+    pixels = np.asarray(table.pixels[subset.rows[list(chosen)]])
     return figures.boxes_over_images(pixels, drawn, columns=3 if len(chosen) > 4 else 2)
 
 

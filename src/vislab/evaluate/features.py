@@ -59,8 +59,8 @@ def pooled_features(
     device: torch.device,
 ) -> tuple[dict[str, Float[np.ndarray, "n _"]], Int[np.ndarray, " n"]]:
     """Return the mean features by layer of images spread evenly over a split, and labels."""
-    side = table.split(split)
-    every = max(1, -(-len(side) // most))
+    subset = table.split(split)
+    every = max(1, -(-len(subset) // most))
     network = network.to(device)
     found: dict[str, list[np.ndarray]] = {layer: [] for layer in layers}
     labels, begin = [], 0

@@ -75,11 +75,11 @@ def as_bytes(pixels: Float[Tensor, "n 3 h w"]) -> UInt8[np.ndarray, "n h w 3"]:
 
 def colour_shares(network: Colorizer, table: Table) -> Float[Tensor, " k"]:
     """Return how often each bin of colour occurs in the training images, of some 500."""
-    side = table.split("train")
-    places = np.linspace(0, len(side) - 1, min(len(side), 500)).round().astype(np.int64)
+    split = table.split("train")
+    places = np.linspace(0, len(split) - 1, min(len(split), 500)).round().astype(np.int64)
     counts = torch.zeros(len(network.get_buffer("bins")))
     for start in range(0, len(places), 50):
-        pixels = torch.from_numpy(side.take(places[start : start + 50])).permute(0, 3, 1, 2) / 255
+        pixels = torch.from_numpy(split.take(places[start : start + 50])).permute(0, 3, 1, 2) / 255
         bins = network.binned(rgb_to_lab(pixels)[:, 1:, ::2, ::2])
         counts += torch.bincount(bins.flatten(), minlength=len(counts))
     return counts / counts.sum()

@@ -30,13 +30,13 @@ def report(
     if not examine or outcome.score not in outcome.values:
         return
     before = f"{name} " if name else ""
-    side, values = table.split("test"), np.asarray(outcome.values[outcome.score], dtype=float)
+    split, values = table.split("test"), np.asarray(outcome.values[outcome.score], dtype=float)
     order = np.argsort(values, kind="stable")
     for title, chosen in (
         ("worst examples", order[:SHOWN]),
         ("best examples", order[::-1][:SHOWN]),
     ):
-        pixels, words = table.drawn(side.rows[chosen])
+        pixels, words = table.drawn(split.rows[chosen])
         titles = [
             "\n".join([*values_of(outcome, int(k), units=task.units), text]).strip()
             for k, text in zip(chosen, words, strict=True)

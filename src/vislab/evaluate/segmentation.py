@@ -27,13 +27,13 @@ def report_segmented(
     if not examine:
         return
     before = f"{name} " if name else ""
-    side = table.split("test")
+    split = table.split("test")
     order = np.argsort(outcome.dice, kind="stable")
     for title, chosen in (("worst cases", order[:SHOWN]), ("best cases", order[::-1][:SHOWN])):
         notebook.show(
             f"{before}{title}",
             figures.mask_cases(
-                side.take(chosen),
+                split.take(chosen),
                 outcome.targets[chosen],
                 outcome.predictions[chosen],
                 classes=len(table.classes),

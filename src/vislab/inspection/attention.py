@@ -319,14 +319,14 @@ def compare_kinds(
         short = seen.name.rpartition(":")[2].replace("_", " ")
         rows.update({f"{short}\n{what}": one for what, one in maps.items()})
     several = spread(range(len(places)), shown)
-    side = convolution.images.split("test")
+    split = convolution.images.split("test")
     some = np.array([places[k] for k in several])
     notebook.show(
         "attention beside Grad-CAM",
         figures.attention_grid(
-            side.take(some),
+            split.take(some),
             {name: one[several].numpy() for name, one in rows.items()},
-            titles=[convolution.images.classes[k] for k in side.labels[some]],
+            titles=[convolution.images.classes[k] for k in split.labels[some]],
         ),
         caption="The best of either kind, on images that both have right where there are any.",
     )

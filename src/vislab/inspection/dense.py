@@ -86,9 +86,9 @@ def explain_detection(
     A detector that does not tell what its boxes come from has a note in place of maps.
     """
     chosen = boxes_to_explain(detected, count)
-    side, asked = table.split("test"), []
+    split, asked = table.split("test"), []
     for one, label in chosen:
-        row = int(side.rows[detected.found.image[one]])
+        row = int(split.rows[detected.found.image[one]])
         kind = int(detected.found.kind[one])
         corners = here(table, row, detected.found.boxes[one])
         try:
@@ -133,7 +133,7 @@ def explain_segmentation(
 
     The region is the largest of an image's that is not background.
     """
-    side, asked = table.split("test"), []
+    split, asked = table.split("test"), []
     regions = [largest_region(said) for said in segmented.predictions]
     some = np.array([place for place, region in enumerate(regions) if region is not None], int)
     order = some[np.argsort(segmented.dice[some], kind="stable")]
@@ -144,7 +144,7 @@ def explain_segmentation(
         mask = torch.from_numpy(region).to(processes.device())
         asked.append(
             Asked(
-                int(side.rows[place]), RegionScore(network, mask), kind, table.classes[kind],
+                int(split.rows[place]), RegionScore(network, mask), kind, table.classes[kind],
                 f"{table.classes[kind]}, Dice {segmented.dice[place]:.2f}", GREEN, region,
             )
         )  # fmt: skip

@@ -73,9 +73,9 @@ def show_weight_histograms(notebook: Notebook, network: nn.Module, table: Table)
 
     The gradients are those of the mean cross-entropy of the first training images.
     """
-    side = table.split("train")
-    images = normalised(network, table, side.take(slice(0, LEARNED)))
-    labels = torch.tensor(side.labels[:LEARNED], dtype=torch.int64, device=images.device)
+    split = table.split("train")
+    images = normalised(network, table, split.take(slice(0, LEARNED)))
+    labels = torch.tensor(split.labels[:LEARNED], dtype=torch.int64, device=images.device)
     columns = {
         "weights": explain.weight_histograms(network),
         "gradients": explain.gradient_histograms(network, images, labels),
@@ -283,8 +283,8 @@ def show_neighbours(
     notebook: Notebook, network: nn.Module, table: Table, *, count: int = 1000, seed: int = 0
 ) -> None:
     """Show a t-SNE map of as many test images, evenly spread, by the features before the head."""
-    side = table.split("test")
-    places = np.unique(np.linspace(0, len(side) - 1, min(count, len(side))).round().astype(int))
+    split = table.split("test")
+    places = np.unique(np.linspace(0, len(split) - 1, min(count, len(split))).round().astype(int))
     batches = np.split(places, range(BATCH, len(places), BATCH))
     given = explain.features(network, (images_at(network, table, some) for some in batches))
     try:
@@ -297,7 +297,7 @@ def show_neighbours(
     notebook.record("t-SNE: trustworthiness", kept)
     notebook.show(
         "test images by what the head sees",
-        figures.thumbnails(points.numpy(), side.take(places), side.labels[places], table.classes),
+        figures.thumbnails(points.numpy(), split.take(places), split.labels[places], table.classes),
         caption=f"t-SNE of {len(points)} images, trustworthiness {kept:.2f}. It keeps "
         "neighbours, not distances: gaps and sizes of groups say nothing.",
     )

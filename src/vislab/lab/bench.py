@@ -115,7 +115,7 @@ class Lab(Notebook):
     ) -> Table:
         """Open annotated images (see `vislab.data.annotated`) and note in the run what they are.
 
-        `test_on="val"` tests on the validation side and leaves the test side alone.
+        `test_on="val"` tests on the validation split and leaves the test split alone.
         Raises DataError when there is nothing to test on, or an annotation cannot be learned from.
         """
         options: dict[str, Any] = {"wanted": wanted, "size": size, "limit": limit,
@@ -144,7 +144,7 @@ class Lab(Notebook):
         counts = about["counts"]
         self.say(
             f"{opened.name}: {len(opened.classes)} classes, "
-            + ", ".join(f"{count} {side}" for side, count in counts.items() if count)
+            + ", ".join(f"{count} {split}" for split, count in counts.items() if count)
             + f", {opened.size}×{opened.size} pixels"
         )
         for note in opened.notes:

@@ -43,9 +43,9 @@ class Pixels:
 def data_of(table: Table, task: ByHand) -> dict[str, Any]:
     """Return training and validation images as `Solver` takes them."""
     data: dict[str, Any] = {}
-    for side, name in (("train", "train"), ("val", "val")):
-        data[f"X_{name}"] = Pixels(table, side, task)
-        data[f"y_{name}"] = torch.from_numpy(np.asarray(table.split(side).labels, np.int64))
+    for split, name in (("train", "train"), ("val", "val")):
+        data[f"X_{name}"] = Pixels(table, split, task)
+        data[f"y_{name}"] = torch.from_numpy(np.asarray(table.split(split).labels, np.int64))
     return data
 
 
@@ -160,9 +160,9 @@ class _Clock:
 def few(table: Table, task: ByHand, count: int) -> dict[str, Any]:
     """Return the first training images, spread over the split, with few validation ones."""
     data = data_of(table, task)
-    for side, most in (("train", count), ("val", CHECKED)):
-        total = len(data[f"y_{side}"])
+    for split, most in (("train", count), ("val", CHECKED)):
+        total = len(data[f"y_{split}"])
         rows = torch.linspace(0, max(total - 1, 0), min(most, total)).long()
-        data[f"X_{side}"] = data[f"X_{side}"][rows] if total else torch.zeros(0)
-        data[f"y_{side}"] = data[f"y_{side}"][rows] if total else data[f"y_{side}"]
+        data[f"X_{split}"] = data[f"X_{split}"][rows] if total else torch.zeros(0)
+        data[f"y_{split}"] = data[f"y_{split}"][rows] if total else data[f"y_{split}"]
     return data

@@ -51,7 +51,7 @@ class AnnotatedRecipe(TrainingRecipe):
     augment: Augment = Augment(flip=True, colour=0.2)
     """What training images go through; masks and boxes follow."""
     validation: float = 0.1
-    """Share of the training images held out to choose the best epoch by, where no such side came;
+    """Share of the training images held out to choose the best epoch by, where no such split came;
     0 keeps the last epoch's weights."""
     skip_bad: bool = False
     """Leave out images whose annotations cannot be used, in place of refusing them all."""

@@ -63,7 +63,7 @@ class DetectFasterRcnn(AnnotatedRecipe):
     batch: int = 8
     epochs: int = 4
     test_on: Literal["test", "val"] = "test"
-    """val tests on the validation side, as the course does, and keeps none to choose by."""
+    """val tests on the validation split, as the course does, and keeps none to choose by."""
     explained: int = 4
     """Test images for which a map shows why boxes were named so; some seconds each."""
 

@@ -61,7 +61,7 @@ class DetectYolo(AnnotatedRecipe):
     course's."""
     optim: Optim = Optim("adamw", lr=2e-3, weight_decay=1e-2, schedule="one-cycle", clip=10.0)
     test_on: Literal["test", "val"] = "test"
-    """val tests on the validation side, as the course does, and keeps none to choose by."""
+    """val tests on the validation split, as the course does, and keeps none to choose by."""
     explained: int = 4
     """Test images for which a map shows why boxes were named so; some seconds each."""
 

@@ -151,18 +151,18 @@ class Knn(Recipe):
         """Show test images beside the training images that are nearest."""
         import numpy as np
 
-        side, known = table.split("test"), table.split("train")
-        step = max(1, len(side) // 6)
-        places = list(range(0, len(side), step))[:6]
+        split, known = table.split("test"), table.split("train")
+        step = max(1, len(split) // 6)
+        places = list(range(0, len(split), step))[:6]
         lab.show(
             "test images and their neighbours",
             runs.figures.named_rows(
                 [
                     (
-                        table.classes[side.labels[place]],
+                        table.classes[split.labels[place]],
                         np.concatenate(
                             [
-                                side.take(slice(place, place + 1)),
+                                split.take(slice(place, place + 1)),
                                 known.take(nearest[place, :SHOWN].numpy()),
                             ]
                         ),
@@ -253,7 +253,7 @@ def rows_of(table: "Table", split: str) -> "tuple[Tensor, Tensor]":
     import numpy as np
     import torch
 
-    side = table.split(split)
-    pixels = torch.from_numpy(side.take(slice(None)))
-    rows = pixels.permute(0, 3, 1, 2).reshape(len(side), 3 * table.size**2).to(torch.float32)
-    return rows.div_(255), torch.from_numpy(np.asarray(side.labels, np.int64))
+    subset = table.split(split)
+    pixels = torch.from_numpy(subset.take(slice(None)))
+    rows = pixels.permute(0, 3, 1, 2).reshape(len(subset), 3 * table.size**2).to(torch.float32)
+    return rows.div_(255), torch.from_numpy(np.asarray(subset.labels, np.int64))

@@ -87,14 +87,14 @@ class VitFinetune(Recipe):
     """Test images on which maps of attention are scored and compared."""
 
     references = tuple(
-        course(f"{name}/{side}/accuracy", value, SOURCE, protocol=COURSE)
+        course(f"{name}/{split}/accuracy", value, SOURCE, protocol=COURSE)
         for name, values in {
             "head": (0.9870, 0.9648, 0.9596),
             "last-blocks:4": (0.9953, 0.9704, 0.9711),
             "all": (0.9148, 0.9185, 0.9074),
             "none": (0.1355, 0.1522, 0.1392),
         }.items()
-        for side, value in zip(("train", "val", "test"), values, strict=True)
+        for split, value in zip(("train", "val", "test"), values, strict=True)
     )
     claims = (
         claim("head-only learns quickly",

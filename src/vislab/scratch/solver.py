@@ -60,11 +60,11 @@ class Solver:
             )
         if len(data["X_train"]) == 0:
             raise OptionError("data['X_train'] is empty; give images to train on")
-        for side in ("train", "val"):
-            images, labels = len(data[f"X_{side}"]), len(data[f"y_{side}"])
+        for split in ("train", "val"):
+            images, labels = len(data[f"X_{split}"]), len(data[f"y_{split}"])
             if images != labels:
                 raise OptionError(
-                    f"data['y_{side}'] has {labels} rows where X_{side} has {images}; "
+                    f"data['y_{split}'] has {labels} rows where X_{split} has {images}; "
                     "every image needs a label"
                 )
         expect.option("batch_size", batch_size, low=1)

@@ -32,7 +32,7 @@ def test_a_sound_set_has_nothing_that_spoils_and_nothing_to_warn_of(tmp_path, ca
     assert issues.lines()[-1] == "nothing found that would spoil a result"
 
 
-def test_the_facts_count_instances_and_images_by_side(tmp_path):
+def test_the_facts_count_instances_and_images_by_split(tmp_path):
     instances = [*SOUND, (0, (20, 1, 25, 5), 0, {"crowd": True}), (1, (6, 6, 40, 30), 0, {})]
     facts = looked_at(made(tmp_path, instances, images=4, splits=[0, 0, 2, 1])).facts
     assert (facts["form"], facts["images"], facts["instances"]) == ("coco", 4, 7)
@@ -41,7 +41,7 @@ def test_the_facts_count_instances_and_images_by_side(tmp_path):
         "val": {"instances": 0, "images": 0},
         "test": {"instances": 1, "images": 1},
     }
-    assert facts["sides"] == {"train": 2, "val": 1, "test": 1}
+    assert facts["splits"] == {"train": 2, "val": 1, "test": 1}
     assert facts["instances_per_image"] == {"min": 0, "median": 2.0, "max": 3}
     assert (facts["without_instances"], facts["crowds"], facts["difficult"]) == (1, 1, 0)
     assert facts["width"] == {"min": 40, "median": 41.5, "max": 43}
@@ -104,7 +104,7 @@ def test_a_box_over_the_whole_image_and_two_nearly_equal_ones_are_warnings(tmp_p
     assert alike.places == ("2.png: object 3 (cat) ≈ object 7",)
 
 
-def test_classes_that_are_missing_from_a_side_are_warnings(tmp_path):
+def test_classes_that_are_missing_from_a_split_are_warnings(tmp_path):
     instances = [(0, (1, 1, 9, 9), 0, {}), (0, (1, 10, 9, 19), 1, {}), (2, (1, 1, 9, 9), 1, {}),
               (2, (10, 10, 19, 19), 2, {})]  # fmt: skip
     annotated = made(tmp_path, instances, classes=("cat", "dog", "cow", "owl"))

@@ -26,13 +26,13 @@ def save(image, path, **options):
     image.save(path, **options)
 
 
-def sound(root, per_side=(4, 2, 3), names=("cat", "dog")):
+def sound(root, per_split=(4, 2, 3), names=("cat", "dog")):
     """A set without fault, with its own split."""
     seed = 0
-    for side, count in zip(("train", "val", "test"), per_side, strict=True):
+    for split, count in zip(("train", "val", "test"), per_split, strict=True):
         for name in names:
             for i in range(count):
-                save(scene(seed), root / side / name / f"{i}.png")
+                save(scene(seed), root / split / name / f"{i}.png")
                 seed += 1
     return root
 
@@ -59,7 +59,7 @@ def test_the_facts_count_what_is_there(tmp_path):
     save(scene(99, 30, 40), tmp_path / "train" / "dog" / "more.png")
     facts = looked_at(tmp_path).facts
     assert facts["images"] == facts["readable"] == 19
-    assert facts["sides"] == {"train": 9, "val": 4, "test": 6}
+    assert facts["splits"] == {"train": 9, "val": 4, "test": 6}
     assert facts["classes"]["dog"] == {"train": 5, "val": 2, "test": 3}
     assert (facts["largest_class"], facts["smallest_class"]) == ("dog", "cat")
     assert facts["largest_to_smallest"] == pytest.approx(10 / 9)
@@ -114,7 +114,7 @@ def test_a_test_image_that_is_trained_on_spoils_whatever_its_name_or_file(tmp_pa
     issue = only(looked_at(tmp_path).spoiling)
     assert "2 test images are also in train or val" in issue.sentence
     assert "(1 byte for byte)" in issue.sentence
-    assert "delete them on one side" in issue.sentence
+    assert "delete them from one split" in issue.sentence
     assert sorted(issue.places) == [
         "test/cat/same bytes.png (cat, test) = train/cat/0.png (cat, train)",
         "test/cat/same pixels.bmp (cat, test) = train/cat/1.png (cat, train)",
@@ -136,13 +136,13 @@ def test_a_copy_in_validation_is_a_warning(tmp_path):
     assert "1 val image is also in train" in only(issues.warnings)
 
 
-def test_a_copy_on_the_same_side_is_a_warning(tmp_path):
+def test_a_copy_in_the_same_split_is_a_warning(tmp_path):
     sound(tmp_path)
     for i in range(2):
         save(scene(0), tmp_path / "train" / "cat" / f"copy {i}.png")
     issues = looked_at(tmp_path)
     assert issues.spoils == ()
-    assert only(issues.warnings).startswith("2 images are a copy of another on the same side")
+    assert only(issues.warnings).startswith("2 images are a copy of another in the same split")
 
 
 def test_one_image_under_two_labels_spoils(tmp_path):
@@ -184,19 +184,19 @@ def test_a_near_duplicate_across_the_split_is_a_warning(tmp_path, how):
     issues = looked_at(tmp_path)
     assert issues.spoils == ()
     issue = only(issues.doubtful)
-    assert "1 pair of near duplicates stands on two sides" in issue.sentence
+    assert "1 pair of near duplicates stands in two splits" in issue.sentence
     assert "test/cat/near" in issue.places[0]
     assert "≈ train/cat/0.png (cat, train)" in issue.places[0]
 
 
-def test_near_duplicates_on_one_side_and_under_two_labels_are_told_apart(tmp_path):
+def test_near_duplicates_in_one_split_and_under_two_labels_are_told_apart(tmp_path):
     sound(tmp_path)
     save(scene(0).resize((50, 38)), tmp_path / "train" / "cat" / "same.png")
     save(scene(1).resize((50, 38)), tmp_path / "train" / "dog" / "other.png")
     across, same = looked_at(tmp_path).doubtful
     assert "under two labels" in across.sentence
     assert across.places == ("train/cat/1.png (cat, train) ≈ train/dog/other.png (dog, train)",)
-    assert "on the same side" in same.sentence
+    assert "in the same split" in same.sentence
     assert same.places == ("train/cat/0.png (cat, train) ≈ train/cat/same.png (cat, train)",)
 
 
@@ -232,15 +232,15 @@ def labelled(root, rows, columns="path,label,group,split"):
     return root
 
 
-def test_a_group_on_two_sides_spoils_and_an_empty_cell_is_no_group(tmp_path):
+def test_a_group_in_two_splits_spoils_and_an_empty_cell_is_no_group(tmp_path):
     rows = [f"{i}.png,{'ab'[i % 2]},p{i // 2},{'train' if i < 8 else 'test'}" for i in range(16)]
     rows += ["x.png,a,p3,test", "y.png,a,,train", "z.png,b,,test"]
     issue = only(looked_at(labelled(tmp_path, rows)).spoiling)
-    assert issue.sentence.startswith("1 group stands on two sides of the split")
+    assert issue.sentence.startswith("1 group stands in two splits")
     assert issue.places == ("p3: train, test",)
 
 
-def test_classes_that_are_missing_from_a_side(tmp_path):
+def test_classes_that_are_missing_from_a_split(tmp_path):
     rows = [f"{i}.png,{'ab'[i % 2]},,{'train' if i < 8 else 'test'}" for i in range(16)]
     rows += ["x.png,only tested,,test", *(f"y{i}.png,only trained,,train" for i in range(3))]
     issues = looked_at(labelled(tmp_path, rows))
@@ -262,7 +262,7 @@ def test_an_image_that_is_not_there_spoils(tmp_path):
     assert issue.places == ("7.png",)
 
 
-def test_uneven_classes_and_a_missing_test_side_are_warnings(tmp_path):
+def test_uneven_classes_and_a_missing_test_split_are_warnings(tmp_path):
     for i in range(30):
         save(scene(i), tmp_path / "train" / "cat" / f"{i}.png")
     for i in range(3):
@@ -295,7 +295,7 @@ def test_the_page_shows_five_places_and_how_many_more_and_json_has_all(tmp_path)
     plain = json.loads(json.dumps(issues.as_json()))
     assert len(plain["spoils"][0]["places"]) == 9
     assert plain["warnings"] == []
-    assert plain["facts"]["sides"]["train"] == 17
+    assert plain["facts"]["splits"]["train"] == 17
 
 
 def test_the_table_is_aligned_also_in_wide_letters_and_short_for_many_classes(tmp_path):
@@ -351,7 +351,7 @@ def test_a_set_in_memory_is_checked_too():
 def test_a_set_in_memory_without_a_split_is_judged_by_the_split_it_will_get():
     whole = arrays(official=False)
     issues = check(replace(whole, splits=np.zeros(40, dtype=np.uint8)), progress=False)
-    assert issues.facts["sides"] == {"train": 32, "val": 4, "test": 4}
+    assert issues.facts["splits"] == {"train": 32, "val": 4, "test": 4}
     assert issues.warnings == ()
 
 

@@ -40,11 +40,11 @@ def test_captions_and_tables_of_something_else_are_not_recognised(tmp_path):
         read(tmp_path)
 
 
-def test_the_side_is_in_the_files_name_and_equal_names_are_looked_up_on_their_side(tmp_path):
-    for side, size in (("train2017", (40, 30)), ("val2017", (20, 10))):
-        image(tmp_path / side / "1.png", size)
+def test_the_split_is_in_the_files_name_and_equal_names_are_looked_up_in_their_split(tmp_path):
+    for split, size in (("train2017", (40, 30)), ("val2017", (20, 10))):
+        image(tmp_path / split / "1.png", size)
         images = [{"id": 1, "file_name": "1.png", "width": size[0], "height": size[1]}]
-        coco(tmp_path, [instance((0, 0, 5, 5))], images, file=f"annotations/instances_{side}.json")
+        coco(tmp_path, [instance((0, 0, 5, 5))], images, file=f"annotations/instances_{split}.json")
     (tmp_path / "annotations" / "captions_val2017.json").write_text(
         '{"images": [], "annotations": [], "categories": []}'
     )
@@ -53,17 +53,17 @@ def test_the_side_is_in_the_files_name_and_equal_names_are_looked_up_on_their_si
     assert annotated.members == ("train2017/1.png", "val2017/1.png")
     assert annotated.official
     assert annotated.splits.tolist() == [0, 2]
-    assert any("its val side is used to test on" in note for note in annotated.notes)
+    assert any("its val split is used to test on" in note for note in annotated.notes)
 
 
-def test_exported_folders_with_a_file_each_give_three_sides(tmp_path):
-    for side in ("train", "valid", "test"):
-        image(tmp_path / side / f"{side}.png")
-        images = [{"id": 0, "file_name": f"{side}.png", "width": 40, "height": 30}]
-        coco(tmp_path, [instance(image=0)], images, file=f"{side}/_annotations.coco.json")
+def test_exported_folders_with_a_file_each_give_three_splits(tmp_path):
+    for split in ("train", "valid", "test"):
+        image(tmp_path / split / f"{split}.png")
+        images = [{"id": 0, "file_name": f"{split}.png", "width": 40, "height": 30}]
+        coco(tmp_path, [instance(image=0)], images, file=f"{split}/_annotations.coco.json")
     annotated = read(tmp_path)
-    sides = dict(zip(annotated.members, annotated.splits.tolist(), strict=True))
-    assert sides == {"train/train.png": 0, "valid/valid.png": 1, "test/test.png": 2}
+    splits = dict(zip(annotated.members, annotated.splits.tolist(), strict=True))
+    assert splits == {"train/train.png": 0, "valid/valid.png": 1, "test/test.png": 2}
 
 
 def test_without_a_split_a_fifth_is_drawn_by_name_and_not_by_the_order_in_the_file(tmp_path):

@@ -52,9 +52,9 @@ def test_an_image_and_its_mask_find_one_another(tmp_path, images, masks, suffix)
     assert len(annotated.instances) == 0
 
 
-def test_equal_names_on_two_sides_keep_apart(tmp_path):
-    for side in ("train", "test"):
-        pair(tmp_path, values(0, 255), "1", f"{side}/images", f"{side}/masks")
+def test_equal_names_in_two_splits_keep_apart(tmp_path):
+    for split in ("train", "test"):
+        pair(tmp_path, values(0, 255), "1", f"{split}/images", f"{split}/masks")
     annotated = read(tmp_path)
     pairs = dict(zip(annotated.members, annotated.masks, strict=True))
     assert pairs == {f"{s}/images/1.jpg": f"{s}/masks/1.png" for s in ("train", "test")}

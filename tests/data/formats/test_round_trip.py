@@ -80,7 +80,7 @@ def same(one, other):
     assert one.classes == other.classes
     assert table(one) == table(other)
     of = [
-        {m.rsplit("/", 1)[-1]: (tuple(size), int(side)) for m, size, side in zip(
+        {m.rsplit("/", 1)[-1]: (tuple(size), int(split)) for m, size, split in zip(
             annotated.members, annotated.sizes.tolist(), annotated.splits, strict=True)}
         for annotated in (one, other)
     ]  # fmt: skip
@@ -142,7 +142,7 @@ def test_voc_keeps_a_pixel_of_what_is_thinner_than_one(tmp_path):
 
 @often
 @given(instances=instances_of_yolo)
-def test_yolo_keeps_boxes_classes_and_sides(tmp_path_factory, instances):
+def test_yolo_keeps_boxes_classes_and_splits(tmp_path_factory, instances):
     root = tmp_path_factory.mktemp("set")
     annotated = made(root / "from", instances, form="yolo", splits=[0, 1, 2])
     same(annotated, there_and_back(annotated, root / "to", "yolo"))
@@ -159,7 +159,7 @@ def test_yolo_keeps_outlines_where_each_is_one_polygon_in_its_box(tmp_path):
     assert len(back.instances) == 2
 
 
-def test_masks_keep_every_pixel_names_and_sides(tmp_path):
+def test_masks_keep_every_pixel_names_and_splits(tmp_path):
     boxes = [(0, (0, 0, 20, 20), 0, {}), (0, (5, 5, 10, 10), 1, {}), (1, (0, 0, 9, 9), 0, {}),
              (2, (3, 3, 30, 30), 1, {"crowd": True})]  # fmt: skip
     annotated = made(tmp_path / "a", boxes, splits=[0, 1, 2])

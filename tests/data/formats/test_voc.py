@@ -37,7 +37,7 @@ def test_difficult_is_kept_and_the_boxes_of_parts_are_not_taken_for_the_instance
     assert annotated.instances.boxes[1].tolist() == [4, 4, 9.5, 9.25]
 
 
-def test_lists_of_the_development_kit_give_the_sides_and_choose_the_images(tmp_path):
+def test_lists_of_the_development_kit_give_the_splits_and_choose_the_images(tmp_path):
     base = tmp_path / "VOCdevkit" / "VOC2007"
     for stem in ("a", "b", "c", "d", "unlisted"):
         voc(base, stem, voc_object())
@@ -49,15 +49,15 @@ def test_lists_of_the_development_kit_give_the_sides_and_choose_the_images(tmp_p
     (lists / "cat_train.txt").write_text("a -1\nz 1\n")
     annotated = read(tmp_path)
     assert annotated.issues == ()
-    sides = {m.rsplit("/", 1)[1]: s for m, s in zip(annotated.members, annotated.splits.tolist(),
+    splits = {m.rsplit("/", 1)[1]: s for m, s in zip(annotated.members, annotated.splits.tolist(),
                                                    strict=True)}  # fmt: skip
-    assert sides == {"a.png": 0, "b.png": 1, "c.png": 2, "d.png": 0}
+    assert splits == {"a.png": 0, "b.png": 1, "c.png": 2, "d.png": 0}
     assert all("JPEGImages" in member for member in annotated.members)
     assert annotated.official
     assert any("1 annotations that no list" in note for note in annotated.notes)
 
 
-def test_a_list_that_names_nothing_or_two_sides_is_a_flaw(tmp_path):
+def test_a_list_that_names_nothing_or_two_splits_is_a_flaw(tmp_path):
     voc(tmp_path, "a", voc_object())
     lists = tmp_path / "ImageSets" / "Main"
     lists.mkdir(parents=True)
@@ -66,7 +66,7 @@ def test_a_list_that_names_nothing_or_two_sides_is_a_flaw(tmp_path):
     issues = read(tmp_path).issues
     assert [(issue.where, issue.what.split(":")[0]) for issue in issues] == [
         ("ImageSets/Main/train.txt, line 2", "its annotation is missing"),
-        ("ImageSets/Main/test.txt, line 1", "it is on two sides of the split"),
+        ("ImageSets/Main/test.txt, line 1", "it is in two splits"),
     ]
 
 

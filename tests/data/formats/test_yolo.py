@@ -26,10 +26,10 @@ def test_an_outline_becomes_a_polygon_and_the_box_around_it(tmp_path):
 
 
 @pytest.mark.parametrize("above", [False, True])
-def test_sides_may_stand_above_or_below(tmp_path, above):
-    for side in ("train", "val", "test"):
-        image_path = f"{side}/images" if above else f"images/{side}"
-        label_path = f"{side}/labels" if above else f"labels/{side}"
+def test_splits_may_stand_above_or_below(tmp_path, above):
+    for split in ("train", "val", "test"):
+        image_path = f"{split}/images" if above else f"images/{split}"
+        label_path = f"{split}/labels" if above else f"labels/{split}"
         image(tmp_path / image_path / "1.png")
         (tmp_path / label_path).mkdir(parents=True)
         (tmp_path / label_path / "1.txt").write_text("0 .5 .5 .5 .5\n")
@@ -37,14 +37,14 @@ def test_sides_may_stand_above_or_below(tmp_path, above):
     assert recognises(tmp_path)
     annotated = read(tmp_path)
     assert annotated.official
-    sides = dict(zip(annotated.members, annotated.splits.tolist(), strict=True))
-    assert sorted(sides.values()) == [0, 1, 2]
-    assert all((("train", "val", "test")[side] in member) for member, side in sides.items())
+    splits = dict(zip(annotated.members, annotated.splits.tolist(), strict=True))
+    assert sorted(splits.values()) == [0, 1, 2]
+    assert all((("train", "val", "test")[split] in member) for member, split in splits.items())
     assert annotated.classes == ("yes", "no")  # words, not what YAML makes of them
     assert len(annotated.instances) == 3
 
 
-def test_train_and_val_alone_make_val_the_test_side(tmp_path):
+def test_train_and_val_alone_make_val_the_test_split(tmp_path):
     yolo(tmp_path, ["0 .5 .5 .5 .5"], "a", "train")
     yolo(tmp_path, ["0 .5 .5 .5 .5"], "b", "val")
     annotated = read(tmp_path)

@@ -15,13 +15,15 @@ def put(folder, *names):
 
 
 def rows(listing):
-    """{image: (class, side)}, after reading every image through the listing."""
+    """{image: (class, split)}, after reading every image through the listing."""
     reader = Reader(listing.sources)
     for source, member in zip(listing.source_of, listing.members, strict=True):
         assert reader.read(int(source), member).startswith(b"image")
     return {
-        Path(member).name: (listing.classes[label], SPLITS[side])
-        for member, label, side in zip(listing.members, listing.labels, listing.splits, strict=True)
+        Path(member).name: (listing.classes[label], SPLITS[split])
+        for member, label, split in zip(
+            listing.members, listing.labels, listing.splits, strict=True
+        )
     }
 
 

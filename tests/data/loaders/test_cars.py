@@ -27,7 +27,7 @@ def stanford_cars(folder, *, labelled="cars_test_annos_withlabels.mat"):
 
 
 @pytest.mark.parametrize("labelled", ["", "devkit/"])
-def test_cars_take_class_and_side_from_the_devkit(tmp_path, labelled):
+def test_cars_take_class_and_split_from_the_devkit(tmp_path, labelled):
     stanford_cars(tmp_path, labelled=f"{labelled}cars_test_annos_withlabels.mat")
     read = cars.listing(tmp_path)
     assert read.members == ("cars_train/00001.jpg", "cars_train/00002.jpg", "cars_test/00001.jpg")

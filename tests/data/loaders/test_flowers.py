@@ -34,7 +34,7 @@ def test_flowers_that_do_not_fit_their_lists_are_refused(tmp_path):
     oxford_flowers(tmp_path, ids=((3, 1), (6,), (2, 4)))
     with pytest.raises(DataError, match=r"setid\.mat does not fit the 5 labels"):
         flowers.listing(tmp_path)
-    oxford_flowers(tmp_path, ids=((3, 1), (1,), (2, 4)))  # one image on two sides
+    oxford_flowers(tmp_path, ids=((3, 1), (1,), (2, 4)))  # one image in two splits
     with pytest.raises(DataError, match=r"setid\.mat does not fit"):
         flowers.listing(tmp_path)
     oxford_flowers(tmp_path)

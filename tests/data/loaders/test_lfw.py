@@ -42,7 +42,7 @@ def test_faces_with_gender_labels_are_grouped_by_person(tmp_path):
     assert read.unlabelled == ("lfw/Cy/Cy_0001.jpg",)
 
 
-def test_the_published_name_lists_serve_too_and_no_person_is_on_two_sides(tmp_path):
+def test_the_published_name_lists_serve_too_and_no_person_is_in_two_splits(tmp_path):
     people = {f"Person_{chr(97 + n)}": 1 + n % 5 for n in range(26)}
     faces(tmp_path, **people)
     stems = [f"{name}_{n:04d}" for name, count in people.items() for n in range(1, count + 1)]
@@ -52,11 +52,11 @@ def test_the_published_name_lists_serve_too_and_no_person_is_on_two_sides(tmp_pa
     read = lfw.listing(tmp_path)
     assert len(read) == len(stems) - 1
     assert not read.official
-    sides = {}
-    for group, side in zip(read.groups, read.splits, strict=True):
-        sides.setdefault(group, set()).add(int(side))
-    assert all(len(found) == 1 for found in sides.values())
-    assert set.union(*sides.values()) == {0, 1, 2}
+    splits = {}
+    for group, split in zip(read.groups, read.splits, strict=True):
+        splits.setdefault(group, set()).add(int(split))
+    assert all(len(found) == 1 for found in splits.values())
+    assert set.union(*splits.values()) == {0, 1, 2}
     assert rows(read)[f"{stems[3]}.jpg"][0] == "male"
 
 

@@ -42,7 +42,7 @@ def test_tiny_imagenet_tests_on_the_official_validation_images(tmp_path, packed)
         "val_1.JPEG": ("goldfish", "test"),
     }
     assert read.classes == ("labrador", "goldfish")  # in the order of wnids.txt
-    assert "official validation images are the test side" in read.notes[0]
+    assert "official validation images are the test split" in read.notes[0]
 
 
 @pytest.mark.parametrize("line", ["val_9.JPEG\tn01\t0", "val_0.JPEG\tn09\t0", "nonsense"])

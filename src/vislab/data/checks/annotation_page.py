@@ -24,29 +24,29 @@ def _heading(name: str, facts: dict[str, Any]) -> list[str]:
 
 
 def _table(facts: dict[str, Any]) -> list[str]:
-    """Count by class and side: objects and the images that show some, or images and pixels."""
+    """Count by class and split: objects and the images that show some, or images and pixels."""
     boxes = "instances" in facts
     over = "objects/images" if boxes else "images/share"
     rows: list[tuple[str, list[str], int]] = []
-    for name, sides in facts["classes"].items():
+    for name, splits in facts["classes"].items():
         cells: list[str] = []
         total = 0
-        for side in SPLITS:
-            images = sides[side]["images"]
+        for split in SPLITS:
+            images = splits[split]["images"]
             if boxes:
-                cells.append(f"{sides[side]['instances']}/{images}")
-                total += sides[side]["instances"]
+                cells.append(f"{splits[split]['instances']}/{images}")
+                total += splits[split]["instances"]
             else:
-                cells.append(f"{images}/{100 * sides[side]['share']:.1f} %")
+                cells.append(f"{images}/{100 * splits[split]['share']:.1f} %")
                 total += images
         rows.append((name, cells, total))
     ranked = sorted(rows, key=lambda row: -row[2])
     left_out = len(rows) - 20 if len(rows) > MOST else 0
     shown = [*ranked[:10], *ranked[-10:]] if left_out else rows
-    everything = [str(facts["sides"][side]) for side in SPLITS]
+    everything = [str(facts["splits"][split]) for split in SPLITS]
     wide = max(cell_len(name) for name in ("all images", *(row[0] for row in shown)))
     gap = max(12, *(len(cell) + 2 for row in shown for cell in row[1]), 12)
-    out = [f"{'class':<{wide}}" + "".join(f"{side:>{gap}}" for side in SPLITS) + f"    {over}"]
+    out = [f"{'class':<{wide}}" + "".join(f"{split:>{gap}}" for split in SPLITS) + f"    {over}"]
     for place, (name, cells, _) in enumerate(shown):
         if left_out and place == 10:
             out.append(f"… {left_out} classes between these …")

@@ -116,7 +116,7 @@ def _judge_copies(annotated: Annotated, digests: dict[int, bytes], spoiling: lis
         leaked,
         ("test image is", "test images are"),
         "also in train or val, equal in every pixel: a score on such is memory; delete them on one "
-        "side",
+        "split",
     )
 
 
@@ -168,12 +168,12 @@ def _overlaps(corners: Float[np.ndarray, "m 4"]) -> Float[np.ndarray, "m m"]:
 
 def _judge_classes(facts: dict[str, Any], spoiling: list[Issue], doubtful: list[Issue]) -> None:
     """Judge which classes there is something of to learn from and to test on."""
-    on = {name: [sides[side]["images"] for side in SPLITS] for name, sides in
+    on = {name: [splits[split]["images"] for split in SPLITS] for name, splits in
           facts["classes"].items()}  # fmt: skip
-    for place, side, purpose in ((TRAIN, "train", "train on"), (TEST, "test", "test on")):
-        if not facts["sides"][side]:
+    for place, split, purpose in ((TRAIN, "train", "train on"), (TEST, "test", "test on")):
+        if not facts["splits"][split]:
             (spoiling if place == TRAIN else doubtful).append(
-                Issue(f"no image is there to {purpose}; add a {side} side to the split")
+                Issue(f"no image is there to {purpose}; add a {split} split")
             )
             continue
         _add(
@@ -193,7 +193,7 @@ def _facts(annotated: Annotated) -> dict[str, Any]:
         "form": annotated.form,
         "images": len(annotated),
         "official_split": annotated.official,
-        "sides": {side: len(annotated.rows(side)) for side in SPLITS},
+        "splits": {split: len(annotated.rows(split)) for split in SPLITS},
         "issues": len(annotated.issues),
     }
     known = annotated.sizes[annotated.sizes.min(axis=1) > 0]
@@ -206,16 +206,16 @@ def _facts(annotated: Annotated) -> dict[str, Any]:
 def _instance_facts(annotated: Annotated) -> dict[str, Any]:
     instances = annotated.instances
     area = (instances.boxes[:, 2:] - instances.boxes[:, :2]).prod(axis=1)
-    sides = annotated.splits[instances.image]
+    splits = annotated.splits[instances.image]
     per_image = np.bincount(instances.image, minlength=len(annotated))
     classes = {}
     for kind, name in enumerate(annotated.classes):
         classes[printable(name)] = {
-            side: {
-                "instances": int((chosen := (instances.kind == kind) & (sides == number)).sum()),
+            split: {
+                "instances": int((chosen := (instances.kind == kind) & (splits == number)).sum()),
                 "images": len(np.unique(instances.image[chosen])),
             }
-            for number, side in enumerate(SPLITS)
+            for number, split in enumerate(SPLITS)
         }
     return {
         "instances": len(instances),
@@ -256,11 +256,11 @@ def _mask_facts(annotated: Annotated, flawed: set[int | None], progress: bool) -
     return {
         "classes": {
             printable(name): {
-                side: {
+                split: {
                     "images": int(shown[number, kind]),
                     "share": float(pixels[number, kind] / whole[number]),
                 }
-                for number, side in enumerate(SPLITS)
+                for number, split in enumerate(SPLITS)
             }
             for kind, name in enumerate(annotated.classes)
         },

@@ -32,7 +32,7 @@ from vislab.progress import track
 CHUNK = 32  # images a thread reads before it hands over what it saw
 STRIP = 1 << 20  # pixels hashed at a time, so that a large image is not in memory twice
 FLAT = 2.0  # grey levels of standard deviation; below it a hash is made of noise
-FEW = 3  # images of a class: fewer cannot be on every side of a split
+FEW = 3  # images of a class: fewer cannot be in every split
 UNEVEN = 10  # the largest class to the smallest
 LONG = 2  # one side to the other: the middle square keeps less than half of the image
 KINDS = ("grey", "CMYK", "16-bit", "animated", "turned by EXIF")
@@ -204,8 +204,8 @@ def _judge_listing(images: Listing | Arrays, spoiling: list[Issue], doubtful: li
         spoiling,
         _groups_astray(images),
         ("group stands", "groups stand"),
-        "on two sides of the split, so that the test is not on anything new; keep each group on "
-        "one side, or delete the column `split` and let vislab draw it",
+        "in two splits, so that the test is not on anything new; keep each group in "
+        "one split, or delete the column `split` and let vislab draw it",
     )
     _add(
         doubtful,
@@ -255,7 +255,7 @@ def _judge_classes(images: Listing | Arrays, spoiling: list[Issue], doubtful: li
             "to test",
         )
     else:
-        doubtful.append(Issue("no image is there to test on; add a test side to the split"))
+        doubtful.append(Issue("no image is there to test on; add a test split"))
     _add(
         doubtful,
         [
@@ -263,7 +263,7 @@ def _judge_classes(images: Listing | Arrays, spoiling: list[Issue], doubtful: li
             for label in np.flatnonzero((total > 0) & (total < FEW))
         ],
         has,
-        f"fewer than {FEW} images, too few for every side of a split; add some or join classes",
+        f"fewer than {FEW} images, too few for every split; add some or join classes",
     )
     largest, smallest = int(total.argmax()), int(total.argmin())
     if total[largest] >= UNEVEN * max(total[smallest], 1):
@@ -287,12 +287,12 @@ def _judge_copies(
     repeated: list[str] = []
     same_file = 0
     for rows in _copies(seen):
-        sides = splits[rows]
-        train, seen_before = rows[sides == TRAIN], rows[sides != TEST]
-        for row in rows[sides == TEST] if len(seen_before) else ():
+        subsets = splits[rows]
+        train, seen_before = rows[subsets == TRAIN], rows[subsets != TEST]
+        for row in rows[subsets == TEST] if len(seen_before) else ():
             leaked.append(_pair(images, row, seen_before[0], "="))
             same_file += bool((seen.files[seen_before] == seen.files[row]).any())
-        for row in rows[sides == VAL] if len(train) else ():
+        for row in rows[subsets == VAL] if len(train) else ():
             tuned_on.append(_pair(images, row, train[0], "="))
         for row in rows[labels[rows] != labels[rows[0]]][:1]:
             relabelled.append(_pair(images, rows[0], row, "="))
@@ -325,7 +325,7 @@ def _judge_copies(
         doubtful,
         repeated,
         ("image is", "images are"),
-        "a copy of another on the same side and would count double; delete the copies",
+        "a copy of another in the same split and would count double; delete the copies",
     )
 
 
@@ -349,9 +349,9 @@ def _judge_near(images: Listing | Arrays, seen: _Seen, doubtful: list[Issue]) ->
     differ = images.labels[pairs[:, 0]] != images.labels[pairs[:, 1]]
     more = "" if complete else " (there are more; the search ended here)"
     for chosen, what in (
-        (across, f"on two sides of the split: look at some, and {_apart(images)}"),
+        (across, f"in two splits: look at some, and {_apart(images)}"),
         (differ, "under two labels: look which label is right"),
-        (~across & ~differ, "on the same side: look at some; simple drawings are alike by chance"),
+        (~across & ~differ, "in the same split: look at some; simple drawings are alike by chance"),
     ):
         _add(
             doubtful,
@@ -386,7 +386,7 @@ def _apart(images: Listing | Arrays) -> str:
     if isinstance(images, Arrays):
         return "say so beside the score"
     if images.official:
-        return "delete them on one side"
+        return "delete them from one split"
     return "delete the copies, or give them one name in the column `group` of a label file"
 
 
@@ -418,7 +418,7 @@ def _facts(images: Listing | Arrays, seen: _Seen) -> dict[str, Any]:
         "images": len(images),
         "readable": int(seen.readable.sum()),
         "official_split": images.official,
-        "sides": dict(zip(SPLITS, counts.sum(axis=0).tolist(), strict=True)),
+        "splits": dict(zip(SPLITS, counts.sum(axis=0).tolist(), strict=True)),
         "classes": {
             name: dict(zip(SPLITS, row, strict=True))
             for name, row in zip(names, counts.tolist(), strict=True)

@@ -89,14 +89,14 @@ def _heading(name: str, facts: dict[str, Any]) -> list[str]:
 
 
 def _table(facts: dict[str, Any]) -> list[str]:
-    """Count images by class and side; of over 30 classes only the largest and smallest."""
+    """Count images by class and split; of over 30 classes only the largest and smallest."""
     rows = [(name, *counts.values()) for name, counts in facts["classes"].items()]
     ranked = sorted(rows, key=lambda row: -sum(row[1:]))
     left_out = len(rows) - 20 if len(rows) > 30 else 0
     shown = [*ranked[:10], *ranked[-10:]] if left_out else rows
-    shown += [("all", *facts["sides"].values())]
+    shown += [("all", *facts["splits"].values())]
     wide = max(cell_len(str(row[0])) for row in [("class",), *shown])
-    out = [f"{'class':<{wide}}" + "".join(f"{side:>8}" for side in SPLITS)]
+    out = [f"{'class':<{wide}}" + "".join(f"{split:>8}" for split in SPLITS)]
     for name, *counts in shown:
         padding = " " * (wide - cell_len(str(name)))
         out.append(f"{name}{padding}" + "".join(f"{count:>8}" for count in counts))

@@ -37,7 +37,7 @@ def read_annotated(path: Path, *, validation: float = 0.0, seed: int = 0) -> Ann
     """Read a folder or a zip of annotated images, whatever their form.
 
     Where no split came with them 20 % are drawn from `seed` to test on; `validation` is the share
-    of the training images to tune on, where no such side came. What is wrong with single
+    of the training images to tune on, where no such split came. What is wrong with single
     annotations is in `issues`. Raises DataError with the forms that would be understood.
     """
     if not 0 <= validation < 1:

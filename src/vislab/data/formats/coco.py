@@ -4,7 +4,7 @@
     annotations.json, images/1.jpg                           any name, beside or above the images
     train/_annotations.coco.json, train/1.jpg                as labelling tools export it
 
-The side is a word in the file's name or its folder's. A box is x, y, width, height in pixels,
+The split is a word in the file's name or its folder's. A box is x, y, width, height in pixels,
 counted from 0; `iscrowd` marks a group. `ignore`, which COCO itself does not have but others write,
 is read and written as "difficult". Source: https://cocodataset.org/#format-data
 """
@@ -17,7 +17,7 @@ from vislab.data.annotations import Annotated, Outline, RunLengths
 from vislab.data.formats.copies import Copies
 from vislab.data.formats.numbers import class_name, finite, shown, whole
 from vislab.data.formats.reading import Reading
-from vislab.data.formats.tree import Tree, inside, side_in, side_of
+from vislab.data.formats.tree import Tree, inside, split_in, split_of
 from vislab.data.listing import SPLITS
 from vislab.data.run_lengths import counts_of, polygon_area
 from vislab.errors import DataError
@@ -77,24 +77,24 @@ def _files(tree: Tree, reading: Reading) -> list[str]:
     # COCO's own folder also has captions and keypoints of the same images.
     boxes = [file for file in files if PurePosixPath(file).name.startswith("instances")]
     chosen = boxes or files
-    with_side = [file for file in chosen if _side(file) is not None]
-    if with_side and len(with_side) < len(chosen):
-        chosen = with_side
+    with_split = [file for file in chosen if _split(file) is not None]
+    if with_split and len(with_split) < len(chosen):
+        chosen = with_split
     left_out = [file for file in files if file not in chosen]
     if left_out:
         reading.notes.append(
             f"{', '.join(left_out[:3])} was not read, because {chosen[0]} was taken for the one "
             "that counts"
         )
-    return sorted(chosen, key=lambda file: (SPLIT_ORDER[_side(file)], file))
+    return sorted(chosen, key=lambda file: (SPLIT_ORDER[_split(file)], file))
 
 
 SPLIT_ORDER = {0: 0, 1: 1, 2: 2, None: 3}
 
 
-def _side(file: str) -> int | None:
-    side = side_in(PurePosixPath(file).stem)
-    return side if side is not None else side_of(file)
+def _split(file: str) -> int | None:
+    split = split_in(PurePosixPath(file).stem)
+    return split if split is not None else split_of(file)
 
 
 def _parsed(tree: Tree, file: str) -> dict[str, list[Any]]:
@@ -174,9 +174,9 @@ def _image(
     if path is None:
         reading.issue(where, f"its path leads out of the folder: {shown(name)}", None)
         return None
-    side = _side(file)
+    split = _split(file)
     row = reading.image(
-        _found(reading.tree, file, path, side), side, where, stated := _stated(entry)
+        _found(reading.tree, file, path, split), split, where, stated := _stated(entry)
     )
     if stated is None and (entry.get("width") or entry.get("height")):
         told = f"{shown(entry.get('width'))}×{shown(entry.get('height'))}"
@@ -191,7 +191,7 @@ def _stated(entry: dict[str, Any]) -> tuple[int, int] | None:
     return (width, height) if 0 < width < LARGEST and 0 < height < LARGEST else None
 
 
-def _found(tree: Tree, file: str, name: str, side: int | None) -> str:
+def _found(tree: Tree, file: str, name: str, split: int | None) -> str:
     """Return the image of that name nearest to the file; the name itself when there is none."""
     beside = (PurePosixPath(file).parent / name).as_posix()
     for exact in (beside, name):
@@ -200,7 +200,7 @@ def _found(tree: Tree, file: str, name: str, side: int | None) -> str:
     tails = tree.called(name)
     if not tails:
         return name
-    ours = [tail for tail in tails if side_of(tail) == side]
+    ours = [tail for tail in tails if split_of(tail) == split]
     return min(ours or tails, key=lambda tail: (tail.count("/"), tail))
 
 
@@ -293,12 +293,12 @@ def _note_unused(reading: Reading) -> None:
 
 
 def write(annotated: Annotated, into: Path) -> None:
-    """Write `annotations/instances_SIDE.json` and the images under `SIDE/`."""
+    """Write `annotations/instances_SPLIT.json` and the images under `SPLIT/`."""
     copies = Copies(annotated)
     instances = annotated.instances
     categories = [{"id": n, "name": name} for n, name in enumerate(annotated.classes, start=1)]
-    for number, side in enumerate(SPLITS):
-        rows = annotated.rows(side).tolist()
+    for number, split in enumerate(SPLITS):
+        rows = annotated.rows(split).tolist()
         if not rows:
             continue
         images = []
@@ -307,7 +307,7 @@ def write(annotated: Annotated, into: Path) -> None:
             images.append(
                 {"id": row + 1, "file_name": copies.name(row), "width": width, "height": height}
             )
-            copies.copy(row, into / side)
+            copies.copy(row, into / split)
         told = {
             "info": {"description": f"{annotated.name}, written by vislab"},
             "images": images,
@@ -320,7 +320,7 @@ def write(annotated: Annotated, into: Path) -> None:
         }
         folder = into / "annotations"
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / f"instances_{side}.json", json.dumps(told, ensure_ascii=False) + "\n")
+        write_text(folder / f"instances_{split}.json", json.dumps(told, ensure_ascii=False) + "\n")
 
 
 def _entry(annotated: Annotated, instance: int) -> dict[str, Any]:

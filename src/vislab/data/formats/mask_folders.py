@@ -26,7 +26,7 @@ from vislab.data.formats.copies import Copies
 from vislab.data.formats.mask_files import BINARY, MASK_FILES, is_binary, read_mask
 from vislab.data.formats.reading import Reading
 from vislab.data.formats.sizes import disagreement
-from vislab.data.formats.tree import Tree, side_of
+from vislab.data.formats.tree import Tree, split_of
 from vislab.data.listing import SPLITS
 from vislab.errors import DataError
 from vislab.progress import track
@@ -75,7 +75,7 @@ def read(root: Path, *, seed: int = 0) -> Annotated:
     for image in tree.images:
         if PurePosixPath(image).parent not in folders or image in passed_over:
             continue
-        row = reading.image(image, side_of(image), image)
+        row = reading.image(image, split_of(image), image)
         masks.append(pairs.get(image))
         if masks[-1] is None:
             reading.issue(image, "its mask is missing", row)
@@ -223,14 +223,14 @@ def _word(folder: str, words: tuple[str, ...]) -> str | None:
 
 
 def write(annotated: Annotated, into: Path) -> None:
-    """Write `images/SIDE`, `masks/SIDE` and `classes.txt`, which begins with the background."""
+    """Write `images/SPLIT`, `masks/SPLIT` and `classes.txt`, which begins with the background."""
     from vislab.data.mask_rendering import classes_of_masks, mask_of
 
     copies = Copies(annotated)
     for row in range(len(annotated)):
-        side = SPLITS[annotated.splits[row]]
-        copies.copy(row, into / "images" / side)
-        folder = into / "masks" / side
+        split = SPLITS[annotated.splits[row]]
+        copies.copy(row, into / "images" / split)
+        folder = into / "masks" / split
         folder.mkdir(parents=True, exist_ok=True)
         with replacing(folder / f"{copies.stem(row)}.png") as file:
             Image.fromarray(mask_of(annotated, row)).save(file, format="PNG", optimize=True)

@@ -24,7 +24,7 @@ class Reading:
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
         self.members: list[str] = []
-        self.sides: list[int | None] = []
+        self.splits: list[int | None] = []
         self.sizes: list[tuple[int, int]] = []
         self.seen: dict[int, Size] = {}
         self.table = InstancesTable()
@@ -42,7 +42,7 @@ class Reading:
         return self._row_of.get(member)
 
     def image(
-        self, member: str, side: int | None, where: str, stated: tuple[int, int] | None = None
+        self, member: str, split: int | None, where: str, stated: tuple[int, int] | None = None
     ) -> int:
         """Add an image and return its row; `stated` is the size that the annotation gives.
 
@@ -50,7 +50,7 @@ class Reading:
         """
         row = len(self.members)
         self.members.append(member)
-        self.sides.append(side)
+        self.splits.append(split)
         self.sizes.append(stated or (0, 0))
         if stated is not None:
             self._stated[row] = (where, stated)
@@ -170,18 +170,20 @@ class Reading:
         return instances.take(kept) if len(again) else instances
 
     def _split(self, seed: int) -> tuple[UInt8[np.ndarray, " n"], bool]:
-        known = {side for side in self.sides if side is not None}
-        whole = len(known) > 1 and None not in self.sides
+        known = {split for split in self.splits if split is not None}
+        whole = len(known) > 1 and None not in self.splits
         if whole:
-            sides = np.array(self.sides, dtype=np.uint8)
+            splits = np.array(self.splits, dtype=np.uint8)
             if known == {TRAIN, VAL}:
-                sides[sides == VAL] = TEST
-                self.notes.append("no test side came with the set; its val side is used to test on")
-            return sides, True
+                splits[splits == VAL] = TEST
+                self.notes.append(
+                    "no test split came with the set; its val split is used to test on"
+                )
+            return splits, True
         if len(known) > 1:
-            loose = self.sides.count(None)
+            loose = self.splits.count(None)
             self.notes.append(
-                f"{loose} images belong to no side of the split that came with the set, so that "
+                f"{loose} images belong to no split that came with the set, so that "
                 "one was drawn instead: 20 % to test on"
             )
         else:

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from vislab.data.decode import EXTENSIONS
 from vislab.data.listing import DAMAGE
-from vislab.data.splits import TRAIN, side_called
+from vislab.data.splits import TRAIN, split_called
 from vislab.errors import DataError
 
 
@@ -90,21 +90,21 @@ def inside(name: str) -> str | None:
     return "/".join(parts)
 
 
-def side_of(member: str) -> int | None:
-    """Return the side that the folders of a path name, the innermost first, or None."""
+def split_of(member: str) -> int | None:
+    """Return the split that the folders of a path name, the innermost first, or None."""
     for part in reversed(PurePosixPath(member).parts[:-1]):
-        side = side_in(part)
-        if side is not None:
-            return side
+        split = split_in(part)
+        if split is not None:
+            return split
     return None
 
 
-def side_in(name: str) -> int | None:
-    """Return the side that a word of the name means, the last first: "instances_val2017"."""
+def split_in(name: str) -> int | None:
+    """Return the split that a word of the name means, the last first: "instances_val2017"."""
     for word in reversed(re.findall("[a-z]+", name.lower())):
-        side = TRAIN if word == "trainval" else side_called(word)
-        if side is not None:
-            return side
+        split = TRAIN if word == "trainval" else split_called(word)
+        if split is not None:
+            return split
     return None
 
 

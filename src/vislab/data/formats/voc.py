@@ -18,7 +18,7 @@ from vislab.data.formats.class_names import names_listed
 from vislab.data.formats.copies import Copies
 from vislab.data.formats.numbers import class_name, covered, number, shown
 from vislab.data.formats.reading import Reading
-from vislab.data.formats.tree import Tree, inside, side_of
+from vislab.data.formats.tree import Tree, inside, split_of
 from vislab.data.formats.xml_tree import parse_xml
 from vislab.data.listing import SPLITS
 from vislab.data.splits import TEST, TRAIN, VAL
@@ -43,25 +43,25 @@ def read(root: Path, *, seed: int = 0) -> Annotated:
     files = _files(tree)
     if not files:
         raise DataError(f"{root} has no XML annotation of an image")
-    sides = _listed_sides(reading, files)
+    splits = _listed_splits(reading, files)
     roots: dict[int, tuple[str, Element]] = {}
     unlisted = 0
     with track(f"reading {reading.name}", total=len(files), unit="annotations") as advance:
         for file in files:
             advance(1)
-            listed = sides.get(_base(file))
+            listed = splits.get(_base(file))
             if listed is not None and PurePosixPath(file).stem not in listed:
                 unlisted += 1
                 continue
-            side = side_of(file) if listed is None else listed[PurePosixPath(file).stem]
+            split = split_of(file) if listed is None else listed[PurePosixPath(file).stem]
             try:
                 element = parse_xml(tree.read(file))
             except DataError as error:
                 found = _image_of(tree, file, None)
-                row = None if found is None else reading.image(found, side, file)
+                row = None if found is None else reading.image(found, split, file)
                 reading.issue(file, f"it cannot be read: {error}", row)
                 continue
-            row = _add_image(reading, file, side, element)
+            row = _add_image(reading, file, split, element)
             if row is not None:
                 roots[row] = (file, element)
     if unlisted:
@@ -97,16 +97,16 @@ def _base(file: str) -> str:
     return (folder.parent if folder.name.lower() == "annotations" else folder).as_posix()
 
 
-def _listed_sides(reading: Reading, files: list[str]) -> dict[str, dict[str, int]]:
-    """Return the side of each image by base folder and stem, as the lists of ImageSets say."""
+def _listed_splits(reading: Reading, files: list[str]) -> dict[str, dict[str, int]]:
+    """Return the split of each image by base folder and stem, as the lists of ImageSets say."""
     stems = {(_base(file), PurePosixPath(file).stem) for file in files}
-    sides: dict[str, dict[str, int]] = {}
+    splits: dict[str, dict[str, int]] = {}
     for base in sorted({base for base, _ in stems}):
-        for name, side in LISTS.items():
+        for name, split in LISTS.items():
             member = (PurePosixPath(base) / "ImageSets" / "Main" / f"{name}.txt").as_posix()
             if member not in reading.tree:
                 continue
-            listed = sides.setdefault(base, {})
+            listed = splits.setdefault(base, {})
             text = reading.tree.read(member).decode("utf-8-sig", errors="replace")
             for line, words in enumerate(map(str.split, text.splitlines()), start=1):
                 if not words:
@@ -115,11 +115,11 @@ def _listed_sides(reading: Reading, files: list[str]) -> dict[str, dict[str, int
                 if (base, stem) not in stems:
                     reading.issue(where, f"its annotation is missing: {shown(stem)}", None)
                 elif name == "trainval":
-                    listed.setdefault(stem, side)
-                elif listed.setdefault(stem, side) != side:
+                    listed.setdefault(stem, split)
+                elif listed.setdefault(stem, split) != split:
                     other = SPLITS[listed[stem]]
-                    reading.issue(where, f"it is on two sides of the split: {stem}, {other}", None)
-    return sides
+                    reading.issue(where, f"it is in two splits: {stem}, {other}", None)
+    return splits
 
 
 def _image_of(tree: Tree, file: str, named: str | None) -> str | None:
@@ -148,17 +148,17 @@ def _image_of(tree: Tree, file: str, named: str | None) -> str | None:
     return min(alike, key=distance)
 
 
-def _add_image(reading: Reading, file: str, side: int | None, element: Element) -> int | None:
+def _add_image(reading: Reading, file: str, split: int | None, element: Element) -> int | None:
     told = (element.findtext("filename") or "").strip()
     named = inside(told) if told else None
     found = _image_of(reading.tree, file, named)
     stated, wrong = _stated(element)
     if told and named is None:
-        row = None if found is None else reading.image(found, side, file, stated)
+        row = None if found is None else reading.image(found, split, file, stated)
         reading.issue(file, f"its path leads out of the folder: {shown(told)}", row)
     else:
         missing = named or PurePosixPath(file).with_suffix(".jpg").name
-        row = reading.image(found or missing, side, file, stated)
+        row = reading.image(found or missing, split, file, stated)
     if wrong:
         reading.issue(file, wrong, row)
     return row
@@ -228,11 +228,11 @@ def write(annotated: Annotated, into: Path) -> None:
         indent(element, "\t")
         file = into / "Annotations" / f"{copies.stem(row)}.xml"
         write_bytes(file, tostring(element, encoding="utf-8") + b"\n")
-    for side in SPLITS:
-        rows = annotated.rows(side).tolist()
+    for split in SPLITS:
+        rows = annotated.rows(split).tolist()
         if rows:
             lines = "".join(f"{copies.stem(row)}\n" for row in rows)
-            write_text(into / "ImageSets" / "Main" / f"{side}.txt", lines)
+            write_text(into / "ImageSets" / "Main" / f"{split}.txt", lines)
     write_text(into / "classes.names", "".join(f"{name}\n" for name in annotated.classes))
 
 

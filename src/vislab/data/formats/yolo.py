@@ -1,12 +1,12 @@
 """YOLO: a text file an image, a line an object.
 
-    images/train/1.jpg, labels/train/1.txt    sides below, above or not at all
+    images/train/1.jpg, labels/train/1.txt    splits below, above or not at all
     train/images/1.jpg, train/labels/1.txt
     data/1.jpg, data/1.txt                    beside each other, with a file of class names
 
 A line is `class cx cy width height`, in shares of the image as it is seen, turned by its EXIF
 note; or `class x1 y1 x2 y2 x3 y3 ...`, an outline. Class names come from `data.yaml`, `classes.txt`
-or a `*.names`; where these say where the sides lie, the folders' names are believed instead.
+or a `*.names`; where these say where the splits lie, the folders' names are believed instead.
 Source: Redmon's darknet; https://docs.ultralytics.com/datasets/detect/
 """
 
@@ -20,7 +20,7 @@ from vislab.data.formats.class_names import LISTS, names_in_yaml, names_listed
 from vislab.data.formats.copies import Copies
 from vislab.data.formats.numbers import number, shown
 from vislab.data.formats.reading import Reading
-from vislab.data.formats.tree import Tree, side_of
+from vislab.data.formats.tree import Tree, split_of
 from vislab.data.listing import SPLITS
 from vislab.errors import DataError
 from vislab.progress import track
@@ -62,7 +62,7 @@ def read(root: Path, *, seed: int = 0) -> Annotated:
     folders = {PurePosixPath(image).parent for image in labels}
     images = [p for p in tree.images if PurePosixPath(p).parent in folders]
     for image in images:
-        reading.image(image, side_of(image), labels.get(image, image))
+        reading.image(image, split_of(image), labels.get(image, image))
     without = len(images) - len(labels)
     if without:
         reading.notes.append(f"{without} images have no text file and are taken to show no object")
@@ -181,7 +181,7 @@ def _read_instances(reading: Reading, row: int, file: str, most: int) -> int:
 
 
 def write(annotated: Annotated, into: Path) -> None:
-    """Write `images/SIDE`, `labels/SIDE` and `data.yaml`.
+    """Write `images/SPLIT`, `labels/SPLIT` and `data.yaml`.
 
     Crowds are left out, since here they would be objects like others. Outlines are written where
     every object is one polygon that fills its box; otherwise all are boxes.
@@ -191,18 +191,18 @@ def write(annotated: Annotated, into: Path) -> None:
     outlined = has_outlines(annotated)
     starts = instances.image.searchsorted(range(len(annotated) + 1)).tolist()
     for row in range(len(annotated)):
-        side = SPLITS[annotated.splits[row]]
-        copies.copy(row, into / "images" / side)
+        split = SPLITS[annotated.splits[row]]
+        copies.copy(row, into / "images" / split)
         lines = [
             _line(annotated, instance, outlined)
             for instance in range(starts[row], starts[row + 1])
             if not instances.crowd[instance]
         ]
-        folder = into / "labels" / side
+        folder = into / "labels" / split
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / f"{copies.stem(row)}.txt", "".join(f"{line}\n" for line in lines))
-    sides = [side for side in SPLITS if len(annotated.rows(side))]
-    told: dict[str, object] = {"path": ".", **{side: f"images/{side}" for side in sides}}
+    splits = [split for split in SPLITS if len(annotated.rows(split))]
+    told: dict[str, object] = {"path": ".", **{split: f"images/{split}" for split in splits}}
     told |= {"nc": len(annotated.classes), "names": list(annotated.classes)}
     text = yaml.safe_dump(told, allow_unicode=True, sort_keys=False)
     write_text(into / "data.yaml", text)

@@ -35,8 +35,8 @@ def listing(folder: Path) -> Listing:
     members: list[str] = []
     labels: list[int] = []
     splits: list[int] = []
-    for side, table in (("train", place / "devkit/cars_train_annos.mat"), ("test", test)):
-        images = place / f"cars_{side}"
+    for split, table in (("train", place / "devkit/cars_train_annos.mat"), ("test", test)):
+        images = place / f"cars_{split}"
         images = images / images.name if (images / images.name).is_dir() else images
         rows = variable(table, "annotations")
         if not {"fname", "class"} <= set(rows.dtype.names or ()):
@@ -48,7 +48,7 @@ def listing(folder: Path) -> Listing:
             raise DataError(f"{images} lacks {len(missing)} images, the first is {missing[0]}")
         members += [(images / name).relative_to(place).as_posix() for name in files]
         labels += [int(number) - 1 for number in rows["class"]]
-        splits += [SPLITS.index(side)] * len(files)
+        splits += [SPLITS.index(split)] * len(files)
     if min(labels) < 0 or max(labels) >= len(classes):
         raise DataError(f"the tables of {place} have a class outside 1 to {len(classes)}")
     return Listing(

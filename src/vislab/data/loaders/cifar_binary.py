@@ -20,9 +20,9 @@ PIXELS = 3 * SIDE * SIDE
 
 
 def arrays(folder: Path) -> Arrays:
-    """Read either set; which one shows in its files. The test batch is the test side.
+    """Read either set; which one shows in its files. The test batch is the test split.
 
-    There is no validation side. Raises DataError for a file that is missing or cut short.
+    There is no validation split. Raises DataError for a file that is missing or cut short.
     """
     try:
         place, names, labels = locate(folder, "batches.meta.txt"), "batches.meta.txt", 1
@@ -32,8 +32,8 @@ def arrays(folder: Path) -> Arrays:
         place, names, labels = locate(folder, "fine_label_names.txt"), "fine_label_names.txt", 2
         train, test = ["train.bin"], "test.bin"
     classes = tuple(text(place / names).split())
-    sides = [(name, "train") for name in train] + [(test, "test")]
-    records = [_batch(place / name, labels, len(classes)) for name, _ in sides]
+    splits = [(name, "train") for name in train] + [(test, "test")]
+    records = [_batch(place / name, labels, len(classes)) for name, _ in splits]
     everything = np.concatenate(records)
     return Arrays(
         name="cifar10" if labels == 1 else "cifar100",
@@ -44,8 +44,8 @@ def arrays(folder: Path) -> Arrays:
         labels=everything[:, labels - 1].astype(np.int64),
         splits=np.concatenate(
             [
-                np.full(len(rows), SPLITS.index(side), np.uint8)
-                for rows, (_, side) in zip(records, sides, strict=True)
+                np.full(len(rows), SPLITS.index(split), np.uint8)
+                for rows, (_, split) in zip(records, splits, strict=True)
             ]
         ),
         official=True,

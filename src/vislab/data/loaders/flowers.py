@@ -14,7 +14,7 @@ from vislab.data.loaders.matlab import variable
 from vislab.data.loaders.tree import locate
 from vislab.errors import DataError
 
-SIDES = {"train": "trnid", "val": "valid", "test": "tstid"}
+LISTS = {"train": "trnid", "val": "valid", "test": "tstid"}
 
 
 def listing(folder: Path) -> Listing:
@@ -22,8 +22,8 @@ def listing(folder: Path) -> Listing:
     place = locate(folder, "jpg", "imagelabels.mat", "setid.mat")
     classes = card("flowers102").class_names
     numbered = variable(place / "imagelabels.mat", "labels").astype(np.int64)  # from 1
-    sides = {side: variable(place / "setid.mat", name) for side, name in SIDES.items()}
-    rows = np.concatenate(list(sides.values())).astype(np.int64)  # image numbers, from 1
+    splits = {split: variable(place / "setid.mat", name) for split, name in LISTS.items()}
+    rows = np.concatenate(list(splits.values())).astype(np.int64)  # image numbers, from 1
     if rows.min() < 1 or rows.max() > len(numbered) or len(set(rows.tolist())) < len(rows):
         raise DataError(f"{place / 'setid.mat'} does not fit the {len(numbered)} labels")
     labels = numbered[rows - 1] - 1
@@ -42,8 +42,8 @@ def listing(folder: Path) -> Listing:
         members=members,
         labels=labels,
         splits=np.repeat(
-            np.array([SPLITS.index(side) for side in sides], np.uint8),
-            [len(numbers) for numbers in sides.values()],
+            np.array([SPLITS.index(split) for split in splits], np.uint8),
+            [len(numbers) for numbers in splits.values()],
         ),
         official=True,
     )

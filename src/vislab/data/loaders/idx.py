@@ -17,23 +17,23 @@ from vislab.data.listing import SPLITS
 from vislab.errors import DataError
 
 PLACES = (".", "raw", "MNIST/raw", "FashionMNIST/raw")  # the last two are torchvision's
-SIDES = {"train": "train", "t10k": "test"}  # the files' prefix, our side of the split
+PREFIXES = {"train": "train", "t10k": "test"}  # the files' prefix, our split
 
 
 def arrays(folder: Path) -> Arrays:
     """Read the four files, zipped with gzip or not. Classes are called by their numbers.
 
-    There is no validation side. Raises DataError for a file that is missing, damaged or cut short.
+    There is no validation split. Raises DataError for a file that is missing, damaged or cut short.
     """
     pixels, labels, splits = [], [], []
-    for prefix, side in SIDES.items():
+    for prefix, split in PREFIXES.items():
         images = values(_find(folder, f"{prefix}-images-idx3-ubyte"), axes=3)
         named = values(_find(folder, f"{prefix}-labels-idx1-ubyte"), axes=1)
         if len(images) != len(named):
-            raise DataError(f"{folder} has {len(images)} {side} images and {len(named)} labels")
+            raise DataError(f"{folder} has {len(images)} {split} images and {len(named)} labels")
         pixels.append(images)
         labels.append(named)
-        splits.append(np.full(len(named), SPLITS.index(side), np.uint8))
+        splits.append(np.full(len(named), SPLITS.index(split), np.uint8))
     if pixels[0].shape[1:] != pixels[1].shape[1:]:
         raise DataError(f"{folder} has train and test images of different sizes")
     numbers = np.concatenate(labels).astype(np.int64)

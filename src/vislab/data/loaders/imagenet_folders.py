@@ -1,7 +1,7 @@
 """ImageNet 2012 as class folders: `train/NUMBER/*.JPEG` and `val/NUMBER/*.JPEG`.
 
 The labels of the official test images were never published; the official validation images are
-the test side here, as in nearly every paper. Class names are read from `LOC_synset_mapping.txt`
+the test split here, as in nearly every paper. Class names are read from `LOC_synset_mapping.txt`
 (Kaggle) or `words.txt` (devkit) if one is there, else the WordNet numbers stand for them.
 """
 
@@ -17,11 +17,11 @@ from vislab.errors import DataError
 
 PLACES = (".", "ILSVRC/Data/CLS-LOC")  # the second is Kaggle's
 NAMES = ("LOC_synset_mapping.txt", "words.txt")
-NOTE = "the official validation images are the test side: the official test has no labels"
+NOTE = "the official validation images are the test split: the official test has no labels"
 
 
 def listing(folder: Path) -> Listing:
-    """List both sides; a subset of the classes is fine. Raises DataError with the layout wanted."""
+    """List both splits; some classes may lack. Raises DataError with the layout wanted."""
     place = next((folder / p for p in PLACES if (folder / p / "train").is_dir()), None)
     if place is None:
         raise DataError(f"{folder} should hold train/n01440764/*.JPEG and so on, and does not")
@@ -36,8 +36,8 @@ def listing(folder: Path) -> Listing:
         raise DataError(f"{place / 'val'} has {len(extra)} classes not in train: {extra[0]}")
     code = {number: label for label, number in enumerate(classes)}
     rows = [
-        (f"{side}/{number}/{name}", code[number], SPLITS.index(called))
-        for side, called, held in (("train", "train", train), ("val", "test", val))
+        (f"{split}/{number}/{name}", code[number], SPLITS.index(called))
+        for split, called, held in (("train", "train", train), ("val", "test", val))
         for number, names in sorted(held.items())
         for name in names
     ]
@@ -49,18 +49,18 @@ def listing(folder: Path) -> Listing:
         source_of=np.zeros(len(rows), np.uint8),
         members=tuple(member for member, _, _ in rows),
         labels=np.array([label for _, label, _ in rows], np.int64),
-        splits=np.array([side for _, _, side in rows], np.uint8),
+        splits=np.array([split for _, _, split in rows], np.uint8),
         official=True,
         notes=(NOTE,),
     )
 
 
-def _images(side: Path) -> dict[str, list[str]]:
+def _images(split: Path) -> dict[str, list[str]]:
     """Return the image names of each class folder, sorted."""
-    if not side.is_dir():
+    if not split.is_dir():
         return {}
     held: dict[str, list[str]] = {}
-    for folder in side.iterdir():
+    for folder in split.iterdir():
         if folder.is_dir():
             with os.scandir(folder) as found:  # iterdir would make 1.3 million paths of the names
                 names = [entry.name for entry in found]

@@ -1,7 +1,7 @@
 """Labeled Faces in the Wild (Huang et al. 2007): images named `Person_Name_0001.jpg`.
 
 With gender labels beside the images the class is the gender and the group is the person, who must
-not stand on two sides of a split. Without, the class is the person. Labels are a `labels.csv` with
+not stand in two splits. Without, the class is the person. Labels are a `labels.csv` with
 the columns path, gender and perhaps split, or the lists `male_names.txt` and `female_names.txt`
 (Afifi, Abdelhamed 2017, arXiv:1706.04277).
 """
@@ -58,8 +58,8 @@ def _by_gender(
         raise DataError(f"the gender labels of {folder} name none of its {len(faces)} images")
     labels = np.array([GENDERS.index(labelled[stem][0]) for stem in stems], np.int64)
     groups = tuple(_person(stem) for stem in stems)
-    sides = [labelled[stem][1] for stem in stems]
-    official = all(side in SPLITS for side in sides)
+    splits = [labelled[stem][1] for stem in stems]
+    official = all(split in SPLITS for split in splits)
     return Listing(
         name="lfw",
         classes=GENDERS,
@@ -67,7 +67,7 @@ def _by_gender(
         source_of=np.array([faces[stem][0] for stem in stems], np.uint8),
         members=tuple(faces[stem][1] for stem in stems),
         labels=labels,
-        splits=np.array([SPLITS.index(side) for side in sides], np.uint8)
+        splits=np.array([SPLITS.index(split) for split in splits], np.uint8)
         if official
         else draw_split(labels, groups=groups),
         groups=groups,
@@ -101,7 +101,7 @@ def _by_person(trees: list[Tree], faces: dict[str, tuple[int, str]]) -> Listing:
 
 
 def _table(folder: Path) -> dict[str, tuple[str, str]]:
-    """Read labels.csv into {stem: (gender, side or "")}; empty when there is none."""
+    """Read labels.csv into {stem: (gender, split or "")}; empty when there is none."""
     path = next((p for p in (folder / "labels.csv", folder / "lfw/labels.csv") if p.exists()), None)
     if path is None:
         return {}

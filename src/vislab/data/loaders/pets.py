@@ -12,7 +12,7 @@ from vislab.data.listing import SPLITS, Listing
 from vislab.data.loaders.tree import locate, text
 from vislab.errors import DataError
 
-SIDES = {"train": "trainval.txt", "test": "test.txt"}
+LISTS = {"train": "trainval.txt", "test": "test.txt"}
 
 
 def listing(folder: Path) -> Listing:
@@ -22,7 +22,7 @@ def listing(folder: Path) -> Listing:
     members: list[str] = []
     labels: list[int] = []
     splits: list[int] = []
-    for side, file in SIDES.items():
+    for split, file in LISTS.items():
         for line in text(place / "annotations" / file).splitlines():
             if not line.strip() or line.startswith("#"):
                 continue
@@ -36,7 +36,7 @@ def listing(folder: Path) -> Listing:
                 raise DataError(f"{file} calls breed {number} both {names[label]} and {breed}")
             members.append(f"images/{name}.jpg")
             labels.append(label)
-            splits.append(SPLITS.index(side))
+            splits.append(SPLITS.index(split))
     if sorted(names) != list(range(len(names))) or not names:
         raise DataError(f"the lists in {place / 'annotations'} skip a breed or are empty")
     there = {f"images/{path.name}" for path in (place / "images").iterdir()}

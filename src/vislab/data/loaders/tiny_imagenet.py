@@ -1,7 +1,7 @@
 """Tiny ImageNet (Stanford CS231n 2015): 200 classes, 64×64, read from its zip or unpacked.
 
 `train/NUMBER/images/*.JPEG`, and `val/images/*.JPEG` with `val/val_annotations.txt`. The images
-of `test/` have no labels; the official validation images are the test side here, so keep them out
+of `test/` have no labels; the official validation images are the test split here, so keep them out
 of every choice and validate on a part of the training images.
 """
 
@@ -15,11 +15,11 @@ from vislab.data.loaders.tree import IMAGES, Tree
 from vislab.errors import DataError
 
 ARCHIVE = "tiny-imagenet-200.zip"
-NOTE = "the official validation images are the test side: the official test has no labels"
+NOTE = "the official validation images are the test split: the official test has no labels"
 
 
 def listing(folder: Path) -> Listing:
-    """List both sides. Raises DataError when the lists and the images do not fit."""
+    """List both splits. Raises DataError when the lists and the images do not fit."""
     tree = Tree(_where(folder))
     tops = [name.removesuffix("wnids.txt") for name in tree.names if name.endswith("wnids.txt")]
     if not tops:
