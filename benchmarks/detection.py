@@ -231,7 +231,7 @@ class OneByOne(Dataset):
             tv_tensors.Image(pixels),
             {
                 "boxes": tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=(size, size)),
-                "labels": torch.from_numpy(images.boxes.kinds[instances]),
+                "labels": torch.from_numpy(images.boxes.labels[instances]),
                 "masks": tv_tensors.Mask(mask),
             },
         )
@@ -262,7 +262,7 @@ def agree(images):
     pixels = see_pixels(images.pixels, places, views)
     masks = images.masks.batch(places, views)["masks"]
     found = images.boxes.batch(places, views)
-    boxes, kinds = found["boxes"], found["kinds"]
+    boxes, labels = found["boxes"], found["box_labels"]
     rows = OneByOne(images, lambda *given: given)
     for n in range(16):
         window = [*views.windows[n].tolist(), [size, size]]
@@ -285,7 +285,7 @@ def agree(images):
         torch.testing.assert_close(
             boxes[n][: len(corners)], corners.as_subclass(torch.Tensor), rtol=0, atol=1e-3
         )
-    assert bool((kinds >= 0).any())
+    assert bool((labels >= 0).any())
 
 
 def augmentation_rows():

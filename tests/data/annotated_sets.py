@@ -10,7 +10,7 @@ SIDE = 24
 
 
 def made(count=11, *, side=SIDE, test=2, val=1, masks=True, crowd=(), empty=(), plain=False):
-    """Return images of noise; image i holds i % 3 + 1 white rectangles of kinds 0, 1, ...
+    """Return images of noise; image i holds i % 3 + 1 white rectangles of labels 0, 1, ...
 
     With `plain` they are black beside. Objects numbered in `crowd` are groups; images in `empty`
     hold nothing.
@@ -20,7 +20,7 @@ def made(count=11, *, side=SIDE, test=2, val=1, masks=True, crowd=(), empty=(), 
     if plain:
         pixels[:] = 0
     labels = np.zeros((count, side, side, 1), dtype=np.uint8)
-    corners, kinds, starts = [], [], [0]
+    corners, of_objects, starts = [], [], [0]
     for row in range(count):
         for instance in range(0 if row in empty else row % 3 + 1):
             x, y = (8 * instance + chance.integers(0, 2), chance.integers(0, side - 9))
@@ -28,9 +28,9 @@ def made(count=11, *, side=SIDE, test=2, val=1, masks=True, crowd=(), empty=(), 
             pixels[row, y : y + height, x : x + width] = 255
             labels[row, y : y + height, x : x + width] = instance + 1
             corners.append([x, y, x + width, y + height])
-            kinds.append(instance)
-        starts.append(len(kinds))
-    flags = np.zeros(len(kinds), dtype=bool)
+            of_objects.append(instance)
+        starts.append(len(of_objects))
+    flags = np.zeros(len(of_objects), dtype=bool)
     flags[list(crowd)] = True
     splits = np.zeros(count, dtype=np.uint8)
     splits[count - test - val :] = 1
@@ -47,9 +47,9 @@ def made(count=11, *, side=SIDE, test=2, val=1, masks=True, crowd=(), empty=(), 
             Boxes(
                 starts=np.array(starts),
                 xyxy=np.array(corners, dtype=np.float32).reshape(-1, 4),
-                kinds=np.array(kinds, dtype=np.int64),
+                labels=np.array(of_objects, dtype=np.int64),
                 crowd=flags,
-                difficult=np.zeros(len(kinds), dtype=bool),
+                difficult=np.zeros(len(of_objects), dtype=bool),
             ),
             labels if masks else None,
         ),

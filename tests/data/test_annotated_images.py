@@ -74,11 +74,11 @@ def test_boxes_masks_and_images_lie_in_one_place(tmp_path, size):
     for row in range(len(SCENES)):
         place = place_of(images, f"{row}.png")
         (box,) = images.boxes.xyxy[images.boxes.instances(place)]
-        (kind,) = images.boxes.kinds[images.boxes.instances(place)]
-        assert kind == row % 2
+        (label,) = images.boxes.labels[images.boxes.instances(place)]
+        assert label == row % 2
         assert np.abs(tight(images.pixels[place, :, :, 1] >= 140) - box).max() <= 1
         mask = images.masks.pixels[place, :, :, 0]
-        assert np.abs(tight(mask == kind + 1) - box).max() <= 1
+        assert np.abs(tight(mask == label + 1) - box).max() <= 1
         beside = (images.pixels[place] == FILL).all(axis=2)
         assert np.array_equal(mask == VOID, beside)
 
@@ -88,7 +88,7 @@ def test_boxes_come_back_to_pixels_of_the_file(tmp_path):
     assert images.classes == ("cat", "dog")
     assert images.columns.get("masks") is None
     rows = np.arange(len(SCENES))
-    assert [len(images.boxes.kinds[images.boxes.instances(int(row))]) for row in rows] == [1] * 5
+    assert [len(images.boxes.labels[images.boxes.instances(int(row))]) for row in rows] == [1] * 5
     back = images.placement.in_file(rows, images.boxes.xyxy.astype(np.float64))
     for place, name in enumerate(images.names):
         _, box = SCENES[int(name.split("/")[-1][0])]
@@ -318,12 +318,12 @@ def test_shapes_have_the_boxes_of_their_masks(drawn):
     for row in range(300):
         mask, covered = drawn.masks.pixels[row, :, :, 0], np.zeros((40, 40), dtype=bool)
         mine = drawn.boxes.instances(row)
-        for (x1, y1, x2, y2), kind in zip(
+        for (x1, y1, x2, y2), label in zip(
             drawn.boxes.xyxy[mine].astype(int).tolist(),
-            drawn.boxes.kinds[mine].tolist(),
+            drawn.boxes.labels[mine].tolist(),
             strict=True,
         ):
-            inside = mask[y1:y2, x1:x2] == kind + 1
+            inside = mask[y1:y2, x1:x2] == label + 1
             edges = (inside[0], inside[-1], inside[:, 0], inside[:, -1])
             assert all(edge.any() for edge in edges)
             covered[y1:y2, x1:x2] |= inside
@@ -351,7 +351,7 @@ def test_a_larger_limit_begins_with_the_same_images(drawn):
 
 def test_of_what_is_mostly_hidden_nothing_is_learned():
     hard = annotated("shapes:hard", wanted="boxes", size=48, limit=60)
-    assert 0 < hard.boxes.difficult.sum() < len(hard.boxes.kinds) / 2
+    assert 0 < hard.boxes.difficult.sum() < len(hard.boxes.labels) / 2
     assert not hard.boxes.crowd.any()
     sides_of = (hard.boxes.xyxy[:, 2:] - hard.boxes.xyxy[:, :2]).prod(axis=1)
     assert sides_of[hard.boxes.difficult].mean() < sides_of[~hard.boxes.difficult].mean()

@@ -53,8 +53,8 @@ def instances(numbers):
         }
         for n in numbers
     ]  # fmt: skip
-    kinds = [{"id": 18, "name": "dog", "supercategory": "animal"}]
-    return json.dumps({"images": images, "annotations": instances, "categories": kinds}).encode()
+    labels = [{"id": 18, "name": "dog", "supercategory": "animal"}]
+    return json.dumps({"images": images, "annotations": instances, "categories": labels}).encode()
 
 
 def coco():

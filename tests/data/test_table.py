@@ -47,7 +47,7 @@ def test_boxes_and_masks_are_taken_along_too():
     for here, there in ((0, 5), (1, 4), (2, 2)):
         mine, theirs = few.boxes.instances(here), whole.boxes.instances(there)
         assert few.boxes.xyxy[mine].tolist() == whole.boxes.xyxy[theirs].tolist()
-        assert few.boxes.kinds[mine].tolist() == whole.boxes.kinds[theirs].tolist()
+        assert few.boxes.labels[mine].tolist() == whole.boxes.labels[theirs].tolist()
     assert np.array_equal(few.masks.pixels, whole.masks.pixels[[5, 4, 2]])
     assert few.placement.sizes.tolist() == whole.placement.sizes[[5, 4, 2]].tolist()
 

@@ -32,15 +32,15 @@ def tight(mask):
     return [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
 
 
-def seen(boxes, views, kinds=None):
-    """Return images, masks, boxes and kinds as they are seen."""
+def seen(boxes, views, labels=None):
+    """Return images, masks, boxes and labels as they are seen."""
     pixels, masks, corners = painted(boxes)
     places = np.arange(len(boxes))
-    kinds = torch.zeros(len(boxes), 1, dtype=torch.int64) if kinds is None else kinds
+    labels = torch.zeros(len(boxes), 1, dtype=torch.int64) if labels is None else labels
     return (
         see_pixels(pixels, places, views),
         see_masks(masks, places, views),
-        *see_boxes(corners, kinds, views),
+        *see_boxes(corners, labels, views),
     )
 
 
@@ -153,22 +153,22 @@ def test_a_mirrored_mask_is_the_mirrored_images_mask():
     assert torch.equal(three, one.flip(1))
 
 
-@pytest.mark.parametrize(("left", "kind"), [(4, 5), (6, 5), (7, IGNORED - 5), (20, IGNORED - 5)])
-def test_a_instance_of_which_less_than_four_tenths_are_left_is_ignored(left, kind):
+@pytest.mark.parametrize(("left", "label"), [(4, 5), (6, 5), (7, IGNORED - 5), (20, IGNORED - 5)])
+def test_a_instance_of_which_less_than_four_tenths_are_left_is_ignored(left, label):
     """Ten pixels wide from 0: with 4 cut off six are left, with 6 four, with 7 three."""
     views = Views(
         SIDE, torch.tensor([[0, left, SIDE, 24 - left]]), torch.tensor([False]), torch.tensor([0])
     )
     corners = torch.tensor([[[0.0, 2, 10, 9]]])
-    _, kinds = see_boxes(corners, torch.tensor([[5]]), views)
-    assert kinds.tolist() == [[kind]]
+    _, labels = see_boxes(corners, torch.tensor([[5]]), views)
+    assert labels.tolist() == [[label]]
 
 
 def test_nothing_stays_nothing_and_what_is_ignored_stays_so():
     views = views_of([12, 12, 12, 12], True, 2)
     corners = torch.tensor([[[0.0, 0, 0, 0], [0, 0, 9, 9], [12, 12, 20, 20], [3, 3, 3, 9]]])
-    boxes, kinds = see_boxes(corners, torch.tensor([[-1, -2 - 4, 1, 2]]), views)
-    assert kinds.tolist() == [[-1, -6, 1, IGNORED - 2]]
+    boxes, labels = see_boxes(corners, torch.tensor([[-1, -2 - 4, 1, 2]]), views)
+    assert labels.tolist() == [[-1, -6, 1, IGNORED - 2]]
     assert bool(boxes.isfinite().all())
     assert boxes.min() >= 0
     assert boxes.max() <= SIDE

@@ -38,13 +38,13 @@ class Knowing(nn.Module):
         self.classes = len(images.classes)
         self.answers, self.at, self.options = [], 0, []
         for batch in in_order(images, split):
-            image, place = torch.nonzero(batch.kinds != -1, as_tuple=True)
+            image, place = torch.nonzero(batch.box_labels != -1, as_tuple=True)
             if empty:
                 image, place = image[:0], place[:0]
-            kinds = batch.kinds[image, place]
-            kinds = torch.where(kinds < 0, -2 - kinds, kinds)
-            scores = torch.full((len(kinds),), 0.9) if score is None else score(len(kinds))
-            self.answers.append(Found(image, batch.boxes[image, place], kinds, scores))
+            labels = batch.box_labels[image, place]
+            labels = torch.where(labels < 0, -2 - labels, labels)
+            scores = torch.full((len(labels),), 0.9) if score is None else score(len(labels))
+            self.answers.append(Found(image, batch.boxes[image, place], labels, scores))
 
     def detect(self, images, **options):
         answer = self.answers[self.at % len(self.answers)]
@@ -140,9 +140,9 @@ def test_the_courses_cut_can_only_take_detections_away(shapes, lab, monkeypatch)
     # All boxes are right, so what is left is the share of each class that scores 0.8 and more.
     sure, seen = one.found.score >= 0.8, ~one.targets.difficult
     shares = [
-        (sure & seen & (one.found.kind == k)).sum() / (seen & (one.targets.kind == k)).sum()
+        (sure & seen & (one.found.label == k)).sum() / (seen & (one.targets.label == k)).sum()
         for k in range(one.classes)
-        if (seen & (one.targets.kind == k)).any()
+        if (seen & (one.targets.label == k)).any()
     ]
     assert found["test/map50 above 0.8"] == pytest.approx(np.mean(shares))
     assert [options.get("overlap") for options in network.options] == [None] * 2 + [0.3] * 2

@@ -45,7 +45,7 @@ def test_the_steps_are_those_of_the_image_that_was_named(shapes, shown, name, st
     clear = ~shapes.boxes.difficult[mine]
     np.testing.assert_array_equal([one.box for one in boxes[0]], shapes.boxes.xyxy[mine][clear])
     assert [one.text for one in boxes[0]] == [
-        shapes.classes[k] for k in shapes.boxes.kinds[mine][clear]
+        shapes.classes[k] for k in shapes.boxes.labels[mine][clear]
     ]
     assert len(boxes[1]) > 0  # every object has an anchor that learns it
     assert str(len(boxes[1])) in named["titles"][1]

@@ -76,7 +76,7 @@ def test_who_is_the_target_already_is_left_alone():
 
 
 def test_an_image_that_cannot_be_had_says_so():
-    """Green wins over red only where it is the brighter: a rate of nothing does not get there."""
+    """Green wins over red only where it is the brighter: an lr of 0 does not get there."""
     red = torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1).expand(1, 3, 4, 4)
     found = fool(colour_net(), red, 1, steps=3, normalisation=PLAIN, quiet=True)
     assert not found.fooled
@@ -84,7 +84,7 @@ def test_an_image_that_cannot_be_had_says_so():
     assert found.probability < 0.01
 
 
-@pytest.mark.parametrize("options", [{"steps": 0}, {"rate": 0.0}, {"margin": 1.0}])
+@pytest.mark.parametrize("options", [{"steps": 0}, {"lr": 0.0}, {"margin": 1.0}])
 def test_options_that_fool_nobody_are_refused(options):
     with pytest.raises(OptionError, match="fool nobody"):
         fool(colour_net(), torch.rand(1, 3, 4, 4), 0, **options)

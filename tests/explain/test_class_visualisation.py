@@ -21,7 +21,7 @@ SMALL = {"size": 32, "normalisation": HALF, "quiet": True}
 
 def test_a_colours_class_is_that_colour():
     found = visualise_class(
-        colour_net(), [2, 0], size=12, steps=100, rate=0.1, l2_weight=1.0, variation=0.0,
+        colour_net(), [2, 0], size=12, steps=100, lr=0.1, l2_weight=1.0, variation=0.0,
         normalisation=PLAIN, quiet=True,
     ).images.mean(dim=(2, 3))  # fmt: skip
     assert found.argmax(dim=1).tolist() == [2, 0]
@@ -35,8 +35,8 @@ def test_three_steps_raise_the_objective(seed):
     targets = torch.arange(10)
     wanted = class_score(targets) + class_log_probability(targets)
     start, third = (
-        visualise_class(model, targets.tolist(), seed=seed, steps=3, rate=rate, **SMALL).images
-        for rate in (1e-9, 0.02)
+        visualise_class(model, targets.tolist(), seed=seed, steps=3, lr=lr, **SMALL).images
+        for lr in (1e-9, 0.02)
     )
     before, after = (judge(model, wanted, shown, normalisation=HALF) for shown in (start, third))
     assert (after > before).all()
@@ -65,7 +65,7 @@ def test_a_class_is_painted_alike_in_any_process_and_unlike_by_another_seed():
 def test_a_channel_rises_above_what_photos_do_to_it():
     model, images, _ = trained_net()
     layer = "features.3"
-    painted = visualise_channel(model, layer, 5, steps=40, rate=0.1, l2_weight=0.1, variation=0.1,
+    painted = visualise_channel(model, layer, 5, steps=40, lr=0.1, l2_weight=0.1, variation=0.1,
                                 **SMALL).images  # fmt: skip
     excited = judge(model, channel(layer, 5), painted, normalisation=HALF)
     usual = judge(model, channel(layer, 5), images, normalisation=HALF)
@@ -77,7 +77,7 @@ def test_a_unit_colours_only_what_it_sees():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     found = visualise_unit(
-        model, "0", 2, place=(12, 20), steps=30, rate=0.05, l2_weight=0.0, variation=0.0,
+        model, "0", 2, place=(12, 20), steps=30, lr=0.05, l2_weight=0.0, variation=0.0,
         blur_every=0, **SMALL,
     ).images[0]  # fmt: skip
     far = (found - found.median()).abs().mean(dim=0)

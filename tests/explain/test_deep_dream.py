@@ -53,7 +53,7 @@ def test_what_was_dreamt_small_is_carried_on_to_the_larger_image():
     looks, given = [], photo(96, 128)
     model = ConvNet(classes=4, widths=(4, 6))
     model.features.register_forward_pre_hook(lambda _m, x: looks.append(x[0].detach()))
-    options = {"ratio": 1.2, "steps": 1, "rate": 0.05, "layer": "features.2", "quiet": True}
+    options = {"ratio": 1.2, "steps": 1, "lr": 0.05, "layer": "features.2", "quiet": True}
     full = []
     for octaves in (1, 2):
         looks.clear()
@@ -68,7 +68,7 @@ def test_the_images_own_detail_outlives_the_octaves():
     """Where the dream is nearly nothing, fine detail is there to the pixel."""
     model, given = ConvNet(classes=4, widths=(4, 6)), photo(96, 128)
     found = deep_dream(
-        model, given, octaves=3, ratio=1.2, steps=1, rate=1e-5, normalisation=HALF, quiet=True
+        model, given, octaves=3, ratio=1.2, steps=1, lr=1e-5, normalisation=HALF, quiet=True
     )
     assert (found.images - given).abs().max() < 1e-3
 

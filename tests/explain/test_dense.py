@@ -60,13 +60,13 @@ def test_another_image_is_asked_at_the_place_of_the_first(name, rng):
     network, images = detector(name), scene(rng)
     with torch.no_grad():
         found = network.detect(images[:1], least=0.02)
-        one = BoxScore(network, images[0], found.boxes[0], int(found.kinds[0])).eval()
+        one = BoxScore(network, images[0], found.boxes[0], int(found.labels[0])).eval()
         together, alone = one(images), one(images[1:])
         if name == "yolo":
             row, column, anchor = one.origin.tolist()
             answer = network(images)
             sure = answer.confidence[:, row, column, anchor].sigmoid()[:, None]
-            expected = torch.cat([sure * answer.kinds[:, row, column].softmax(1), 1 - sure], 1)
+            expected = torch.cat([sure * answer.logits[:, row, column].softmax(1), 1 - sure], 1)
         else:
             kinds, _ = network.judge(
                 network.backbone(images), one.origin.repeat(2, 1), torch.arange(2)

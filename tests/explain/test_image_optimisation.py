@@ -26,9 +26,7 @@ def paint_quietly(model, objective, canvas, **options):
 
 def test_a_plain_step_goes_up_the_slope_by_the_rate():
     """Of the mean of red the slope is flat: red rises by 0.1 · √3, the others stay."""
-    found = paint_quietly(
-        colour_net(), class_score(0), grey(), steps=2, rate=0.1, ascent="gradient"
-    )
+    found = paint_quietly(colour_net(), class_score(0), grey(), steps=2, lr=0.1, ascent="gradient")
     by = 3**0.5 * 0.1
     expected = torch.tensor([0.5 + 2 * by, 0.5, 0.5]).view(1, 3, 1, 1).expand(1, 3, 6, 7)
     torch.testing.assert_close(found.images, expected)
@@ -36,10 +34,10 @@ def test_a_plain_step_goes_up_the_slope_by_the_rate():
 
 
 def test_adams_first_step_is_its_rate_and_black_and_white_are_the_ends():
-    found = paint_quietly(colour_net(), class_score(0) - class_score(1), grey(), steps=1, rate=0.1)
+    found = paint_quietly(colour_net(), class_score(0) - class_score(1), grey(), steps=1, lr=0.1)
     colours = found.images.mean(dim=(0, 2, 3))
     torch.testing.assert_close(colours, torch.tensor([0.6, 0.4, 0.5]))
-    found = paint_quietly(colour_net(), class_score(0) - class_score(1), grey(), steps=30, rate=0.1)
+    found = paint_quietly(colour_net(), class_score(0) - class_score(1), grey(), steps=30, lr=0.1)
     assert found.images.mean(dim=(0, 2, 3)).tolist() == [1.0, 0.0, 0.5]
 
 
@@ -47,7 +45,7 @@ def test_a_penalty_finds_its_balance():
     """Of 20 r/(6·7) a pixel against w (r − ½)² / (3·6·7): r = ½ + 30 / w."""
     found = paint_quietly(
         colour_net(), class_score(0) - 200 * l2(), grey(), steps=150,
-        rate=lambda step: 0.05 * 0.96**step,
+        lr=lambda step: 0.05 * 0.96**step,
     )  # fmt: skip
     torch.testing.assert_close(found.images[0, 0], torch.full((6, 7), 0.65), atol=2e-3, rtol=0)
 
@@ -83,7 +81,7 @@ def test_the_rate_may_follow_the_step_and_someone_may_look_after_each():
     seen = []
     canvas = grey()
     found = paint_quietly(
-        colour_net(), class_score(0), canvas, steps=3, rate=lambda step: 0.1 if step == 1 else 0.0,
+        colour_net(), class_score(0), canvas, steps=3, lr=lambda step: 0.1 if step == 1 else 0.0,
         ascent="gradient",
         after=lambda step: seen.append((step, float(canvas.values.detach().max()))),
     )  # fmt: skip

@@ -19,8 +19,8 @@ from vislab.runs.model_card import ModelCard
 CARD = ModelCard(None, ("background", "red"), 32, mean=(0.0,) * 3, std=(1.0,) * 3)
 
 
-def answer_to(path, network, kind, card=CARD):
-    (answer,) = KINDS[kind].answer(network, card, [(path,)], drawn=True)
+def answer_to(path, network, label, card=CARD):
+    (answer,) = KINDS[label].answer(network, card, [(path,)], drawn=True)
     return answer
 
 

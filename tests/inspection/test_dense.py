@@ -56,7 +56,7 @@ class Bright(nn.Module):
         nn.init.constant_(self.backbone[0].weight, 1 / 3)
         self.slope = nn.Parameter(torch.tensor([16.0, -16.0]))
 
-    def origin_of(self, image, box, kind):
+    def origin_of(self, image, box, label):
         return (box / 4).round().long()
 
     def scores_from(self, images, origin):
@@ -65,11 +65,11 @@ class Bright(nn.Module):
         return (seen[:, None] - 0.65) * self.slope
 
 
-def found_in(places, corners, scores, kinds=None):
+def found_in(places, corners, scores, labels=None):
     count = len(places)
     return Detections(
         np.array(places, int), np.array(corners, float).reshape(count, 4),
-        np.zeros(count, int) if kinds is None else np.array(kinds), np.array(scores, float),
+        np.zeros(count, int) if labels is None else np.array(labels), np.array(scores, float),
     )  # fmt: skip
 
 
@@ -78,7 +78,7 @@ def detected_in(images, found):
     there = images.boxes.take(rows)
     image = np.repeat(np.arange(len(rows)), np.diff(there.starts))
     corners = images.placement.in_file(rows[image], there.xyxy.astype(float))
-    targets = Targets(image, corners, there.kinds, there.crowd, there.difficult)
+    targets = Targets(image, corners, there.labels, there.crowd, there.difficult)
     return detected(found, targets, len(images.classes))
 
 

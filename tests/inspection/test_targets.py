@@ -97,7 +97,7 @@ def test_boxes_are_asked_about_with_the_score_they_were_found_with(detector, rng
     assert len(asked) == min(MOST, max(1, sure))
     for one, place in zip(asked, best, strict=False):
         assert one.labels == ("cat", "dog", "owl", "nothing")
-        assert one.target == int(found.kinds[place])
+        assert one.target == int(found.labels[place])
         with torch.no_grad():
             share = one.network(images).softmax(dim=1)[0, one.target]
         torch.testing.assert_close(share, found.scores[place], rtol=1e-4, atol=1e-5)

@@ -30,13 +30,13 @@ def test_batch_normalisation_keeps_its_averages_in_a_training_by_the_lab(kind, t
     assert not torch.equal(after["head.weight"].cpu(), head)
 
 
-def test_a_rate_test_goes_on_through_further_epochs_where_one_is_short():
+def test_a_range_test_goes_on_through_further_epochs_where_one_is_short():
     images = data.images("digits", size=16, per_class=2)
     batches = data.Batches(images, 10, seed=0, augment=data.Augment())
     assert len(batches) == 2
     task = tasks.Classify(models.create("convnet", classes=10, widths=[4]), tasks.Optim())
-    found = tuner.rate_test(task, tuner.rounds(batches), steps=20)
-    assert len(found["rates"]) > 10
+    found = tuner.lr_range_test(task, tuner.rounds(batches), steps=20)
+    assert len(found["lrs"]) > 10
     some = itertools.islice(tuner.rounds(batches), 4)
     first = [batch.rows.tolist() for batch in some]
     assert sorted(first[0] + first[1]) == sorted(first[2] + first[3]) == list(range(20))

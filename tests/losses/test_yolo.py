@@ -27,9 +27,9 @@ def said(rng):
     return [torch.randn(shape, dtype=torch.float64, generator=rng) for shape in shapes]
 
 
-def loss_of(confidence, offsets, kinds, assigned=ASSIGNED, boxes=BOXES, labels=TRUTH):
+def loss_of(confidence, offsets, logits, assigned=ASSIGNED, boxes=BOXES, labels=TRUTH):
     return yolo_loss(
-        confidence, offsets, kinds, assigned=assigned, boxes=boxes, labels=labels,
+        confidence, offsets, logits, assigned=assigned, boxes=boxes, labels=labels,
         anchors=ANCHORS, stride=STRIDE,
     )  # fmt: skip
 
@@ -42,9 +42,9 @@ def test_a_case_by_hand():
     confidence[1, 0, 0] = torch.tensor([math.log(4), -55.0])  # 4/5, ignored
     offsets = torch.zeros(2, 1, 2, 2, 4, dtype=torch.float64)
     offsets[0, 0, 1, 1] = torch.tensor([0.5, 0.5, 0.5, 0.5])
-    kinds = torch.zeros(2, 1, 2, 3, dtype=torch.float64)
-    kinds[0, 0, 0] = torch.tensor([0.0, math.log(2), 0.0])
-    loss = loss_of(confidence, offsets, kinds)
+    labels = torch.zeros(2, 1, 2, 3, dtype=torch.float64)
+    labels[0, 0, 0] = torch.tensor([0.0, math.log(2), 0.0])
+    loss = loss_of(confidence, offsets, labels)
     right = math.log(4 / 3) + math.log(5 / 4) + math.log(2)  # the last says ½
     wrong = math.log(4 / 3) + math.log(5) + math.log(2)
     assert loss.confidence.item() == pytest.approx((right + 0.5 * wrong) / 3)
@@ -54,28 +54,28 @@ def test_a_case_by_hand():
     second = 0.5**2 * 3 + (0.5 - math.log(2)) ** 2
     third = 1**2 + math.log(2) ** 2
     assert loss.place.item() == pytest.approx(5 * (first + second + third) / 3)
-    assert loss.kind.item() == pytest.approx((math.log(2) + 2 * math.log(3)) / 3)
+    assert loss.classification.item() == pytest.approx((math.log(2) + 2 * math.log(3)) / 3)
 
 
 def test_ignored_anchors_and_what_belongs_to_none_change_nothing(rng):
     answer = said(rng)
     before = loss_of(*answer)
-    confidence, offsets, kinds = (part.clone() for part in answer)
+    confidence, offsets, logits = (part.clone() for part in answer)
     confidence[ASSIGNED == IGNORED] = 50.0
     offsets[ASSIGNED < 0] = 50.0
-    kinds[1, 0, 0] = 50.0  # neither of its anchors has an object
+    logits[1, 0, 0] = 50.0  # neither of its anchors has an object
     boxes, labels = BOXES.clone(), TRUTH.clone()
     boxes[1, 1], labels[1, 1] = 1e6, 7  # nothing is assigned to the padding
-    after = loss_of(confidence, offsets, kinds, boxes=boxes, labels=labels)
+    after = loss_of(confidence, offsets, logits, boxes=boxes, labels=labels)
     for one, other in zip(before, after, strict=True):
         torch.testing.assert_close(one, other)
 
 
 def test_negative_anchors_do_count(rng):
-    confidence, offsets, kinds = said(rng)
-    before = loss_of(confidence, offsets, kinds)
+    confidence, offsets, labels = said(rng)
+    before = loss_of(confidence, offsets, labels)
     confidence[0, 0, 0, 1] += 1
-    after = loss_of(confidence, offsets, kinds)
+    after = loss_of(confidence, offsets, labels)
     assert after.confidence > before.confidence
     assert after.place == before.place
 
@@ -87,7 +87,7 @@ def test_images_with_nothing_in_them_teach_that_nothing_is_there(rng):
         loss = loss_of(*answer, assigned=none, boxes=boxes, labels=labels)
         wanted = 0.5 * torch.nn.functional.softplus(answer[0]).sum()
         torch.testing.assert_close(loss.confidence, wanted)
-        assert loss.place == loss.kind == 0
+        assert loss.place == loss.classification == 0
     sum(loss).backward()
     assert bool((answer[0].grad > 0).all())
 
@@ -97,15 +97,15 @@ def test_slopes_are_those_of_finite_differences(rng):
     assert torch.autograd.gradcheck(lambda *parts: tuple(loss_of(*parts)), answer)
 
 
-def test_going_down_its_slope_finds_boxes_and_kinds(rng):
-    confidence, offsets, kinds = (part.requires_grad_() for part in said(rng))
-    optimiser = torch.optim.Adam([confidence, offsets, kinds], lr=0.1)
+def test_going_down_its_slope_finds_boxes_and_labels(rng):
+    confidence, offsets, labels = (part.requires_grad_() for part in said(rng))
+    optimiser = torch.optim.Adam([confidence, offsets, labels], lr=0.1)
     for _ in range(150):
         optimiser.zero_grad()
-        sum(loss_of(confidence, offsets, kinds)).backward()
+        sum(loss_of(confidence, offsets, labels)).backward()
         optimiser.step()
     learned = ASSIGNED != IGNORED
     assert torch.equal((confidence > 0)[learned], (ASSIGNED >= 0)[learned])
-    assert kinds.argmax(dim=3)[0, 0].tolist() == [1, 0]
+    assert labels.argmax(dim=3)[0, 0].tolist() == [1, 0]
     wanted = torch.tensor([0.2, 0.1, 0.0, 0.0], dtype=torch.float64)
     torch.testing.assert_close(offsets[0, 0, 0, 0], wanted, atol=0.01, rtol=0)

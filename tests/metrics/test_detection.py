@@ -36,7 +36,7 @@ def random_split(seed, *, images=6, classes=3, marks=0.15):
     detections = Detections(
         np.where(astray, generator.integers(images, size=found), targets.image[near]),
         corners[near] + shift,
-        np.where(astray, generator.integers(classes, size=found), targets.kind[near]),
+        np.where(astray, generator.integers(classes, size=found), targets.label[near]),
         generator.integers(0, 30, size=found) / 30,
     )
     return detections, targets
@@ -49,12 +49,12 @@ def by_pycocotools(detections, targets, classes):
         held = COCO()
         held.dataset = {
             "images": [{"id": image} for image in images],
-            "categories": [{"id": kind} for kind in range(classes)],
+            "categories": [{"id": label} for label in range(classes)],
             "annotations": [
                 {
                     "id": row + 1,
                     "image_id": int(columns.image[row]),
-                    "category_id": int(columns.kind[row]),
+                    "category_id": int(columns.label[row]),
                     "bbox": [x1, y1, x2 - x1, y2 - y1],
                     "area": (x2 - x1) * (y2 - y1),
                     "iscrowd": 0,
@@ -99,7 +99,7 @@ def test_the_twelve_numbers_are_quiet_and_know_emptiness(capfd):
     nothing = detections.take(np.zeros(0, dtype=np.int64))
     assert coco_map(nothing, targets, 3)["AP"] == 0.0
     no_truth = Targets(
-        *(column[:0] for column in (targets.image, targets.boxes, targets.kind)),
+        *(column[:0] for column in (targets.image, targets.boxes, targets.label)),
         targets.crowd[:0],
         targets.difficult[:0],
     )
@@ -185,7 +185,7 @@ def test_a_class_with_nothing_to_find_has_no_value_and_does_not_count_in_the_mea
     assert found.mean == found.per_class[0]
     nothing = average_precision(
         detections,
-        Targets(targets.image, targets.boxes, targets.kind, ~targets.crowd, targets.crowd),
+        Targets(targets.image, targets.boxes, targets.label, ~targets.crowd, targets.crowd),
         1,
     )
     assert math.isnan(nothing.mean)
@@ -194,7 +194,7 @@ def test_a_class_with_nothing_to_find_has_no_value_and_does_not_count_in_the_mea
 def test_what_is_difficult_is_neither_to_find_nor_wrong():
     detections, targets = line([True, True, False], 2)
     hard = np.array([True, False])
-    targets = Targets(targets.image, targets.boxes, targets.kind, targets.crowd, hard)
+    targets = Targets(targets.image, targets.boxes, targets.label, targets.crowd, hard)
     # One to find; the first detection is not there; right, wrong.
     found = average_precision(detections, targets, 1)
     assert found.mean == 1.0
@@ -208,12 +208,12 @@ def test_neither_the_order_of_rows_nor_the_scale_of_scores_matters(seed, how):
     detections = Detections(
         detections.image,
         detections.boxes,
-        detections.kind,
+        detections.label,
         detections.score + np.arange(len(detections)) * 1e-6,
     )  # no ties
     first = average_precision(detections, targets, 3, how=how)
     mixed = detections.take(np.random.default_rng(seed).permutation(len(detections)))
-    mixed = Detections(mixed.image, mixed.boxes, mixed.kind, 5 * mixed.score - 2)
+    mixed = Detections(mixed.image, mixed.boxes, mixed.label, 5 * mixed.score - 2)
     again = average_precision(mixed, targets, 3, how=how)
     np.testing.assert_allclose(again.per_class, first.per_class)
 

@@ -50,7 +50,7 @@ def test_every_type_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("end", "kind", "name"),
+    ("end", "label", "name"),
     [
         (5, 0, "right"),  # the limits belong to the type above
         (4.99, 0, "localisation"),
@@ -62,8 +62,8 @@ def test_every_type_by_hand():
         (0.99, 1, "background"),
     ],
 )
-def test_limits_belong_to_the_nearer_type(end, kind, name):
-    errors = errors_of(found((0, (0, end), 0.9, kind)), there((0, (0, 10))), 2)
+def test_limits_belong_to_the_nearer_type(end, label, name):
+    errors = errors_of(found((0, (0, end), 0.9, label)), there((0, (0, 10))), 2)
     assert LABELS[errors.label[0]] == name
 
 
@@ -81,15 +81,15 @@ def test_all_are_labelled_once_and_the_right_ones_are_those_of_average_precision
     errors = errors_of(detections, targets, 3, score=0.3)
     counted = detections.take(detections.score >= 0.3)
     curves = average_precision(counted, targets, 3, how="coco-101").curves
-    for kind in range(3):
-        to_find = int(((targets.kind == kind) & ~targets.ignored).sum())
-        labelled = sum(int(errors.counts[name][kind]) for name in LABELS)
-        assert labelled == len(curves[kind].recall)
+    for label in range(3):
+        to_find = int(((targets.label == label) & ~targets.ignored).sum())
+        labelled = sum(int(errors.counts[name][label]) for name in LABELS)
+        assert labelled == len(curves[label].recall)
         if to_find and labelled:
-            right = curves[kind].recall[-1] * to_find
-            assert errors.counts["right"][kind] == pytest.approx(right)
-        missed = errors.counts["missed"][kind]
-        assert missed <= to_find - errors.counts["right"][kind]
+            right = curves[label].recall[-1] * to_find
+            assert errors.counts["right"][label] == pytest.approx(right)
+        missed = errors.counts["missed"][label]
+        assert missed <= to_find - errors.counts["right"][label]
     assert not (errors.missed & targets.ignored).any()
     assert (errors.label[detections.score < 0.3] == -1).all()
     assert np.isin(errors.label, np.arange(-1, len(LABELS))).all()

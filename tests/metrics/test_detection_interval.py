@@ -12,11 +12,11 @@ def scene(rng, images=30, classes=3):
     """Return detections of some objects and of nothing, one or two an image."""
     image = np.repeat(np.arange(images), 2)
     corners = np.tile([[10.0, 10.0, 20.0, 20.0], [40.0, 40.0, 60.0, 60.0]], (images, 1))
-    kind = rng.integers(0, classes, len(image))
+    label = rng.integers(0, classes, len(image))
     nobody = np.zeros(len(image), dtype=bool)
-    targets = Targets(image, corners, kind, nobody, nobody)
+    targets = Targets(image, corners, label, nobody, nobody)
     moved = corners + rng.choice([0.0, 30.0], (len(image), 1))
-    return Detections(image, moved, kind, rng.random(len(image))), targets
+    return Detections(image, moved, label, rng.random(len(image))), targets
 
 
 def test_every_image_drawn_once_gives_the_average_precision_itself():
@@ -49,7 +49,7 @@ def test_the_interval_holds_the_value_and_narrows_with_more_images():
 def test_a_perfect_detector_is_certain():
     rng = np.random.default_rng(2)
     _, targets = scene(rng)
-    found = Detections(targets.image, targets.boxes, targets.kind, rng.random(len(targets)))
+    found = Detections(targets.image, targets.boxes, targets.label, rng.random(len(targets)))
     assert mean_interval(found, targets, 3, 30, draws=50) == (1.0, 1.0)
 
 

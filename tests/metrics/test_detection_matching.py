@@ -12,7 +12,7 @@ from vislab.metrics.detection_matching import (
     judge_by_voc,
     overlapping,
     ranks,
-    require_kinds,
+    require_labels,
 )
 
 BOTH = pytest.mark.parametrize("judge", [judge_by_voc, judge_by_coco])
@@ -24,7 +24,7 @@ def bar(begin, end):
 
 
 def found(*rows):
-    """Each row an image, a bar, a score and, if not 0, a kind."""
+    """Each row an image, a bar, a score and, if not 0, a label."""
     return Detections(
         np.array([row[0] for row in rows], dtype=np.int64),
         np.array([bar(*row[1]) for row in rows], dtype=np.float64).reshape(-1, 4),
@@ -34,7 +34,7 @@ def found(*rows):
 
 
 def there(*rows):
-    """Each row an image and a bar, then "crowd", "difficult" or a kind."""
+    """Each row an image and a bar, then "crowd", "difficult" or a label."""
     marks = [row[2] if len(row) > 2 else 0 for row in rows]
     return Targets(
         np.array([row[0] for row in rows], dtype=np.int64),
@@ -62,7 +62,7 @@ def test_an_overlap_of_exactly_the_limit_counts(judge):
 
 
 @BOTH
-def test_images_and_kinds_do_not_mix(judge):
+def test_images_and_labels_do_not_mix(judge):
     targets = there((0, (0, 10), 1), (1, (0, 10), 0))
     detections = found((0, (0, 10), 0.9, 0), (0, (0, 10), 0.8, 1), (1, (0, 10), 0.7, 1))
     assert judge(detections, targets, 0.5).instance.tolist() == [-1, 0, -1]
@@ -146,15 +146,15 @@ def test_pairs_taken_in_parts_are_the_same(monkeypatch):
         np.testing.assert_array_equal(one, two)
 
 
-def test_ranks_are_by_score_in_each_image_and_kind_and_ties_stay():
+def test_ranks_are_by_score_in_each_image_and_label_and_ties_stay():
     detections = found(
         (1, (0, 1), 0.2), (0, (0, 1), 0.5), (1, (0, 1), 0.9), (1, (0, 1), 0.2), (1, (0, 1), 0.1, 1)
     )
     assert ranks(detections).tolist() == [1, 0, 0, 2, 0]
 
 
-def test_a_kind_without_a_class_is_refused():
-    with pytest.raises(DataError, match="a detection is of kind 3, but there are 2 classes"):
-        require_kinds(found((0, (0, 1), 0.5, 3)), there(), 2)
-    with pytest.raises(DataError, match="an object is of kind 2"):
-        require_kinds(found(), there((0, (0, 1), 2)), 2)
+def test_a_label_without_a_class_is_refused():
+    with pytest.raises(DataError, match="a detection has the label 3, but there are 2 classes"):
+        require_labels(found((0, (0, 1), 0.5, 3)), there(), 2)
+    with pytest.raises(DataError, match="an object has the label 2"):
+        require_labels(found(), there((0, (0, 1), 2)), 2)

@@ -134,7 +134,7 @@ def test_what_is_decided_by_hand():
     boxes = torch.tensor([[[10.0, 10, 20, 20], [0, 0, 0, 0]]])
     scores = torch.tensor([[1.0, -INFINITY]])
     found = network.decided(torch.zeros(1, 64, 4, 4), boxes, scores, (22, 30), least=0.0)
-    assert found.kinds.tolist() == [0, 1]
+    assert found.labels.tolist() == [0, 1]
     torch.testing.assert_close(found.scores, torch.tensor([0.5, 0.25]))
     wanted = torch.tensor([[10.0, 10, 20, 20], [11, 5, 21, 22]])  # 25, cut at 22
     torch.testing.assert_close(found.boxes, wanted)
@@ -145,7 +145,7 @@ def test_without_offsets_the_proposals_are_the_answer():
     boxes = torch.tensor([[[10.0, 10, 20, 20]]])
     found = network.decided(torch.zeros(1, 64, 4, 4), boxes, torch.ones(1, 1), (32, 32))
     assert found.boxes.tolist() == [[10, 10, 20, 20]]
-    assert found.kinds.tolist() == [0]
+    assert found.labels.tolist() == [0]
 
 
 def test_a_batch_is_its_images_one_by_one(rng):

@@ -44,8 +44,8 @@ def test_its_anchors_have_our_shapes(network):
 def test_there_are_four_losses_and_all_weights_have_a_part(network, rng):
     images = torch.randn(2, 3, 32, 32, generator=rng)
     boxes = [torch.tensor([[2.0, 3, 14, 20], [20, 20, 30, 30]]), torch.zeros(0, 4)]
-    kinds = [torch.tensor([0, 2]), torch.zeros(0, dtype=torch.int64)]
-    losses = network.train().losses(images, boxes, kinds)
+    labels = [torch.tensor([0, 2]), torch.zeros(0, dtype=torch.int64)]
+    losses = network.train().losses(images, boxes, labels)
     assert len(losses) == 4
     torch.stack(list(losses.values())).sum().backward()
     assert [name for name, p in network.named_parameters() if p.grad is None] == []
@@ -57,7 +57,7 @@ def test_classes_are_counted_from_zero_and_images_told_apart(network, rng):
     scores.weight.data.zero_()
     scores.bias.data = torch.tensor([0.0, -9.0, 5.0, -9.0])  # "nothing", then classes 0 to 2
     found = network.eval().detect(images, least=0.5, most=3)
-    assert found.kinds.tolist() == [1] * len(found.kinds)
+    assert found.labels.tolist() == [1] * len(found.labels)
     assert found.image.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
     assert len(network.detect(images, least=0.999).boxes) == 0
     alone = network.detect(images[1:2], least=0.5, most=3)

@@ -40,7 +40,7 @@ def test_a_cell_says_five_numbers_an_anchor_and_then_its_classes():
     assert answer.confidence.shape == (2, 2, 4, 9)
     assert answer.offsets.shape == (2, 2, 4, 9, 4)
     torch.testing.assert_close(answer.confidence[1, 0, 3], torch.arange(0, 45, 5) / 10)
-    torch.testing.assert_close(answer.kinds[1, 0, 3], torch.tensor([4.5, 4.6, 4.7]))
+    torch.testing.assert_close(answer.logits[1, 0, 3], torch.tensor([4.5, 4.6, 4.7]))
     half = [1 / (1 + math.exp(-value)) - 0.5 for value in (1.1, 1.2)]
     torch.testing.assert_close(answer.offsets[1, 0, 3, 2], torch.tensor([*half, 1.3, 1.4]))
 
@@ -68,10 +68,10 @@ def test_what_is_found_by_hand():
     answer = silent(4, 4)
     answer.confidence[0, 1, 2, 1] = math.log(4)  # a sigmoid of 4/5
     answer.offsets[0, 1, 2, 1] = torch.tensor([0.25, -0.5, 0.0, math.log(2)])
-    answer.kinds[0, 1, 2] = torch.tensor([0.0, math.log(6), 0.0])  # shares 1/8, 6/8, 1/8
+    answer.logits[0, 1, 2] = torch.tensor([0.0, math.log(6), 0.0])  # shares 1/8, 6/8, 1/8
     found = small().found(answer, (32, 32))
     assert found.image.tolist() == [0]
-    assert found.kinds.tolist() == [1]
+    assert found.labels.tolist() == [1]
     torch.testing.assert_close(found.scores, torch.tensor([0.8 * 0.75]))
     torch.testing.assert_close(found.boxes, torch.tensor([[14.0, 0.0, 30.0, 24.0]]))
     assert len(small().found(answer, (32, 32), least=0.61).boxes) == 0
@@ -86,15 +86,15 @@ def test_boxes_end_where_the_image_does_also_where_it_is_not_square():
     assert found.boxes.amax(dim=0).tolist()[2:] == [32, 16]
 
 
-def test_two_of_one_kind_that_overlap_are_one_and_of_two_kinds_are_two():
+def test_two_of_one_label_that_overlap_are_one_and_of_two_labels_are_two():
     answer = silent(2, 2)
     answer.confidence[0, 0, 0, 1], answer.confidence[0, 0, 1, 1] = 3.0, 2.0
     answer.offsets[0, 0, 0, 1, 0], answer.offsets[0, 0, 1, 1, 0] = 0.4, -0.4
-    answer.kinds[0, :, :, 0] = 5.0
+    answer.logits[0, :, :, 0] = 5.0
     best = 1 / (1 + math.exp(-3)) * math.exp(5) / (math.exp(5) + 2)
     assert small().found(answer, (16, 16)).scores.tolist() == pytest.approx([best])
-    answer.kinds[0, 0, 1] = torch.tensor([0.0, 0.0, 5.0])
-    assert small().found(answer, (16, 16)).kinds.tolist() == [0, 2]
+    answer.logits[0, 0, 1] = torch.tensor([0.0, 0.0, 5.0])
+    assert small().found(answer, (16, 16)).labels.tolist() == [0, 2]
 
 
 def test_a_batch_is_its_images_one_by_one(rng):
@@ -104,7 +104,7 @@ def test_a_batch_is_its_images_one_by_one(rng):
     assert len(together.boxes) == 21
     for image in range(3):
         alone = network.detect(images[image : image + 1], least=0.0, most=7)
-        for name in ("boxes", "kinds", "scores"):
+        for name in ("boxes", "labels", "scores"):
             mine, own = getattr(together.of(image), name), getattr(alone, name)
             torch.testing.assert_close(mine, own, atol=1e-4, rtol=1e-4)
 

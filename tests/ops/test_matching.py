@@ -29,8 +29,8 @@ LIMITS = {"positive": 0.7, "negative": 0.3}
 def test_a_case_by_hand():
     strict = match(IOU, **LIMITS, allow_low_quality=False)
     assert strict.tolist() == [0, 0, IGNORED, NEGATIVE, NEGATIVE, NEGATIVE]
-    kind = match(IOU, **LIMITS, allow_low_quality=True)
-    assert kind.tolist() == [0, 0, IGNORED, 1, 0, NEGATIVE]
+    label = match(IOU, **LIMITS, allow_low_quality=True)
+    assert label.tolist() == [0, 0, IGNORED, 1, 0, NEGATIVE]
 
 
 def test_padding_is_given_to_no_one_and_images_do_not_mix():

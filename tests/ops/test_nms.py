@@ -11,7 +11,7 @@ from vislab.ops.nms import Found, padded, suppress
 INFINITY = float("inf")
 
 
-def naive(boxes, scores, kinds, *, least, overlap, most):
+def naive(boxes, scores, labels, *, least, overlap, most):
     """Return (image, place) of what stays: one box after another, against all kept before."""
     answer = []
     for image in range(len(scores)):
@@ -19,8 +19,8 @@ def naive(boxes, scores, kinds, *, least, overlap, most):
         for place in scores[image].argsort(descending=True, stable=True).tolist():
             if not scores[image, place] >= least or not scores[image, place].isfinite():
                 continue
-            mine, kind = boxes[image, place], kinds[image, place]
-            rivals = [other for other in kept if kinds[image, other] == kind]
+            mine, label = boxes[image, place], labels[image, place]
+            rivals = [other for other in kept if labels[image, other] == label]
             if all(iou(mine[None], boxes[image, o][None]) <= overlap for o in rivals):
                 kept.append(place)
         answer += [(image, place) for place in kept[:most]]
@@ -28,20 +28,20 @@ def naive(boxes, scores, kinds, *, least, overlap, most):
 
 
 def test_a_case_by_hand():
-    """Of kind 0: 10×10, the same moved by 3 (IoU 70/130) and by 4 (60/140). Of kind 1: the same."""
+    """Of label 0: 10×10, the same moved by 3 (IoU 70/130) and by 4 (60/140). Of label 1: as 0."""
     boxes = torch.tensor(
         [[[0.0, 0, 10, 10], [3, 0, 13, 10], [4, 0, 14, 10], [0, 0, 10, 10], [20, 20, 24, 30]]]
     )
     scores = torch.tensor([[0.8, 0.9, 0.7, 0.3, 0.05]])
-    kinds = torch.tensor([[0, 0, 0, 1, 0]])
-    found = suppress(boxes, scores, kinds, least=0.05, overlap=0.5, most=9)
+    labels = torch.tensor([[0, 0, 0, 1, 0]])
+    found = suppress(boxes, scores, labels, least=0.05, overlap=0.5, most=9)
     assert found.image.tolist() == [0, 0, 0]
     assert found.boxes.tolist() == [[3, 0, 13, 10], [0, 0, 10, 10], [20, 20, 24, 30]]
-    assert found.kinds.tolist() == [0, 1, 0]
+    assert found.labels.tolist() == [0, 1, 0]
     torch.testing.assert_close(found.scores, torch.tensor([0.9, 0.3, 0.05]))
-    wider = suppress(boxes, scores, kinds, least=0.06, overlap=0.6, most=9)
+    wider = suppress(boxes, scores, labels, least=0.06, overlap=0.6, most=9)
     torch.testing.assert_close(wider.scores, torch.tensor([0.9, 0.8, 0.3]))
-    few = suppress(boxes, scores, kinds, least=0.0, overlap=1.0, most=2)
+    few = suppress(boxes, scores, labels, least=0.0, overlap=1.0, most=2)
     torch.testing.assert_close(few.scores, torch.tensor([0.9, 0.8]))
 
 
@@ -58,10 +58,10 @@ def drawn(seed, n, p, classes, side=64.0):
     corner = torch.rand(n, p, 2, generator=chance) * side
     sides = 4 + torch.rand(n, p, 2, generator=chance) * side / 2
     boxes = torch.cat([corner, corner + sides], dim=2)
-    kinds = torch.randint(0, classes, (n, p), generator=chance)
+    labels = torch.randint(0, classes, (n, p), generator=chance)
     scores = torch.rand(n, p, generator=chance)
     scores[torch.rand(n, p, generator=chance) < 0.1] = -INFINITY
-    return boxes, scores, kinds
+    return boxes, scores, labels
 
 
 @settings(max_examples=60, deadline=None)
@@ -70,12 +70,12 @@ def drawn(seed, n, p, classes, side=64.0):
     st.floats(0.1, 0.8), st.integers(1, 9),
 )  # fmt: skip
 def test_it_does_what_a_naive_loop_does(seed, n, p, classes, overlap, most):
-    boxes, scores, kinds = drawn(seed, n, p, classes)
+    boxes, scores, labels = drawn(seed, n, p, classes)
     limits = {"least": 0.2, "overlap": overlap, "most": most}
-    found = suppress(boxes, scores, kinds, **limits)
-    rows = naive(boxes, scores, kinds, **limits)
+    found = suppress(boxes, scores, labels, **limits)
+    rows = naive(boxes, scores, labels, **limits)
     assert found.image.tolist() == [image for image, _ in rows]
-    for name, column in (("boxes", boxes), ("kinds", kinds), ("scores", scores)):
+    for name, column in (("boxes", boxes), ("labels", labels), ("scores", scores)):
         wanted = [column[row].tolist() for row in rows]
         assert getattr(found, name).tolist() == wanted, name
 
@@ -83,23 +83,23 @@ def test_it_does_what_a_naive_loop_does(seed, n, p, classes, overlap, most):
 @pytest.mark.parametrize("classes", [1, 80])
 def test_a_batch_is_its_images_one_by_one(classes):
     """However many images and classes: with 2560 groups, their places must stay exact."""
-    boxes, scores, kinds = drawn(3, 32, 30, classes, side=500.0)
+    boxes, scores, labels = drawn(3, 32, 30, classes, side=500.0)
     # Partners a hair above and below the limit: 100 wide, moved by a third, IoU one half.
     corner = boxes[:, :10, :2].round()
     for place, moved in ((10, 33.33), (20, 33.34)):
         boxes[:, place : place + 10, :2] = corner + torch.tensor([moved, 0.0])
         boxes[:, place : place + 10, 2:] = boxes[:, place : place + 10, :2] + 100
-        kinds[:, place : place + 10] = kinds[:, :10]
+        labels[:, place : place + 10] = labels[:, :10]
     boxes[:, :10, :2], boxes[:, :10, 2:] = corner, corner + 100
     limits = {"least": 0.0, "overlap": 0.5, "most": 50}
-    together = suppress(boxes, scores, kinds, **limits)
+    together = suppress(boxes, scores, labels, **limits)
     for image in range(32):
         one = slice(image, image + 1)
-        alone = suppress(boxes[one], scores[one], kinds[one], **limits)
+        alone = suppress(boxes[one], scores[one], labels[one], **limits)
         mine = together.of(image)
         assert bool((mine.image == image).all())
         assert torch.equal(mine.boxes, alone.boxes)
-        assert torch.equal(mine.kinds, alone.kinds)
+        assert torch.equal(mine.labels, alone.labels)
         assert torch.equal(mine.scores, alone.scores)
 
 
@@ -112,9 +112,9 @@ def test_boxes_that_reach_out_of_the_image_do_not_meet_those_of_another():
 
 
 def test_nothing_is_found_where_nothing_scores():
-    boxes, scores, kinds = drawn(0, 2, 5, 3)
+    boxes, scores, labels = drawn(0, 2, 5, 3)
     for nothing in (torch.full_like(scores, -INFINITY), torch.zeros_like(scores)):
-        found = suppress(boxes, nothing, kinds, least=0.1, overlap=0.5, most=5)
+        found = suppress(boxes, nothing, labels, least=0.1, overlap=0.5, most=5)
         assert [len(column) for column in found] == [0, 0, 0, 0]
         assert found.boxes.shape == (0, 4)
 
@@ -130,7 +130,7 @@ def test_padding_by_hand():
     found = Found(
         image=torch.tensor([0, 2, 2]),
         boxes=torch.tensor([[1.0, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12]]),
-        kinds=torch.tensor([0, 1, 0]),
+        labels=torch.tensor([0, 1, 0]),
         scores=torch.tensor([0.5, 0.75, 0.25]),
     )
     boxes, scores = padded(found, 4)
@@ -154,8 +154,8 @@ def test_padding_of_nothing_is_one_row_an_image():
 
 
 def test_padding_keeps_what_is_found(rng):
-    boxes, scores, kinds = drawn(5, 3, 12, 1)
-    found = suppress(boxes, scores, kinds, least=0.3, overlap=0.4, most=5)
+    boxes, scores, labels = drawn(5, 3, 12, 1)
+    found = suppress(boxes, scores, labels, least=0.3, overlap=0.4, most=5)
     wide, marks = padded(found, 3)
     assert torch.equal(wide[marks > -INFINITY], found.boxes)
     assert torch.equal(marks[marks > -INFINITY], found.scores)

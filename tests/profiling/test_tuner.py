@@ -18,7 +18,7 @@ from vislab.profiling.tuner import (
     bytes_per_image,
     largest_batch,
     loss_of,
-    rate_test,
+    lr_range_test,
     seconds_per_image,
     unchanged,
 )
@@ -69,7 +69,7 @@ TRIALS = {
     "speed of answering": lambda task: seconds_per_image(task, 16, CPU, batch=2, train=False),
     "memory": lambda task: bytes_per_image(task, 16, CPU),
     "batch": lambda task: largest_batch(task, 16, CPU, images=100),
-    "rate": lambda task: rate_test(task, batches(), steps=20),
+    "rate": lambda task: lr_range_test(task, batches(), steps=20),
 }
 
 
@@ -239,19 +239,19 @@ def halves(*sides):
 def test_the_rate_is_a_tenth_of_that_of_the_lowest_loss_and_the_loss_bursts_after_it():
     """A bowl that tilts from step to step: what is too fast is thrown up its sides."""
     task = Classify(Ball(4.0), Optim("sgd", lr=1.0, momentum=0.0))
-    found = rate_test(task, halves((0, 1, 0, 0), (1, 1, 0, 1)), low=1e-3, high=1e3, steps=100)
-    assert set(found) == {"rate", "rates", "losses"}
+    found = lr_range_test(task, halves((0, 1, 0, 0), (1, 1, 0, 1)), low=1e-3, high=1e3, steps=100)
+    assert set(found) == {"lr", "lrs", "losses"}
     lowest = min(found["losses"])
-    assert found["rate"] == found["rates"][found["losses"].index(lowest)] / 10
-    assert 0.05 < found["rate"] < 2
+    assert found["lr"] == found["lrs"][found["losses"].index(lowest)] / 10
+    assert 0.05 < found["lr"] < 2
     assert lowest < 1.0  # from 2.0 over two steps, towards ln 2
-    assert len(found["rates"]) == len(found["losses"]) < 100
-    assert found["rates"][-1] > 8
+    assert len(found["lrs"]) == len(found["losses"]) < 100
+    assert found["lrs"][-1] > 8
 
 
 def test_rates_rise_by_one_factor_from_the_lowest_to_the_highest():
-    found = rate_test(Classify(Ball(0.0), Optim("sgd")), halves(), low=1e-4, high=1e-1, steps=4)
-    assert found["rates"] == pytest.approx([1e-4, 1e-3, 1e-2, 1e-1])
+    found = lr_range_test(Classify(Ball(0.0), Optim("sgd")), halves(), low=1e-4, high=1e-1, steps=4)
+    assert found["lrs"] == pytest.approx([1e-4, 1e-3, 1e-2, 1e-1])
     assert found["losses"] == pytest.approx([math.log(2)] * 4)
 
 
@@ -259,11 +259,11 @@ def test_the_loss_is_smoothed_and_what_it_starts_from_is_corrected_for(monkeypat
     told = iter([1.0, 3.0, 2.0])
     task = Classify(Ball(0.0), Optim("sgd", momentum=0.0))
     monkeypatch.setattr(tuner, "loss_of", lambda task, *_: 0 * task.model.w.sum() + next(told))
-    found = rate_test(task, halves(), steps=3)
+    found = lr_range_test(task, halves(), steps=3)
     # (0.2 · 3 + 0.8 · 0.2 · 1) / (1 − 0.8²)
     # (0.2 · 2 + 0.8 · 0.2 · 3 + 0.64 · 0.2 · 1) / (1 − 0.8³)
     assert found["losses"] == pytest.approx([1.0, 0.76 / 0.36, 1.008 / 0.488])
-    assert found["rate"] == pytest.approx(1e-7)
+    assert found["lr"] == pytest.approx(1e-7)
 
 
 def test_a_loss_that_stops_being_a_number_ends_the_test():
@@ -273,13 +273,13 @@ def test_a_loss_that_stops_being_a_number_ends_the_test():
         for step, batch in enumerate(halves()):
             yield batch if step < 7 else batch.replaced(targets=torch.full((4, 2), math.nan))
 
-    assert len(rate_test(task, some(), steps=30)["rates"]) == 7
+    assert len(lr_range_test(task, some(), steps=30)["lrs"]) == 7
 
 
 def test_a_loss_that_never_was_a_number_is_told():
     task = Classify(Ball(math.nan), Optim("sgd"))
     with pytest.raises(NonFiniteLoss, match="the loss is not a number at the lowest learning rate"):
-        rate_test(task, halves(), steps=5)
+        lr_range_test(task, halves(), steps=5)
 
 
 def test_each_block_is_tried_at_its_share_of_the_rate(monkeypatch):
@@ -298,7 +298,7 @@ def test_each_block_is_tried_at_its_share_of_the_rate(monkeypatch):
         torch.manual_seed(5)  # the noise between the layers
         with monkeypatch.context() as patch:
             patch.setattr(torch.optim.SGD, "step", note)
-            rate_test(task, islice(batches(), 1), low=0.1, steps=2)
+            lr_range_test(task, islice(batches(), 1), low=0.1, steps=2)
     kernels = [name for name, move in moves["all"].items() if move.ndim == 4]
     assert len(kernels) == 4
     for depth, name in enumerate(reversed([*kernels, "head.weight"])):

@@ -18,9 +18,9 @@ def own(root, form, flawed=False):
             image(root / "images" / f"{stem}.png")
             images.append({"id": number, "file_name": f"{stem}.png", "width": 40, "height": 30})
             box = (50, 40, 9, 9) if bad else (5, 5, 25, 20)
-            kind = 10 + 10 * (number % 2)
+            label = 10 + 10 * (number % 2)
             more = {"segmentation": OUTLINE, "id": 100 + number}
-            instances.append({**instance(box, category=kind, image=number), **more})
+            instances.append({**instance(box, category=label, image=number), **more})
         elif form == "voc":
             box = (30, 5, 10, 20) if bad else (5, 5, 30, 25)
             voc(root, stem, voc_object("cat" if number % 2 else "dog", box))

@@ -35,11 +35,11 @@ def test_interrupted_and_continued_a_detector_ends_at_the_same_weights(
 ):
     from vislab import tasks
 
-    kind, task = recipes.find(name), getattr(tasks, TASKS[network])
+    label, task = recipes.find(name), getattr(tasks, TASKS[network])
     options = {**SMALL[name], "epochs": 2, "batch": 2, "limit": 4}
     if network:
         options["networks"] = (network,)
-    recipe = kind(**{**kind.smoke, **options})
+    recipe = label(**{**label.smoke, **options})
     monkeypatch.setattr(Lab, "show", lambda *_args, **_named: None)
     monkeypatch.setattr("vislab.lab.running.write_report", lambda _run: None)
     whole = execute(recipe, name, tmp_path / "whole", save_every=0.0, quiet=True)
@@ -67,8 +67,8 @@ def test_interrupted_and_continued_a_detector_ends_at_the_same_weights(
 
 @pytest.mark.parametrize(("name", "score"), [("segment-unet", "dice"), ("detect-yolo", "map50")])
 def test_two_seeds_are_averaged(name, score, tmp_path, monkeypatch):
-    kind = recipes.find(name)
-    recipe = kind(**{**kind.smoke, **SMALL[name]})
+    label = recipes.find(name)
+    recipe = label(**{**label.smoke, **SMALL[name]})
     monkeypatch.setattr(Lab, "show", lambda *_args, **_named: None)
     monkeypatch.setattr("vislab.lab.running.write_report", lambda _run: None)
     run = execute(recipe, name, tmp_path / "run", Conditions(0, seeds=2), quiet=True)
@@ -83,8 +83,8 @@ def test_two_seeds_are_averaged(name, score, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["segment-unet", "detect-yolo"])
 def test_minutes_are_shared_and_the_run_is_finished(name, tmp_path, monkeypatch):
-    kind = recipes.find(name)
-    recipe = kind(**{**kind.smoke, **SMALL[name], "epochs": 100_000})
+    label = recipes.find(name)
+    recipe = label(**{**label.smoke, **SMALL[name], "epochs": 100_000})
     monkeypatch.setattr(Lab, "show", lambda *_args, **_named: None)
     monkeypatch.setattr("vislab.lab.running.write_report", lambda _run: None)
     run = execute(recipe, name, tmp_path / "run", Conditions(minutes=1 / 60), quiet=True)
@@ -97,11 +97,11 @@ def test_a_unet_begins_from_the_convolutional_autoencoder(tmp_path):
     fits = {"width": 4, "depth": 3}
     before = smoked("autoencoder", tmp_path / "before", **{**SMALL["autoencoder"], **fits})
     options = {**SMALL["segment-unet"], "width": 4, "depth": 2}
-    kind = recipes.find("segment-unet")
+    label = recipes.find("segment-unet")
     images = Lab(RunFolder.create(tmp_path / "lab", "x", {}), quiet=True).annotated(
         "shapes", wanted="masks", size=16, limit=4
     )
-    built = kind(**{**kind.smoke, **options, "start": before.path}).network(
+    built = label(**{**label.smoke, **options, "start": before.path}).network(
         "unet", len(images.classes)
     )
     from vislab.inference import network_of

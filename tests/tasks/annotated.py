@@ -10,7 +10,7 @@ from vislab.data.views import IGNORED
 from vislab.ops.seeding import generator
 
 SIDE = 32
-# Each image's rectangles: corners and kind. Kind 0 is bright in red, kind 1 in blue.
+# Each image's rectangles: corners and label. Label 0 is bright in red, label 1 in blue.
 SCENES = (
     [((2, 3, 12, 13), 0), ((17, 16, 29, 26), 1)],
     [((18, 4, 30, 14), 0)],
@@ -24,25 +24,25 @@ def scenes(chosen=range(4), *, void=False):
     chosen = list(chosen)
     images = 0.1 * torch.randn(len(SCENES), 3, SIDE, SIDE, generator=generator("scenes"))[chosen]
     boxes = torch.zeros(len(chosen), 2, 4)
-    kinds = torch.full((len(chosen), 2), NOTHING)
+    labels = torch.full((len(chosen), 2), NOTHING)
     masks = torch.zeros(len(chosen), SIDE, SIDE, dtype=torch.uint8)
     for row, scene in enumerate(chosen):
-        for place, (corners, kind) in enumerate(SCENES[scene]):
+        for place, (corners, label) in enumerate(SCENES[scene]):
             x1, y1, x2, y2 = corners
-            images[row, 2 * kind, y1:y2, x1:x2] += 2
-            masks[row, y1:y2, x1:x2] = kind + 1
-            boxes[row, place], kinds[row, place] = torch.tensor(corners).float(), kind
+            images[row, 2 * label, y1:y2, x1:x2] += 2
+            masks[row, y1:y2, x1:x2] = label + 1
+            boxes[row, place], labels[row, place] = torch.tensor(corners).float(), label
     if void:
         masks[:, -2:] = 255
     rows = torch.arange(len(chosen))
-    return Batch(images, rows, len(chosen), boxes=boxes, kinds=kinds, masks=masks)
+    return Batch(images, rows, len(chosen), boxes=boxes, box_labels=labels, masks=masks)
 
 
 def ignoring(batch, image, place):
     """Return the batch with one thing that is neither to be found nor not."""
-    kinds = batch.kinds.clone()
-    kinds[image, place] = IGNORED - kinds[image, place]
-    return batch.replaced(kinds=kinds)
+    labels = batch.box_labels.clone()
+    labels[image, place] = IGNORED - labels[image, place]
+    return batch.replaced(box_labels=labels)
 
 
 def plain(images):

@@ -73,8 +73,8 @@ CHOSEN = torch.tensor(
 SCORES = torch.tensor([[3.0, 2.0, 1.0, 0.0, -torch.inf]])
 
 
-def learned(kinds=KINDS, chosen=CHOSEN, scores=SCORES):
-    return learn_boxes(chosen, scores, BOXES, kinds, 2, generator("draw"))
+def learned(labels=KINDS, chosen=CHOSEN, scores=SCORES):
+    return learn_boxes(chosen, scores, BOXES, labels, 2, generator("draw"))
 
 
 def test_what_the_second_stage_learns_by_hand():
@@ -94,9 +94,9 @@ def test_what_the_second_stage_learns_by_hand():
 def test_a_proposal_on_an_ignored_instance_is_learned_as_nothing_only_where_there_is_nothing():
     on_it = torch.tensor([40.0, 0, 50, 8])
     found = {}
-    for kind in (-2, -1, 0):
-        _, boxes, labels, _ = learned(KINDS.masked_fill(KINDS == -2, kind))
-        found[kind] = labels[(boxes == on_it).all(dim=1)].tolist()
+    for label in (-2, -1, 0):
+        _, boxes, labels, _ = learned(KINDS.masked_fill(KINDS == -2, label))
+        found[label] = labels[(boxes == on_it).all(dim=1)].tolist()
     assert found == {-2: [], -1: [2], 0: [0]}
 
 
@@ -128,7 +128,8 @@ def task_of(optim=None, model_options=None, **options):
 def test_the_loss_is_the_sum_of_its_four_parts_and_every_weight_has_a_part():
     task = task_of()
     out = task.training_step(scenes(), 0)
-    parts = [f"{stage} {what} loss" for stage in ("proposal", "box") for what in ("kind", "place")]
+    names = ("objectness", "proposal place", "classification", "box place")
+    parts = [f"{name} loss" for name in names]
     assert set(out["sums"]) == {"loss", *parts}
     torch.testing.assert_close(sum(out["sums"][part] for part in parts), out["sums"]["loss"])
     out["loss"].backward()
@@ -159,7 +160,7 @@ def test_what_is_said_of_an_ignored_instance_costs_nothing():
         model.propose = propose
         torch.manual_seed(0)
         sums.append(task.training_step(batch, 0)["sums"])
-    torch.testing.assert_close(sums[0]["proposal kind loss"], sums[1]["proposal kind loss"])
+    torch.testing.assert_close(sums[0]["objectness loss"], sums[1]["objectness loss"])
 
 
 @pytest.mark.parametrize(("scale", "side"), [(1.0, 32), (2.0, 64), (1.6, 64), (0.1, 32)])

@@ -21,12 +21,12 @@ def task_of(optim=None, **options):
 def test_it_is_told_the_instances_and_not_the_padding_nor_what_is_ignored():
     task, told = task_of(), []
     own = task.model.losses
-    task.model.losses = lambda images, boxes, kinds: (
-        told.append((boxes, kinds)) or own(images, boxes, kinds)
+    task.model.losses = lambda images, boxes, labels: (
+        told.append((boxes, labels)) or own(images, boxes, labels)
     )
     task.training_step(ignoring(scenes(), 0, 1), 0)
-    ((boxes, kinds),) = told
-    assert [one.tolist() for one in kinds] == [[0], [0], [1], [1, 1]]
+    ((boxes, labels),) = told
+    assert [one.tolist() for one in labels] == [[0], [0], [1], [1, 1]]
     assert boxes[0].tolist() == [[2, 3, 12, 13]]
     assert boxes[3].tolist() == [[16, 16, 26, 28], [3, 4, 13, 12]]
 
@@ -40,7 +40,7 @@ def test_the_loss_is_the_sum_of_torchvisions_four():
 
 
 def test_a_batch_without_instances_can_be_learned_from():
-    batch = scenes().replaced(boxes=torch.zeros(4, 1, 4), kinds=torch.full((4, 1), -1))
+    batch = scenes().replaced(boxes=torch.zeros(4, 1, 4), box_labels=torch.full((4, 1), -1))
     task_of().training_step(batch, 0)["loss"].backward()
 
 

@@ -23,9 +23,9 @@ def anchors_of(task, batch):
         return task.model.anchors(task.model(batch.images))
 
 
-def instances(boxes, kinds):
+def instances(boxes, labels):
     """Return a batch of one image of 32×32 with these."""
-    known = {"boxes": torch.tensor([boxes]), "kinds": torch.tensor([kinds])}
+    known = {"boxes": torch.tensor([boxes]), "box_labels": torch.tensor([labels])}
     return Batch(torch.zeros(1, 3, 32, 32), torch.tensor([0]), 1, **known)
 
 
@@ -84,25 +84,27 @@ def test_what_is_said_of_an_ignored_instance_costs_nothing():
     after = parts_of(task, left_out)
     for name in before:
         torch.testing.assert_close(after[name], before[name])
-    gone = batch.replaced(kinds=batch.kinds.masked_fill(batch.kinds != left_out.kinds, -1))
+    gone = batch.replaced(
+        box_labels=batch.box_labels.masked_fill(batch.box_labels != left_out.box_labels, -1)
+    )
     assert parts_of(task, gone)["confidence loss"] > before["confidence loss"] + 10
 
 
 def test_the_loss_is_the_sum_of_its_parts():
     task, batch = task_of(), scenes()
     out = task.training_step(batch, 0)
-    assert set(out["sums"]) == {"loss", "confidence loss", "place loss", "kind loss"}
-    named = sum(out["sums"][f"{part} loss"] for part in ("confidence", "place", "kind"))
+    assert set(out["sums"]) == {"loss", "confidence loss", "place loss", "classification loss"}
+    named = sum(out["sums"][f"{part} loss"] for part in ("confidence", "place", "classification"))
     torch.testing.assert_close(named, out["sums"]["loss"])
     torch.testing.assert_close(out["loss"] * 4, named)
 
 
 def test_a_batch_without_instances_can_be_learned_from():
     task = task_of()
-    batch = scenes().replaced(boxes=torch.zeros(4, 1, 4), kinds=torch.full((4, 1), -1))
+    batch = scenes().replaced(boxes=torch.zeros(4, 1, 4), box_labels=torch.full((4, 1), -1))
     out = task.training_step(batch, 0)
     out["loss"].backward()
-    assert out["sums"]["place loss"] == out["sums"]["kind loss"] == 0
+    assert out["sums"]["place loss"] == out["sums"]["classification loss"] == 0
 
 
 @pytest.mark.parametrize("frozen", [True, False])

@@ -54,14 +54,14 @@ def parts(*sizes):
 def test_images_are_counted_through_the_batches(sizes):
     found, targets = detections_of(Knows(ALL), parts(*sizes))
     assert found.image.tolist() == targets.image.tolist() == [0, 0, 1, 2, 3, 3]
-    assert found.kind.tolist() == targets.kind.tolist() == [0, 1, 0, 1, 1, 1]
+    assert found.label.tolist() == targets.label.tolist() == [0, 1, 0, 1, 1, 1]
     assert found.boxes.tolist() == targets.boxes.tolist()
     assert not targets.ignored.any()
 
 
 @pytest.mark.parametrize("sizes", [(4,), (3, 1)])
 def test_all_found_is_one_and_a_box_in_the_wrong_place_costs_its_class(sizes):
-    """Of kind 0, two objects: the surest box is wrong, the next is right. Half found at ½."""
+    """Of label 0, two objects: the surest box is wrong, the next is right. Half found at ½."""
     assert average_precision_of(Knows(ALL), parts(*sizes), 2) == 1
     assert average_precision_of(Knows(WRONG), parts(*sizes), 2) == pytest.approx((0.25 + 1) / 2)
 
@@ -69,7 +69,7 @@ def test_all_found_is_one_and_a_box_in_the_wrong_place_costs_its_class(sizes):
 def test_an_ignored_instance_need_not_be_found_and_may_be():
     batch = ignoring(scenes(), 1, 0)
     _, targets = detections_of(Knows(ALL), [batch])
-    assert targets.kind.tolist() == [0, 1, 0, 1, 1, 1]
+    assert targets.label.tolist() == [0, 1, 0, 1, 1, 1]
     assert targets.ignored.tolist() == [False, False, True, False, False, False]
     without = {row: found for row, found in ALL.items() if row != 1}
     assert average_precision_of(Knows(ALL), [batch], 2) == 1

@@ -109,7 +109,7 @@ def _first(read: Annotated, limit: int | None) -> Annotated:
 def _truth_digest(read: Annotated) -> str:
     """Return a digest of all that masks are painted from, or read by."""
     instances = read.instances
-    columns = (instances.image, instances.boxes, instances.kind, instances.crowd)
+    columns = (instances.image, instances.boxes, instances.label, instances.crowd)
     outlines = np.frombuffer(json.dumps(instances.outlines).encode(), dtype=np.uint8)
     parts = [cache.digest(column) for column in (*columns, outlines)]
     return " ".join([*parts, str(read.binary_masks)])
@@ -196,7 +196,7 @@ def _decoded(read: Annotated, origin: str, size: int, wanted: Wanted, limit: int
     classes = read.classes
     kept_masks = None
     if wanted == "masks":
-        truth = {**about, "truth": _truth_digest(read), "kinds": list(classes)}
+        truth = {**about, "truth": _truth_digest(read), "box_labels": list(classes)}
         if read.masks is not None:
             truth["masks"] = _mask_stamps(read)
         else:
@@ -215,7 +215,7 @@ def _decoded(read: Annotated, origin: str, size: int, wanted: Wanted, limit: int
             Boxes(
                 starts=np.searchsorted(instances.image, np.arange(len(read) + 1)),
                 xyxy=np.clip(corners, 0, size).astype(np.float32),
-                kinds=instances.kind,
+                labels=instances.label,
                 crowd=instances.crowd,
                 difficult=instances.difficult,
             ),
@@ -259,14 +259,14 @@ def _shapes(difficulty: str, size: int, wanted: Wanted, limit: int | None) -> Ta
         "shapes", about, (*shape, 3), lambda: (shapes.render(part, size=size) for part in scenes())
     )
     tables = [_boxes_of(part, owners, begin * 250) for begin, part in enumerate(scenes())]
-    image, corners, kinds, hidden = (np.concatenate(column) for column in zip(*tables, strict=True))
+    image, corners, labels, hidden = map(np.concatenate, zip(*tables, strict=True))
     masks = None
     if wanted == "masks":
         masks = cache.kept(
             "shapes-masks",
             {**about, "masks": 1},
             (*shape, 1),
-            lambda: (_kinds_of(part, owners, n * 250) for n, part in enumerate(scenes())),
+            lambda: (_labels_of(part, owners, n * 250) for n, part in enumerate(scenes())),
         )
     return Table(
         name="shapes" if difficulty == "medium" else f"shapes:{difficulty}",
@@ -280,8 +280,8 @@ def _shapes(difficulty: str, size: int, wanted: Wanted, limit: int | None) -> Ta
             Boxes(
                 starts=np.searchsorted(image, np.arange(len(numbers) + 1)),
                 xyxy=corners.astype(np.float32),
-                kinds=kinds,
-                crowd=np.zeros(len(kinds), dtype=bool),
+                labels=labels,
+                crowd=np.zeros(len(labels), dtype=bool),
                 difficult=hidden,
             ),
             masks,
@@ -295,7 +295,7 @@ def _shapes(difficulty: str, size: int, wanted: Wanted, limit: int | None) -> Ta
 def _boxes_of(
     scenes: shapes.Scenes, owners: UInt8[np.ndarray, "n s s 1"], begin: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return image, corners, kind and whether it is mostly hidden, of each object in sight."""
+    """Return image, corners, label and whether it is mostly hidden, of each object in sight."""
     mine = owners[begin : begin + len(scenes), :, :, 0]
     size = mine.shape[1]
     slots = np.arange(1, scenes.kind.shape[1] + 1, dtype=np.uint8)
@@ -317,10 +317,10 @@ def _boxes_of(
     return scene + begin, corners, scenes.kind[scene, slot], hidden
 
 
-def _kinds_of(
+def _labels_of(
     scenes: shapes.Scenes, owners: UInt8[np.ndarray, "n s s 1"], begin: int
 ) -> UInt8[np.ndarray, "m s s 1"]:
-    """Return the class of each pixel: 0 where no object is seen, else its kind and one."""
+    """Return the class of each pixel: 0 where no object is seen, else its label and one."""
     mine = owners[begin : begin + len(scenes)].astype(np.int64)
-    kinds = np.pad(scenes.kind + 1, ((0, 0), (1, 0)))  # slot 0 is nobody
-    return kinds[np.arange(len(scenes))[:, None, None, None], mine].astype(np.uint8)
+    labels = np.pad(scenes.kind + 1, ((0, 0), (1, 0)))  # slot 0 is nobody
+    return labels[np.arange(len(scenes))[:, None, None, None], mine].astype(np.uint8)

@@ -45,7 +45,7 @@ class Instances:
 
     image: Int[np.ndarray, " r"]  # the row of the image
     boxes: Float[np.ndarray, "r 4"]  # xyxy, pixels of the file; right and lower edge lie outside
-    kind: Int[np.ndarray, " r"]  # a place in the classes
+    label: Int[np.ndarray, " r"]  # a place in the classes
     crowd: Bool[np.ndarray, " r"]  # a group under one box: finding it is neither right nor wrong
     difficult: Bool[np.ndarray, " r"]  # VOC's mark; treated as a crowd when scoring
     outlines: tuple[Outline, ...]
@@ -60,7 +60,7 @@ class Instances:
         return Instances(
             self.image[rows],
             self.boxes[rows],
-            self.kind[rows],
+            self.label[rows],
             self.crowd[rows],
             self.difficult[rows],
             tuple(self.outlines[row] for row in rows),
@@ -166,7 +166,7 @@ class InstancesTable:
         self,
         image: int,
         corners: tuple[float, float, float, float],
-        kind: int,
+        label: int,
         *,
         where: str,
         crowd: bool = False,
@@ -174,18 +174,18 @@ class InstancesTable:
         outline: Outline = None,
     ) -> None:
         """Add one object."""
-        self.rows.append((image, corners, kind, crowd, difficult, outline, where))
+        self.rows.append((image, corners, label, crowd, difficult, outline, where))
 
     def finished(self) -> Instances:
         """Return the columns, ordered by image."""
         if not self.rows:
             return no_instances()
         self.rows.sort(key=lambda row: row[0])
-        image, corners, kind, crowd, difficult, outlines, where = zip(*self.rows, strict=True)
+        image, corners, label, crowd, difficult, outlines, where = zip(*self.rows, strict=True)
         return Instances(
             np.array(image, dtype=np.int64),
             np.array(corners, dtype=np.float64),
-            np.array(kind, dtype=np.int64),
+            np.array(label, dtype=np.int64),
             np.array(crowd, dtype=bool),
             np.array(difficult, dtype=bool),
             tuple(outlines),

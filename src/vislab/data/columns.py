@@ -24,7 +24,7 @@ from vislab.errors import OptionError
 Rows = Int[np.ndarray, " n"]
 Drawn = tuple[UInt8[np.ndarray, "h w 3"], str]  # an image with what is known drawn in; words
 
-NOTHING = -1  # the kind of an entry that holds no object
+NOTHING = -1  # the label of an entry that holds no object
 MOVED = ("resized_crop", "flip", "rotation", "colour", "cutout")  # what boxes and masks can follow
 
 
@@ -215,14 +215,14 @@ class Placement(Column):
 class Boxes(Column):
     """The boxes of R objects; those of image i stand from `starts[i]` up to `starts[i + 1]`.
 
-    Tasks read `boxes` (N, M, 4) and `kinds` (N, M), padded to the most of any image: a place in the
-    classes, NOTHING, or IGNORED − kind of what is neither learned from nor scored. Outside of
-    training also `crowd` and `difficult` (N, M).
+    Tasks read `boxes` (N, M, 4) and `box_labels` (N, M), padded to the most of any image: a place
+    in the classes, NOTHING, or IGNORED − label of what is neither learned from nor scored. Outside
+    of training also `crowd` and `difficult` (N, M).
     """
 
     starts: Int[np.ndarray, " m"]  # m = n + 1
     xyxy: Float[np.ndarray, "r 4"]  # pixels
-    kinds: Int[np.ndarray, " r"]
+    labels: Int[np.ndarray, " r"]
     crowd: Bool[np.ndarray, " r"]  # a group under one box; neither learned from nor scored,
     difficult: Bool[np.ndarray, " r"]  # as what can hardly be told or seen
 
@@ -237,35 +237,35 @@ class Boxes(Column):
         )
         return replace(
             self, starts=np.concatenate([[0], np.cumsum(counts)]), xyxy=self.xyxy[instances],
-            kinds=self.kinds[instances], crowd=self.crowd[instances],
+            labels=self.labels[instances], crowd=self.crowd[instances],
             difficult=self.difficult[instances],
         )  # fmt: skip
 
     def batch(self, rows: Rows, views: Views | None = None) -> dict[str, Tensor]:
-        """Return boxes and kinds, entries of nothing after the last of each image."""
+        """Return boxes and labels, entries of nothing after the last of each image."""
         starts, stops = self.starts[rows], self.starts[rows + 1]
         most = max(1, int((stops - starts).max(initial=0)))
         instances = starts[:, None] + np.arange(most)  # (N, M)
         there = instances < stops[:, None]
         instances = np.where(there, instances, 0)
-        kinds = np.full(instances.shape, NOTHING)
+        labels = np.full(instances.shape, NOTHING)
         boxes = np.zeros((*instances.shape, 4), dtype=np.float32)
         flags = {
             "crowd": np.zeros(instances.shape, bool),
             "difficult": np.zeros(instances.shape, bool),
         }
-        if len(self.kinds):
+        if len(self.labels):
             crowd, difficult = self.crowd[instances] & there, self.difficult[instances] & there
-            kinds = np.where(there, self.kinds[instances], NOTHING)
-            kinds = np.where(crowd | difficult, IGNORED - kinds, kinds)
+            labels = np.where(there, self.labels[instances], NOTHING)
+            labels = np.where(crowd | difficult, IGNORED - labels, labels)
             boxes = np.where(there[..., None], self.xyxy[instances], 0.0).astype(np.float32)
             flags = {"crowd": crowd, "difficult": difficult}
-        found, of_them = torch.from_numpy(boxes), torch.from_numpy(kinds)
+        found, of_them = torch.from_numpy(boxes), torch.from_numpy(labels)
         if views is not None:
             found, of_them = see_boxes(found, of_them, views)
-            return {"boxes": found, "kinds": of_them}
+            return {"boxes": found, "box_labels": of_them}
         told = {name: torch.from_numpy(flag) for name, flag in flags.items()}
-        return {"boxes": found, "kinds": of_them, **told}
+        return {"boxes": found, "box_labels": of_them, **told}
 
     def require(self, augment: Augment) -> None:
         """Raise OptionError for what boxes cannot follow."""
@@ -292,7 +292,7 @@ class Boxes(Column):
         pen, mine = ImageDraw.Draw(image), self.instances(row)
         for box in self.xyxy[mine].tolist():
             pen.rectangle(box, outline=(255, 230, 0), width=max(1, image.width // 100))
-        names = list(dict.fromkeys(classes[kind] for kind in self.kinds[mine]))
+        names = list(dict.fromkeys(classes[label] for label in self.labels[mine]))
         return np.asarray(image), ", ".join(names)
 
 

@@ -35,7 +35,7 @@ def mask_of(annotated: Annotated, row: int) -> UInt8[np.ndarray, "h w"]:
     unknown = np.zeros((height, width), dtype=bool)
     painted = []
     for instance in range(first, last):
-        value = VOID if instances.crowd[instance] else int(instances.kind[instance]) + 1
+        value = VOID if instances.crowd[instance] else int(instances.label[instance]) + 1
         outline = instances.outlines[instance]
         if outline is None:
             left, top, right, bottom = instances.boxes[instance].tolist()

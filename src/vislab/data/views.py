@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 from vislab.data.augment import Augment
 from vislab.data.augment_batch import crop_boxes, cut_windows, mirror, resize_boxes, rotated
 
-IGNORED = -2  # less its kind: an object that is neither learned from nor scored
+IGNORED = -2  # less its label: an object that is neither learned from nor scored
 KEPT = 0.4  # an object of whose box less than this share is left is neither learned nor scored
 
 
@@ -101,9 +101,9 @@ def see_masks(
 
 
 def see_boxes(
-    boxes: Float[Tensor, "n m 4"], kinds: Int[Tensor, "n m"], views: Views
+    boxes: Float[Tensor, "n m 4"], labels: Int[Tensor, "n m"], views: Views
 ) -> tuple[Float[Tensor, "n m 4"], Int[Tensor, "n m"]]:
-    """Return boxes as they are seen, cut off at the borders, and their kinds.
+    """Return boxes as they are seen, cut off at the borders, and their labels.
 
     An object of which less than `KEPT` is left is ignored from then on.
     """
@@ -126,5 +126,5 @@ def see_boxes(
         )
     seen = torch.stack([x1, y1, x2, y2], dim=-1).clamp(0, side)
     left_over = (seen[..., 2] - seen[..., 0]) * (seen[..., 3] - seen[..., 1])
-    cut = (kinds >= 0) & (left_over < KEPT * before)
-    return seen, torch.where(cut, IGNORED - kinds, kinds)
+    cut = (labels >= 0) & (left_over < KEPT * before)
+    return seen, torch.where(cut, IGNORED - labels, labels)

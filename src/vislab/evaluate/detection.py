@@ -76,9 +76,9 @@ def _examine(notebook: Notebook, table: Table, one: Detected, name: str) -> None
         [
             (
                 label,
-                int((one.targets.kind == k).sum()),
+                int((one.targets.label == k).sum()),
                 float(whole.per_class[k]),
-                *(int(errors.counts[kind][k]) for kind in (*LABELS, MISSED)),
+                *(int(errors.counts[name][k]) for name in (*LABELS, MISSED)),
             )
             for k, label in enumerate(table.classes)
         ],
@@ -114,7 +114,7 @@ def boxes_figure(
         mine = [
             figures.Drawn(
                 _here(table, row, one.found.boxes[d]),
-                f"{table.classes[one.found.kind[d]]} {100 * one.found.score[d]:.0f}",
+                f"{table.classes[one.found.label[d]]} {100 * one.found.score[d]:.0f}",
                 COLOURS[LABELS[labels[d]]],
             )
             for d in np.flatnonzero((one.found.image == place) & (labels >= 0))
@@ -122,7 +122,7 @@ def boxes_figure(
         mine += [
             figures.Drawn(
                 _here(table, row, one.targets.boxes[r]),
-                table.classes[one.targets.kind[r]],
+                table.classes[one.targets.label[r]],
                 COLOURS[MISSED],
                 dashed=True,
             )

@@ -52,8 +52,8 @@ Steps = list[tuple[str, list[figures.Drawn]]]
 
 
 def _truth(one: Batch, table: Table) -> list[figures.Drawn]:
-    real = one.kinds[0] >= 0
-    names = [table.classes[int(kind)] for kind in one.kinds[0][real]]
+    real = one.box_labels[0] >= 0
+    names = [table.classes[int(label)] for label in one.box_labels[0][real]]
     return _drawn(one.boxes[0][real], names, BLUE)
 
 
@@ -69,8 +69,8 @@ def _drawn(
 
 def _found(found: Found, table: Table, colour: str, *, named: bool) -> list[figures.Drawn]:
     texts = [
-        f"{table.classes[int(kind)]} {100 * float(score):.0f}" if named else ""
-        for kind, score in zip(found.kinds, found.scores, strict=True)
+        f"{table.classes[int(label)]} {100 * float(score):.0f}" if named else ""
+        for label, score in zip(found.labels, found.scores, strict=True)
     ]
     return _drawn(found.boxes, texts, colour, thin=not named)
 
@@ -99,7 +99,8 @@ def _rcnn_steps(network: FasterRCNN, one: Batch, table: Table) -> Steps:
     size = (one.images.shape[2], one.images.shape[3])
     maps = network.backbone(one.images)
     proposals = network.propose(maps)
-    has, _, _ = learn_anchors(proposals, one.boxes, one.kinds, torch.Generator().manual_seed(0))
+    draws = torch.Generator().manual_seed(0)
+    has, _, _ = learn_anchors(proposals, one.boxes, one.box_labels, draws)
     best = network.selected(proposals, size, overlap=1.0)[0][0, :CROWDED]
     kept, scores = network.selected(proposals, size)
     final = network.decided(maps, kept, scores, size, least=SURE, most=FEW)

@@ -38,21 +38,21 @@ def fool(
     target: int | Int[Tensor, " n"],
     *,
     steps: int = 300,
-    rate: float = 0.0005,
+    lr: float = 0.0005,
     margin: float = 0.1,
     normalisation: Normalisation = IMAGENET,
     quiet: bool = False,
 ) -> Fooled:
     """Change images in [0, 1] until the target's probability leads every other by `margin`.
 
-    A step has a root mean square of `rate`; 0.0005 is an eighth of one of the 256 levels. An
+    A step has a root mean square of `lr`; 0.0005 is an eighth of one of the 256 levels. An
     image that is there takes no further step. One that is not there after all steps comes back
-    as it is then, with `fooled` False: more steps or a higher rate may help.
+    as it is then, with `fooled` False: more steps or a higher lr may help.
     """
-    if steps < 1 or rate <= 0 or not 0 <= margin < 1:
+    if steps < 1 or lr <= 0 or not 0 <= margin < 1:
         raise OptionError(
-            f"{steps} steps at rate {rate:g} for a margin of {margin:g} fool nobody; use steps of "
-            "1 or more, a rate above 0 and a margin from 0 to below 1"
+            f"{steps} steps at lr {lr:g} for a margin of {margin:g} fool nobody; use steps of "
+            "1 or more, an lr above 0 and a margin from 0 to below 1"
         )
     given = check_images(images).to(device_of(model)).float()
     moving, count = given.clone(), len(given)
@@ -81,7 +81,7 @@ def fool(
                 break
             (slope,) = torch.autograd.grad(scores.gather(1, wanted).sum(), shown)
             size = slope.square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp_min(1e-20)
-            moving[left[on]] = (moving[left] + rate * slope / size).clamp(0, 1)[on]
+            moving[left[on]] = (moving[left] + lr * slope / size).clamp(0, 1)[on]
             taken[left[on].cpu()] += 1
             advance(1, f"{int(won.sum())} of {count} fooled")
     changed = _rounded(moving)

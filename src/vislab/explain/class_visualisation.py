@@ -28,7 +28,7 @@ from vislab.explain.scores import Target
 from vislab.explain.wobble import jitter, tilt
 from vislab.ops.seeding import generator
 
-WARM = 10  # steps in which the rate rises
+WARM = 10  # steps in which the learning rate rises
 
 
 def visualise_class(model: nn.Module, target: int | list[int], **options: Any) -> Painting:
@@ -69,7 +69,7 @@ def visualise(
     count: int = 1,
     size: int = 224,
     steps: int = 256,
-    rate: float = 0.02,
+    lr: float = 0.02,
     l2_weight: float = 10.0,
     variation: float = 150.0,
     blur_every: int = 4,
@@ -82,7 +82,7 @@ def visualise(
     `variation` is the weight of the total variation at 224 pixels; at other sizes it is scaled so
     that it weighs on the same shapes alike. A blur of half a pixel comes after every
     `blur_every` steps, 0 for never. In the last fifth there is none, nothing moves the image any
-    more, and the rate falls.
+    more, and the learning rate falls.
     """
     canvas = Fourier(count, size, size, generator(seed, "canvas")).to(device_of(model))
     changes = [jitter(max(1, size // 16)), tilt(), jitter(max(1, size // 32))]
@@ -105,7 +105,7 @@ def visualise(
         canvas,
         steps=steps,
         # Adam's first steps are as long as any, and would overshoot; the last ones settle.
-        rate=lambda step: rate * min((step + 1) / WARM, 1.0, 5 * (1 - step / steps)),
+        lr=lambda step: lr * min((step + 1) / WARM, 1.0, 5 * (1 - step / steps)),
         transforms=[wobble],
         after=after,
         seed=seed,

@@ -31,7 +31,7 @@ def deep_dream(
     octaves: int = 4,
     ratio: float = 1.4,
     steps: int = 12,
-    rate: float = 0.012,
+    lr: float = 0.012,
     seed: int = 0,
     normalisation: Normalisation = IMAGENET,
     quiet: bool = False,
@@ -40,7 +40,7 @@ def deep_dream(
 
     Without a layer it is the last of the second smallest size of maps; an `objective` takes the
     place of the layer's strength. Each octave is `ratio` times the one before and takes `steps`
-    steps of root mean square `rate`. Octaves whose short side is below 64 pixels are left out.
+    steps of root mean square `lr`. Octaves whose short side is below 64 pixels are left out.
     Raises ShapeError when the network takes images of one size only and more octaves are asked.
     """
     if octaves < 1 or ratio <= 1:
@@ -65,7 +65,7 @@ def deep_dream(
         canvas = Pixels((base + resized(painted, size)).clamp(0, 1))
         reach = max(1, min(size) // 16)
         done = paint(
-            model, objective, canvas, steps=steps, rate=rate, ascent="gradient",
+            model, objective, canvas, steps=steps, lr=lr, ascent="gradient",
             transforms=[jitter(reach)], seed=seed + number, normalisation=normalisation,
             what=f"dreaming, octave {number + 1} of {len(sizes)}", quiet=quiet,
         )  # fmt: skip

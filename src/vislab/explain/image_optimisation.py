@@ -40,7 +40,7 @@ def paint(
     canvas: Canvas,
     *,
     steps: int,
-    rate: float | Callable[[int], float] = 0.05,
+    lr: float | Callable[[int], float] = 0.05,
     ascent: Literal["adam", "gradient"] = "adam",
     transforms: Sequence[Transform] = (),
     after: Callable[[int], None] | None = None,
@@ -51,7 +51,7 @@ def paint(
 ) -> Painting:
     """Make the objective large. The canvas is painted on; the network stays as it was.
 
-    `rate` is Adam's, or the root mean square by which a plain step up the gradient changes the
+    `lr` is Adam's, or the root mean square by which a plain step up the gradient changes the
     values; a function is asked for it with the number of each step. `after` is called with that
     number when the step is done. Raises OptionError when the objective does not depend on the
     image, NonFiniteLoss when it becomes NaN or infinite.
@@ -72,7 +72,7 @@ def paint(
             gradient = _gradient(values, canvas.values, step)
             moved = moved or bool(gradient.any())
             history.append(float(values.detach().mean()))
-            now = rate if isinstance(rate, float) else rate(step)
+            now = lr if isinstance(lr, float) else lr(step)
             if ascent == "adam":
                 adam.param_groups[0]["lr"] = now
                 canvas.values.grad = gradient

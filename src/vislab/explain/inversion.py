@@ -33,7 +33,7 @@ def invert(
     layer: str,
     *,
     steps: int = 300,
-    rate: float = 0.05,
+    lr: float = 0.05,
     variation: float = 1.0,
     seed: int = 0,
     normalisation: Normalisation = IMAGENET,
@@ -41,8 +41,8 @@ def invert(
 ) -> Inverted:
     """Paint from noise what gives `layer` the features of images in [0, 1].
 
-    `variation` is the weight λ of the mean square difference of neighbouring pixels. Adam's rate
-    falls along a half cosine.
+    `variation` is the weight λ of the mean square difference of neighbouring pixels. Adam's
+    learning rate falls along a half cosine.
     """
     device = device_of(model)
     given = check_images(images).to(device).float()
@@ -57,7 +57,7 @@ def invert(
         alike - variation * total_variation(),
         canvas,
         steps=steps,
-        rate=lambda step: rate * (0.51 + 0.49 * math.cos(math.pi * step / steps)),
+        lr=lambda step: lr * (0.51 + 0.49 * math.cos(math.pi * step / steps)),
         seed=seed,
         normalisation=normalisation,
         what="inverting",

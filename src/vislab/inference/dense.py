@@ -62,8 +62,8 @@ class Masks(OfOneImage):
         order = sorted(shares, key=lambda label: -shares[label])
         indexed.putpalette((255 * figures.class_colours(len(classes))).astype(np.uint8).tobytes())
         small = image.resize((mask.shape[1], mask.shape[0]))
-        kinds = mask[None].astype(np.int64)
-        over = figures.coloured(np.asarray(small)[None], kinds, len(classes))[0]
+        labels = mask[None].astype(np.int64)
+        over = figures.coloured(np.asarray(small)[None], labels, len(classes))[0]
         said = {"label": order[0], "shares": {label: shares[label] for label in order}}
         seen = [f"{label} {shares[label]:.0%}" for label in order if shares[label] > 0.005]
         return Answer(
@@ -87,12 +87,12 @@ class Boxes(OfOneImage):
         corners = corners.clip(0, np.array([*image.size, *image.size]))
         found = [
             {
-                "label": classes[kind],
+                "label": classes[label],
                 "score": score,
                 "box": [round(float(value), 1) for value in box],
             }
-            for kind, score, box in zip(
-                answer.kinds.tolist(), answer.scores.tolist(), corners, strict=True
+            for label, score, box in zip(
+                answer.labels.tolist(), answer.scores.tolist(), corners, strict=True
             )
         ]
         scale = min(1.0, LONGEST / max(image.size))

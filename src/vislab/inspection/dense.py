@@ -47,7 +47,7 @@ class Asked:
 
     row: int  # of the image, among all
     score: BoxScore | RegionScore
-    kind: int
+    label: int
     name: str  # of the class
     text: str  # of the answer, for the eye
     colour: str
@@ -87,23 +87,23 @@ def explain_detection(
     """
     chosen = boxes_to_explain(detected, count)
     split, asked = table.split("test"), []
-    for one, label in chosen:
+    for one, mistake in chosen:
         row = int(split.rows[detected.found.image[one]])
-        kind = int(detected.found.kind[one])
+        label = int(detected.found.label[one])
         corners = here(table, row, detected.found.boxes[one])
         try:
-            score = BoxScore(network, _image(notebook, table, row), torch.tensor(corners), kind)
+            score = BoxScore(network, _image(notebook, table, row), torch.tensor(corners), label)
         except ShapeError as error:
             notebook.note(f"No maps of why a box was found: {error}.")
             return []
-        name = table.classes[kind]
+        name = table.classes[label]
         said = f"{name} {100 * detected.found.score[one]:.0f}"
-        known = label != UNLABELLED
+        known = mistake != UNLABELLED
         asked.append(
             Asked(
-                row, score, kind, name,
-                f"{said}: {LABELS[label]}" if known else said,
-                COLOURS[LABELS[label]] if known else INK,
+                row, score, label, name,
+                f"{said}: {LABELS[mistake]}" if known else said,
+                COLOURS[LABELS[mistake]] if known else INK,
                 inside(corners, table.size), corners,
             )
         )  # fmt: skip
@@ -140,12 +140,12 @@ def explain_segmentation(
     for place in [*order[: count // 2], *order[count // 2 :][::-1][: count - count // 2][::-1]]:
         region = regions[place]
         assert region is not None, "places without a region were left out"
-        kind = int(segmented.predictions[place][region][0])
+        label = int(segmented.predictions[place][region][0])
         mask = torch.from_numpy(region).to(processes.device())
         asked.append(
             Asked(
-                int(split.rows[place]), RegionScore(network, mask), kind, table.classes[kind],
-                f"{table.classes[kind]}, Dice {segmented.dice[place]:.2f}", GREEN, region,
+                int(split.rows[place]), RegionScore(network, mask), label, table.classes[label],
+                f"{table.classes[label]}, Dice {segmented.dice[place]:.2f}", GREEN, region,
             )
         )  # fmt: skip
     if not asked:
@@ -168,7 +168,7 @@ def explain_segmentation(
 
 def largest_region(said: UInt8[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"] | None:
     """Return the largest connected region of one class, background aside; None without any."""
-    parts = [part for kind in np.unique(said[said > 0]) for part in [largest_part(said == kind)]]
+    parts = [part for label in np.unique(said[said > 0]) for part in [largest_part(said == label)]]
     return max((part for part in parts if part is not None), key=np.sum, default=None)
 
 
@@ -219,12 +219,12 @@ def _answered(notebook: Notebook, table: Table, asked: Sequence[Asked]) -> list[
 def _reasoned(asked: Asked, image: Float[Tensor, "3 h w"]) -> Answered:
     """Return one answer with its maps, each measured on the very score."""
     answered = Answered(asked)
-    examiner = Examiner(asked.score, image, asked.kind)
+    examiner = Examiner(asked.score, image, asked.label)
     chance = [randomised(asked.score, seed=seed) for seed in range(NETWORKS)]
     itself = examiner(depth(asked.itself))
     for layer, target_layer in asked.score.target_layers(image).items():
         found, *others = (
-            grad_cam(network, image[None], asked.kind, target_layer=target_layer)[0]
+            grad_cam(network, image[None], asked.label, target_layer=target_layer)[0]
             for network in (asked.score, *chance)
         )
         answered.reasons.append(Reason(layer, found, examiner(found, others), itself))

@@ -30,7 +30,7 @@ def paint_classes(
     classes = list(range(min(CLASSES, len(table.classes))))
     look = table.normalisation
     painted = explain.visualise_class(
-        network, classes, size=table.size, steps=steps, rate=0.05, l2_weight=2.0, variation=30.0,
+        network, classes, size=table.size, steps=steps, lr=0.05, l2_weight=2.0, variation=30.0,
         normalisation=look, quiet=notebook.muted,
     ).images  # fmt: skip
     asked = torch.tensor(classes, device=device_of(network))

@@ -57,15 +57,15 @@ def _boxes(predictor: Predictor, images: Tensor, wanted: int | None) -> list[Tar
         found = predictor.model.detect(images, least=LEAST)  # type: ignore[operator]
     order = found.scores.argsort(descending=True).tolist()
     if wanted is not None:
-        order = [one for one in order if int(found.kinds[one]) == wanted]
+        order = [one for one in order if int(found.labels[one]) == wanted]
     sure = [one for one in order if float(found.scores[one]) >= SURE]
     asked = []
     for one in (sure or order[:1])[:MOST]:
-        kind, box = int(found.kinds[one]), found.boxes[one]
-        score = BoxScore(predictor.model, images[0], box, kind).eval()
+        label, box = int(found.labels[one]), found.boxes[one]
+        score = BoxScore(predictor.model, images[0], box, label).eval()
         x1, y1, x2, y2 = box.tolist()
         itself = inside((x1, y1, x2, y2), predictor.size)
-        asked.append(Target(score, kind, (*predictor.classes, "nothing"), itself))
+        asked.append(Target(score, label, (*predictor.classes, "nothing"), itself))
     return asked
 
 
@@ -79,11 +79,11 @@ def _regions(
         said = predictor.model(images)[0].argmax(dim=0).cpu().numpy()
     if area is not None:
         said = np.where(area, said, -1)
-    kinds = [int(kind) for kind in np.unique(said) if kind > 0] if wanted is None else [wanted]
-    parts = [(kind, part) for kind in kinds if (part := largest_part(said == kind)) is not None]
+    labels = [int(label) for label in np.unique(said) if label > 0] if wanted is None else [wanted]
+    parts = [(label, part) for label in labels if (part := largest_part(said == label)) is not None]
     asked = []
-    for kind, part in sorted(parts, key=lambda one: -int(one[1].sum()))[:MOST]:
+    for label, part in sorted(parts, key=lambda one: -int(one[1].sum()))[:MOST]:
         region = torch.from_numpy(part).to(images.device)
         score = RegionScore(predictor.model, region).eval()
-        asked.append(Target(score, kind, predictor.classes, part))
+        asked.append(Target(score, label, predictor.classes, part))
     return asked

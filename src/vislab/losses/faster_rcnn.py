@@ -18,7 +18,7 @@ BEND = 1 / 9  # where the first stage's smooth L1 turns from square to linear: Ï
 class StageLoss(NamedTuple):
     """The two parts of one stage."""
 
-    kind: Float[Tensor, ""]
+    classification: Float[Tensor, ""]
     place: Float[Tensor, ""]
 
 
@@ -35,15 +35,15 @@ def proposal_loss(
     Binary cross-entropy of "an object is here", and smooth L1 of the offsets.
     """
     count = drawn.sum().clamp(min=1)
-    kind = F.binary_cross_entropy_with_logits(
+    classification = F.binary_cross_entropy_with_logits(
         objectness[drawn], has[drawn].to(objectness.dtype), reduction="sum"
     )
     place = F.smooth_l1_loss(offsets[drawn & has], target, beta=BEND, reduction="sum")
-    return StageLoss(kind / count, place / count)
+    return StageLoss(classification / count, place / count)
 
 
 def box_loss(
-    kinds: Float[Tensor, "r l"],
+    logits: Float[Tensor, "r l"],
     offsets: Float[Tensor, "r k 4"] | None,
     *,
     labels: Int[Tensor, " r"],
@@ -55,9 +55,9 @@ def box_loss(
     one. Without offsets there is nothing to place.
     """
     count = max(len(labels), 1)
-    kind = F.cross_entropy(kinds, labels, reduction="sum") / count
+    classification = F.cross_entropy(logits, labels, reduction="sum") / count
     if offsets is None:
-        return StageLoss(kind, torch.zeros_like(kind))
-    has = labels < kinds.shape[1] - 1
+        return StageLoss(classification, torch.zeros_like(classification))
+    has = labels < logits.shape[1] - 1
     mine = offsets[has, labels[has]]
-    return StageLoss(kind, F.smooth_l1_loss(mine, target[has], reduction="sum") / count)
+    return StageLoss(classification, F.smooth_l1_loss(mine, target[has], reduction="sum") / count)

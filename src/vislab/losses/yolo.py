@@ -1,4 +1,4 @@
-"""What the single-stage detector minimises: confidence, place and kind, each a mean over objects.
+"""What the single-stage detector minimises: confidence, place and class, each a mean over objects.
 
 After Redmon et al. 2016 (arXiv:1506.02640, equation 3) in the course's form (EECS 498/598,
 assignment 5): squared errors of the offsets, and confidences that are to be 1 for anchors that have
@@ -25,13 +25,13 @@ class YoloLoss(NamedTuple):
 
     confidence: Float[Tensor, ""]
     place: Float[Tensor, ""]
-    kind: Float[Tensor, ""]
+    classification: Float[Tensor, ""]
 
 
 def yolo_loss(
     confidence: Float[Tensor, "n i j a"],
     offsets: Float[Tensor, "n i j a 4"],
-    kinds: Float[Tensor, "n i j k"],
+    logits: Float[Tensor, "n i j k"],
     *,
     assigned: Int[Tensor, "n i j a"],
     boxes: Float[Tensor, "n r 4"],
@@ -41,7 +41,7 @@ def yolo_loss(
 ) -> YoloLoss:
     """Return the parts for anchors `assigned` to objects (see `ops.yolo_assignment`).
 
-    `boxes` and `labels` are the objects' places and kinds; rows that nothing is assigned to may
+    `boxes` and `labels` are the objects' places and labels; rows that nothing is assigned to may
     hold anything.
     """
     has = assigned >= 0
@@ -54,5 +54,7 @@ def yolo_loss(
     certainty = (each * has).sum() / count + NEGATIVE * (each * none).sum() / count
     target = encode_yolo(boxes[image, instance], anchors[i, j, a], stride=stride)
     place = F.mse_loss(offsets[has], target, reduction="sum") / count
-    kind = F.cross_entropy(kinds[image, i, j], labels[image, instance], reduction="sum") / count
-    return YoloLoss(certainty, PLACE * place, kind)
+    classification = (
+        F.cross_entropy(logits[image, i, j], labels[image, instance], reduction="sum") / count
+    )
+    return YoloLoss(certainty, PLACE * place, classification)

@@ -3,7 +3,7 @@
 import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster  # type: ignore[import-untyped]
 
-from vislab.metrics.detection_matching import Detections, Targets, require_kinds
+from vislab.metrics.detection_matching import Detections, Targets, require_labels
 
 # In the order of pycocotools: AP at IoU 0.5 to 0.95, 0.5, 0.75; of small (below 32² pixels), medium
 # and large (96² and more) objects; recall with at most 1, 10, 100 detections; and by size again.
@@ -18,11 +18,11 @@ def coco_map(detections: Detections, targets: Targets, classes: int) -> dict[str
 
     What is difficult counts as a crowd. Sizes are the targets' areas, where they have them.
     """
-    require_kinds(detections, targets, classes)
+    require_labels(detections, targets, classes)
     images = np.union1d(detections.image, targets.image)
     known = {
         "images": [{"id": image} for image in images.tolist()],
-        "categories": [{"id": kind, "name": str(kind)} for kind in range(classes)],
+        "categories": [{"id": label, "name": str(label)} for label in range(classes)],
     }
     there = COCO({**known, "annotations": _annotations(targets)}, print_function=_say_nothing)
     found = COCO({**known, "annotations": _annotations(detections)}, print_function=_say_nothing)
@@ -51,7 +51,7 @@ def _annotations(columns: Detections | Targets) -> list[dict[str, object]]:
     rows = zip(
         range(1, len(columns) + 1),  # an id of 0 means "none" to the evaluation
         columns.image.tolist(),
-        columns.kind.tolist(),
+        columns.label.tolist(),
         np.concatenate((corners[:, :2], sides), axis=1).tolist(),
         area.tolist(),
         crowd.tolist(),

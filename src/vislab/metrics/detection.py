@@ -26,7 +26,7 @@ from vislab.metrics.detection_matching import (
     Targets,
     judge_by_coco,
     judge_by_voc,
-    require_kinds,
+    require_labels,
 )
 
 
@@ -70,22 +70,22 @@ def average_precision(
     averages. That alone lowers the value: the recalls they would have reached count as precision 0.
     """
     way = pick(HOW, how, "way to average precision")
-    require_kinds(detections, targets, classes)
+    require_labels(detections, targets, classes)
     if score_cut is not None:
         detections = detections.take(detections.score >= score_cut)
     judged = way.judge(detections, targets, iou)
     # Equal scores: in the order of the images, as pycocotools reads them.
     order = np.lexsort((detections.image, -detections.score))
     order = order[~judged.ignored[order]]
-    kinds = detections.kind[order]
+    labels = detections.label[order]
     per_class, curves = np.full(classes, np.nan), []
-    for kind in range(classes):
-        mine = order[kinds == kind]
-        to_find = int((~targets.ignored & (targets.kind == kind)).sum())
+    for label in range(classes):
+        mine = order[labels == label]
+        to_find = int((~targets.ignored & (targets.label == label)).sum())
         tp = np.cumsum(judged.instance[mine] >= 0)
         precision = tp / np.arange(1, len(mine) + 1)
         if to_find:
-            per_class[kind] = way.mean(tp, precision, to_find)
+            per_class[label] = way.mean(tp, precision, to_find)
         recall = tp / to_find if to_find else np.full(len(mine), np.nan)
         curves.append(Curve(recall, precision, detections.score[mine].astype(np.float64)))
     known = per_class[~np.isnan(per_class)]

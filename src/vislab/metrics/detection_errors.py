@@ -27,7 +27,7 @@ from vislab.metrics.detection_matching import (
     best_of,
     judge_by_coco,
     overlapping,
-    require_kinds,
+    require_labels,
 )
 
 LABELS = ("right", "localisation", "class", "duplicate", "both", "background")
@@ -41,7 +41,7 @@ class Errors:
 
     label: Int[np.ndarray, " d"]  # a place in LABELS; -1 where ignored or scored too low
     missed: Bool[np.ndarray, " r"]
-    counts: dict[str, Int[np.ndarray, " k"]]  # LABELS by kind of detection; missed by object's
+    counts: dict[str, Int[np.ndarray, " k"]]  # LABELS by label of detection; missed by object's
 
 
 def errors_of(
@@ -57,15 +57,15 @@ def errors_of(
 
     `iou` and `least` stand for the 0.5 and 0.1 of the table above.
     """
-    require_kinds(detections, targets, classes)
+    require_labels(detections, targets, classes)
     rows = np.flatnonzero(detections.score >= score)
     counted = detections.take(rows)
     judged = judge_by_coco(counted, targets, iou, most=None)
     pairs = overlapping(
-        counted, targets, least=least, crowd=np.zeros(len(targets), dtype=bool), any_kind=True
+        counted, targets, least=least, crowd=np.zeros(len(targets), dtype=bool), any_label=True
     )
     pairs = pairs.take(~targets.ignored[pairs.instance])
-    alike = counted.kind[pairs.detection] == targets.kind[pairs.instance]
+    alike = counted.label[pairs.detection] == targets.label[pairs.instance]
     (s, s_instance), (o, o_instance) = (
         _nearest(len(counted), best_of(pairs.take(which))) for which in (alike, ~alike)
     )
@@ -82,11 +82,11 @@ def errors_of(
     for name, nearest in (("localisation", s_instance), ("class", o_instance)):
         missed[nearest[label[rows] == LABELS.index(name)]] = False
     counts = {
-        name: np.bincount(detections.kind[label == place], minlength=classes)
+        name: np.bincount(detections.label[label == place], minlength=classes)
         for place, name in enumerate(LABELS)
     }
     return Errors(
-        label, missed, {**counts, MISSED: np.bincount(targets.kind[missed], minlength=classes)}
+        label, missed, {**counts, MISSED: np.bincount(targets.label[missed], minlength=classes)}
     )
 
 

@@ -7,7 +7,7 @@ objects twice. (Efron and Tibshirani 1993, section 13.3, with images as the unit
 import numpy as np
 from jaxtyping import Float, Int
 
-from vislab.metrics.detection_matching import Detections, Targets, judge_by_voc, require_kinds
+from vislab.metrics.detection_matching import Detections, Targets, judge_by_voc, require_labels
 
 AT_ONCE = 4_000_000  # numbers held at a time
 
@@ -27,7 +27,7 @@ def mean_interval(
 
     Classes of which a draw holds nothing are left out of its mean. NaN where nothing is to find.
     """
-    require_kinds(detections, targets, classes)
+    require_labels(detections, targets, classes)
     judged = judge_by_voc(detections, targets, iou)
     times = np.random.default_rng(seed).multinomial(
         images, np.full(images, 1 / max(images, 1)), size=draws
@@ -35,9 +35,9 @@ def mean_interval(
     order = np.lexsort((detections.image, -detections.score))
     order = order[~judged.ignored[order]]
     totals, counted = np.zeros(draws), np.zeros(draws, dtype=np.int64)
-    for kind in range(classes):
-        mine = order[detections.kind[order] == kind]
-        wanted = targets.image[~targets.ignored & (targets.kind == kind)]
+    for label in range(classes):
+        mine = order[detections.label[order] == label]
+        wanted = targets.image[~targets.ignored & (targets.label == label)]
         there = times @ np.bincount(wanted, minlength=images)  # (B,)
         values = areas(times, detections.image[mine], judged.instance[mine] >= 0, there)
         totals += np.where(there > 0, values, 0.0)

@@ -34,7 +34,7 @@ class Detections:
 
     image: Int[np.ndarray, " d"]
     boxes: Float[np.ndarray, "d 4"]
-    kind: Int[np.ndarray, " d"]  # a place in the classes
+    label: Int[np.ndarray, " d"]  # a place in the classes
     score: Float[np.ndarray, " d"]
 
     def __len__(self) -> int:
@@ -43,7 +43,7 @@ class Detections:
     def take(self, chosen: Int[np.ndarray, " m"] | Bool[np.ndarray, " d"]) -> "Detections":
         """Return these only, in this order."""
         return Detections(
-            self.image[chosen], self.boxes[chosen], self.kind[chosen], self.score[chosen]
+            self.image[chosen], self.boxes[chosen], self.label[chosen], self.score[chosen]
         )
 
 
@@ -53,7 +53,7 @@ class Targets:
 
     image: Int[np.ndarray, " r"]
     boxes: Float[np.ndarray, "r 4"]
-    kind: Int[np.ndarray, " r"]
+    label: Int[np.ndarray, " r"]
     crowd: Bool[np.ndarray, " r"]
     difficult: Bool[np.ndarray, " r"]
     area: Float[np.ndarray, " r"] | None = None  # pixels of the outline; of the box if None
@@ -154,13 +154,13 @@ def overlapping(
     *,
     least: float,
     crowd: Bool[np.ndarray, " r"],
-    any_kind: bool = False,
+    any_label: bool = False,
 ) -> Pairs:
-    """Return the pairs in one image and of one kind with an overlap of `least` or more.
+    """Return the pairs in one image and of one label with an overlap of `least` or more.
 
     The overlap is the IoU; with a crowd, the share of the detection that lies in it.
     """
-    theirs, ours = _groups(targets, detections, any_kind=any_kind)
+    theirs, ours = _groups(targets, detections, any_label=any_label)
     order = np.argsort(theirs, kind="stable")
     begin = np.searchsorted(theirs[order], ours, side="left")
     count = np.searchsorted(theirs[order], ours, side="right") - begin
@@ -185,8 +185,8 @@ def best_of(pairs: Pairs) -> Pairs:
 
 
 def ranks(detections: Detections) -> Int[np.ndarray, " d"]:
-    """Return each detection's place by score among those of its kind in its image, from 0."""
-    group = _groups(detections, any_kind=False)[0]
+    """Return each detection's place by score among those of its label in its image, from 0."""
+    group = _groups(detections, any_label=False)[0]
     order = np.lexsort((-detections.score, group))
     starts = np.searchsorted(group[order], group[order], side="left")
     rank = np.empty(len(detections), dtype=np.int64)
@@ -194,22 +194,22 @@ def ranks(detections: Detections) -> Int[np.ndarray, " d"]:
     return rank
 
 
-def require_kinds(detections: Detections, targets: Targets, classes: int) -> None:
-    """Raise DataError where a kind is not a place in the classes."""
+def require_labels(detections: Detections, targets: Targets, classes: int) -> None:
+    """Raise DataError where a label is not a place in the classes."""
     for what, columns in (("a detection", detections), ("an object", targets)):
-        kind = columns.kind
-        if len(kind) and not 0 <= kind.min() <= kind.max() < classes:
-            wrong = kind.min() if kind.min() < 0 else kind.max()
+        label = columns.label
+        if len(label) and not 0 <= label.min() <= label.max() < classes:
+            wrong = label.min() if label.min() < 0 else label.max()
             raise DataError(
-                f"{what} is of kind {wrong}, but there are {classes} classes, counted from 0"
+                f"{what} has the label {wrong}, but there are {classes} classes, counted from 0"
             )
 
 
-def _groups(*columns: Detections | Targets, any_kind: bool) -> list[Int[np.ndarray, " m"]]:
-    if any_kind:
+def _groups(*columns: Detections | Targets, any_label: bool) -> list[Int[np.ndarray, " m"]]:
+    if any_label:
         return [each.image.astype(np.int64) for each in columns]
-    kinds = 1 + max((int(each.kind.max()) for each in columns if len(each)), default=0)
-    return [each.image.astype(np.int64) * kinds + each.kind for each in columns]
+    labels = 1 + max((int(each.label.max()) for each in columns if len(each)), default=0)
+    return [each.image.astype(np.int64) * labels + each.label for each in columns]
 
 
 def _overlap(found: np.ndarray, there: np.ndarray, crowd: np.ndarray) -> np.ndarray:

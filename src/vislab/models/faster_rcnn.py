@@ -106,8 +106,8 @@ class FasterRCNN(nn.Module):
         boxes = torch.minimum(boxes.clamp(min=0), limits)
         small = (boxes[..., 2:] - boxes[..., :2]).amin(dim=-1) < SMALLEST
         scores = scores.masked_fill(small, -torch.inf)
-        kinds = torch.zeros_like(place)
-        found = suppress(boxes, scores, kinds, least=-torch.inf, overlap=overlap, most=self.after)
+        labels = torch.zeros_like(place)
+        found = suppress(boxes, scores, labels, least=-torch.inf, overlap=overlap, most=self.after)
         return padded(found, len(boxes))
 
     def judge(
@@ -165,14 +165,14 @@ class FasterRCNN(nn.Module):
         shares = logits.float().softmax(dim=1)[:, :-1].view(n, p, self.classes)
         shares = shares.masked_fill((scores == -torch.inf)[..., None], -torch.inf)
         wide = self._moved(boxes, offsets, size)
-        kinds = torch.arange(self.classes, device=boxes.device).expand(shares.shape)
+        labels = torch.arange(self.classes, device=boxes.device).expand(shares.shape)
         return suppress(
-            wide.flatten(1, 2), shares.flatten(1), kinds.flatten(1),
+            wide.flatten(1, 2), shares.flatten(1), labels.flatten(1),
             least=least, overlap=overlap, most=most,
         )  # fmt: skip
 
     def origin_of(
-        self, image: Float[Tensor, "1 3 h w"], box: Float[Tensor, " 4"], kind: int
+        self, image: Float[Tensor, "1 3 h w"], box: Float[Tensor, " 4"], label: int
     ) -> Float[Tensor, " 4"]:
         """Return the proposal that became this box of this class, or the one most like it."""
         maps = self.backbone(image)
@@ -180,7 +180,7 @@ class FasterRCNN(nn.Module):
         boxes, scores = self.selected(self.propose(maps), size)
         first = torch.zeros(boxes.shape[1], dtype=torch.int64, device=boxes.device)
         _, offsets = self.judge(maps, boxes[0], first)
-        moved = self._moved(boxes, offsets, size)[0, :, kind]
+        moved = self._moved(boxes, offsets, size)[0, :, label]
         overlap = pairwise_iou(moved, box[None].to(moved))[:, 0]
         return boxes[0, overlap.masked_fill(scores[0] == -torch.inf, -1.0).argmax()]
 

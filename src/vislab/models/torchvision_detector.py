@@ -55,11 +55,11 @@ class TorchvisionFasterRCNN(nn.Module):
         return found
 
     def losses(
-        self, images: Float[Tensor, "n 3 s s"], boxes: list[Tensor], kinds: list[Tensor]
+        self, images: Float[Tensor, "n 3 s s"], boxes: list[Tensor], labels: list[Tensor]
     ) -> dict[str, Tensor]:
-        """Return torchvision's four losses for the true boxes and kinds of each image."""
+        """Return torchvision's four losses for the true boxes and labels of each image."""
         targets = [
-            {"boxes": mine, "labels": kind + 1} for mine, kind in zip(boxes, kinds, strict=True)
+            {"boxes": mine, "labels": label + 1} for mine, label in zip(boxes, labels, strict=True)
         ]
         found: dict[str, Tensor] = self.detector(list(images), targets)
         return found

@@ -28,7 +28,7 @@ class YoloAnswer(NamedTuple):
 
     confidence: Float[Tensor, "n i j a"]  # logits: an object is here
     offsets: Float[Tensor, "n i j a 4"]  # of its box from the anchor; see `ops.encode_yolo`
-    kinds: Float[Tensor, "n i j k"]  # logits
+    logits: Float[Tensor, "n i j k"]
 
 
 class Yolo(nn.Module):
@@ -58,7 +58,7 @@ class Yolo(nn.Module):
         self.register_buffer("shapes", shapes, persistent=False)
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> YoloAnswer:
-        """Return confidence, offsets and kinds; centres move by at most half a cell."""
+        """Return confidence, offsets and logits; centres move by at most half a cell."""
         said = self.head(self.backbone(images)).movedim(1, -1)  # (N, I, J, 5 A + K)
         count = len(ANCHORS)
         boxes = said[..., : 5 * count].unflatten(-1, (count, 5))
@@ -97,16 +97,16 @@ class Yolo(nn.Module):
     ) -> Found:
         """Return the boxes that an answer means, in images of this height and width."""
         boxes = self._boxes(answer, size)
-        probability, kinds = F.softmax(answer.kinds.float(), dim=-1).max(dim=-1)  # (N, I, J)
+        probability, labels = F.softmax(answer.logits.float(), dim=-1).max(dim=-1)  # (N, I, J)
         scores = answer.confidence.float().sigmoid() * probability[..., None]
-        kinds = kinds[..., None].expand(scores.shape)
+        labels = labels[..., None].expand(scores.shape)
         return suppress(
-            boxes.flatten(1, 3), scores.flatten(1), kinds.flatten(1),
+            boxes.flatten(1, 3), scores.flatten(1), labels.flatten(1),
             least=least, overlap=overlap, most=most,
         )  # fmt: skip
 
     def origin_of(
-        self, image: Float[Tensor, "1 3 h w"], box: Float[Tensor, " 4"], _kind: int
+        self, image: Float[Tensor, "1 3 h w"], box: Float[Tensor, " 4"], _label: int
     ) -> Int[Tensor, " 3"]:
         """Return the row, the column and the anchor that say this box, or the one most like it."""
         boxes = self._boxes(self(image), (image.shape[2], image.shape[3]))[0]
@@ -121,7 +121,7 @@ class Yolo(nn.Module):
         answer = self(images)
         row, column, anchor = origin.tolist()
         sure = answer.confidence[:, row, column, anchor].float()
-        shares = F.log_softmax(answer.kinds[:, row, column].float(), dim=1)
+        shares = F.log_softmax(answer.logits[:, row, column].float(), dim=1)
         something, nothing = F.logsigmoid(sure), F.logsigmoid(-sure)
         return torch.cat([something[:, None] + shares, nothing[:, None]], dim=1)
 

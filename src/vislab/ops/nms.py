@@ -13,33 +13,33 @@ class Found(NamedTuple):
 
     image: Int[Tensor, " r"]
     boxes: Float[Tensor, "r 4"]  # xyxy, pixels
-    kinds: Int[Tensor, " r"]
+    labels: Int[Tensor, " r"]
     scores: Float[Tensor, " r"]
 
     def of(self, image: int) -> "Found":
         """Return what was found in one image."""
         mine = self.image == image
-        return Found(self.image[mine], self.boxes[mine], self.kinds[mine], self.scores[mine])
+        return Found(self.image[mine], self.boxes[mine], self.labels[mine], self.scores[mine])
 
 
 def suppress(
     boxes: Float[Tensor, "n p 4"],
     scores: Float[Tensor, "n p"],
-    kinds: Int[Tensor, "n p"],
+    labels: Int[Tensor, "n p"],
     *,
     least: float,
     overlap: float,
     most: int,
 ) -> Found:
-    """Return each image's boxes with a score of `least` or more that none of its kind covers.
+    """Return each image's boxes with a score of `least` or more that none of its label covers.
 
-    A box goes when one of its kind and image with a higher score overlaps it by more than
+    A box goes when one of its label and image with a higher score overlaps it by more than
     `overlap` (intersection over union); of the others the best `most` of an image stay.
     """
     n = len(scores)
     row, place = torch.nonzero((scores >= least) & scores.isfinite(), as_tuple=True)
-    boxes, scores, kinds = boxes[row, place], scores[row, place], kinds[row, place]
-    groups = row * (int(kinds.max()) + 1 if len(kinds) else 1) + kinds
+    boxes, scores, labels = boxes[row, place], scores[row, place], labels[row, place]
+    groups = row * (int(labels.max()) + 1 if len(labels) else 1) + labels
     # Groups are told apart by moving them far from each other: from zero up, and exactly.
     placed = boxes.double() - (boxes.min() if len(boxes) else 0)
     kept = batched_nms(placed, scores.double(), groups, overlap)  # best first
@@ -48,7 +48,7 @@ def suppress(
     first = torch.searchsorted(row, torch.arange(n, device=row.device))
     rank = torch.arange(len(row), device=row.device) - first[row]
     kept, row = kept[rank < most], row[rank < most]
-    return Found(row, boxes[kept], kinds[kept], scores[kept])
+    return Found(row, boxes[kept], labels[kept], scores[kept])
 
 
 def padded(found: Found, images: int) -> tuple[Float[Tensor, "n m 4"], Float[Tensor, "n m"]]:

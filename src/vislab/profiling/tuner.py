@@ -1,4 +1,4 @@
-"""Short trials on this machine, before a training: how fast, how large a batch, which rate.
+"""Short trials before a training: how fast is it here, how large a batch, which learning rate.
 
 Each leaves the network as it was: weights, averages, modes and gradients.
 """
@@ -123,7 +123,7 @@ def rounds(batches: Batches) -> Iterator[Batch]:
         yield from batches
 
 
-def rate_test(
+def lr_range_test(
     task: Classify,
     batches: Iterator[Batch],
     *,
@@ -133,11 +133,11 @@ def rate_test(
 ) -> dict[str, Any]:
     """Raise the learning rate from step to step until the loss bursts, and return a good one.
 
-    Smith 2017, arXiv:1506.01186, section 3.3. Returned: `rate`, a tenth of the one at which the
-    smoothed loss was lowest, the `rates` tried and the smoothed `losses`. Raises NonFiniteLoss when
+    Smith 2017, arXiv:1506.01186, section 3.3. Returned: `lr`, a tenth of the one at which the
+    smoothed loss was lowest, the `lrs` tried and the smoothed `losses`. Raises NonFiniteLoss when
     the first loss is not a number.
     """
-    rates: list[float] = []
+    lrs: list[float] = []
     losses: list[float] = []
     smooth = 0.0
     with unchanged(task):
@@ -145,9 +145,9 @@ def rate_test(
         task.train()
         optimiser = task.configure_optimizers()
         for step, batch in zip(range(steps), batches, strict=False):
-            rate = low * (high / low) ** (step / (steps - 1))
+            lr = low * (high / low) ** (step / (steps - 1))
             for group in optimiser.param_groups:
-                group["lr"] = rate * group["scale"]
+                group["lr"] = lr * group["scale"]
             optimiser.zero_grad()
             loss = loss_of(task, batch.images, batch.targets)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -156,8 +156,8 @@ def rate_test(
             value = smooth / (1 - 0.8 ** (step + 1))
             if not math.isfinite(value) or (losses and value > 2 * min(losses) + 1):
                 break
-            rates.append(rate)
+            lrs.append(lr)
             losses.append(value)
-    if not rates:
+    if not lrs:
         raise NonFiniteLoss("the loss is not a number at the lowest learning rate already")
-    return {"rate": rates[losses.index(min(losses))] / 10, "rates": rates, "losses": losses}
+    return {"lr": lrs[losses.index(min(losses))] / 10, "lrs": lrs, "losses": losses}

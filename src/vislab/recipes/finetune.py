@@ -27,8 +27,8 @@ class Finetune(Recipe):
     and time enough, more of the network moves, beginning from that head (Kumar et al. 2022,
     arXiv:2202.10054: fine-tuning from a random head spoils good features). Both are tested on the
     same images; the one that did better on validation images is kept for `vislab predict`.
-    Network, size, strategy, rate, batch and epochs are chosen from how many images there are and
-    what this machine does in the time given, unless you say otherwise.
+    Network, size, strategy, learning rate, batch and epochs are chosen from how many images
+    there are and what this machine does in the time given, unless you say otherwise.
 
     Source: Recognition course, laboratory ("select a model that fits your computational
     capabilities").
@@ -114,8 +114,8 @@ class Finetune(Recipe):
                 groups=groups if held else None,
                 label_smoothing=0.1,
             )
-            batch, rate = self.batch_and_rate(lab, task, images, choice)
-            task.optim = replace(task.optim, lr=rate)
+            batch, lr = self.batch_and_lr(lab, task, images, choice)
+            task.optim = replace(task.optim, lr=lr)
             found["fine-tuned"] = lab.variant(
                 task, images, name="fine-tuned", examine=False, epochs=choice.epochs, batch=batch,
                 augment=self.augment,
@@ -138,7 +138,7 @@ class Finetune(Recipe):
         )
         return auto_config.Choice(**found)
 
-    def batch_and_rate(
+    def batch_and_lr(
         self, lab: "Lab", task: "tasks.Classify", images: "Table", choice: "Choice"
     ) -> tuple[int, float]:
         """Return the batch and the learning rate, given, found by trial or known to suit."""
@@ -156,14 +156,14 @@ class Finetune(Recipe):
         batches = data.Batches(
             images, batch, seed=lab.seed, augment=self.augment, device=lab.device
         )
-        found = lab.once("rate", lambda: tuner.rate_test(task, tuner.rounds(batches)))
+        found = lab.once("learning rate", lambda: tuner.lr_range_test(task, tuner.rounds(batches)))
         lab.show(
             "finding the learning rate",
             runs.figures.curves(
-                {"loss": (found["rates"], found["losses"])},
+                {"loss": (found["lrs"], found["losses"])},
                 x="learning rate", y="smoothed loss, nats", log_x=True,
             ),
-            caption=f"The rate rises from step to step; chosen: {found['rate']:.2g}, a tenth of "
+            caption=f"The rate rises from step to step; chosen: {found['lr']:.2g}, a tenth of "
             "the learning rate of the lowest loss.",
         )  # fmt: skip
-        return batch, float(found["rate"])
+        return batch, float(found["lr"])

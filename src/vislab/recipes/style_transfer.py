@@ -101,7 +101,7 @@ class StyleTransfer(Recipe):
             model, content, style,
             content_layer=self.content_layer, style_layers=self.style_layers,
             content_weight=self.content_weight, style_weight=self.style_weight,
-            tv_weight=self.tv_weight, steps=self.steps, rate=self.lr, keep=stages, seed=lab.seed,
+            tv_weight=self.tv_weight, steps=self.steps, lr=self.lr, keep=stages, seed=lab.seed,
             normalisation=normalisation, quiet=lab.muted,
         )  # fmt: skip
         lab.say(f"content at {done.content_layer}, style at {', '.join(done.style_layers)}")

@@ -54,26 +54,26 @@ class DetectFasterRCNN(Detect):
         generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
         maps = model.backbone(images)
         proposals = model.propose(maps)
-        has, drawn, target = learn_anchors(proposals, boxes, batch.kinds, generator)
+        has, drawn, target = learn_anchors(proposals, boxes, batch.box_labels, generator)
         first = proposal_loss(
             proposals.objectness.float(), proposals.offsets.float(),
             drawn=drawn, has=has, target=target,
         )  # fmt: skip
         chosen, scores = model.selected(proposals, size)
         image, learned, labels, wanted = learn_boxes(
-            chosen, scores, boxes, batch.kinds, model.classes, generator
+            chosen, scores, boxes, batch.box_labels, model.classes, generator
         )
-        kinds, offsets = model.judge(maps, learned, image)
+        logits, offsets = model.judge(maps, learned, image)
         second = box_loss(
-            kinds.float(),
+            logits.float(),
             None if offsets is None else offsets.float(),
             labels=labels,
             target=wanted,
         )
         count = len(images)
         parts = {
-            "proposal kind": first.kind, "proposal place": first.place,
-            "box kind": second.kind, "box place": second.place,
+            "objectness": first.classification, "proposal place": first.place,
+            "classification": second.classification, "box place": second.place,
         }  # fmt: skip
         sums = {f"{name} loss": part.detach() * count for name, part in parts.items()}
         return self.step(torch.stack(list(parts.values())).sum(), count, batch.whole, **sums)
@@ -91,7 +91,7 @@ class DetectFasterRCNN(Detect):
 def learn_anchors(
     proposals: Proposals,
     boxes: Float[Tensor, "n r 4"],
-    kinds: Int[Tensor, "n r"],
+    labels: Int[Tensor, "n r"],
     generator: torch.Generator,
 ) -> tuple[Bool[Tensor, "n a"], Bool[Tensor, "n a"], Float[Tensor, "m 4"]]:
     """Return which anchors have an object, which are learned from, and the offsets of both.
@@ -103,9 +103,9 @@ def learn_anchors(
         positive=0.7,
         negative=0.3,
         allow_low_quality=True,
-        real=kinds >= 0,
+        real=labels >= 0,
     )
-    ignored = kinds <= IGNORED
+    ignored = labels <= IGNORED
     if ignored.any():
         unsure = ((pairwise_iou(proposals.anchors, boxes) > 0.3) & ignored[:, None]).any(dim=2)
         matched = torch.where(unsure & (matched == NEGATIVE), NOT_LEARNED, matched)
@@ -120,7 +120,7 @@ def learn_boxes(
     chosen: Float[Tensor, "n p 4"],
     scores: Float[Tensor, "n p"],
     boxes: Float[Tensor, "n r 4"],
-    kinds: Int[Tensor, "n r"],
+    box_labels: Int[Tensor, "n r"],
     classes: int,
     generator: torch.Generator,
 ) -> tuple[Int[Tensor, " m"], Float[Tensor, "m 4"], Int[Tensor, " m"], Float[Tensor, "m 4"]]:
@@ -128,17 +128,18 @@ def learn_boxes(
 
     The true boxes stand among the proposals, so that there is something to learn at the start.
     """
-    real = kinds >= 0
+    real = box_labels >= 0
     offered = torch.cat([chosen, boxes], dim=1)
     there = torch.cat([scores > -torch.inf, real], dim=1)
     overlap = pairwise_iou(offered, boxes)
     matched = match(overlap, positive=0.5, negative=0.5, allow_low_quality=False, real=real)
-    ignored = ((overlap > 0.5) & (kinds <= IGNORED)[:, None]).any(dim=2) & (matched == NEGATIVE)
+    over = ((overlap > 0.5) & (box_labels <= IGNORED)[:, None]).any(dim=2)
+    ignored = over & (matched == NEGATIVE)
     matched = torch.where(there & ~ignored, matched, NOT_LEARNED)
     drawn = sample_balanced(matched, BOXES_DRAWN, BOXES_SHARE, generator)
     image, place = torch.nonzero(drawn, as_tuple=True)
     instance = matched[image, place]
     learned, mine = offered[image, place], instance.clamp(min=0)
-    labels = torch.where(instance >= 0, kinds[image, mine], classes)
+    labels = torch.where(instance >= 0, box_labels[image, mine], classes)
     target = encode_rcnn(boxes[image, mine], learned, weights=WEIGHTS)
     return image, learned, labels, target

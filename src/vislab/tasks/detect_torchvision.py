@@ -16,9 +16,9 @@ class DetectTorchvision(Detect):
         """Return the sum of torchvision's losses."""
         model = self.model
         assert isinstance(model, TorchvisionFasterRCNN)
-        real = batch.kinds >= 0
+        real = batch.box_labels >= 0
         boxes = [mine[there] for mine, there in zip(batch.boxes, real, strict=True)]
-        kinds = [mine[there] for mine, there in zip(batch.kinds, real, strict=True)]
-        parts = model.losses(batch.images, boxes, kinds)
+        labels = [mine[there] for mine, there in zip(batch.box_labels, real, strict=True)]
+        parts = model.losses(batch.images, boxes, labels)
         loss = torch.stack(list(parts.values())).sum()
         return self.step(loss, len(batch.images), batch.whole)

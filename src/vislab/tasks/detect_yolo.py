@@ -45,25 +45,25 @@ class DetectYolo(Detect):
         parts = yolo_loss(
             answer.confidence.float(),
             answer.offsets.float(),
-            answer.kinds.float(),
+            answer.logits.float(),
             assigned=assigned,
             boxes=batch.boxes,
-            labels=batch.kinds.clamp(min=0),
+            labels=batch.box_labels.clamp(min=0),
             anchors=anchors,
             stride=model.stride,
         )
         count = len(batch.images)
         sums = {f"{name} loss": part.detach() * count for name, part in parts._asdict().items()}
-        loss = parts.confidence + parts.place + parts.kind
+        loss = parts.confidence + parts.place + parts.classification
         return self.step(loss, count, batch.whole, **sums)
 
 
 def assign(batch: Batch, anchors: Tensor, stride: int, *, ignore: float) -> Tensor:
     """Return for each anchor its object; those that see an ignored object are not learned."""
     assigned = yolo_assignment(
-        batch.boxes, batch.kinds >= 0, anchors, stride=stride, negative=ignore
+        batch.boxes, batch.box_labels >= 0, anchors, stride=stride, negative=ignore
     )
-    ignored = batch.kinds <= IGNORED
+    ignored = batch.box_labels <= IGNORED
     if ignored.any():
         overlap = pairwise_iou(anchors.flatten(0, 2), batch.boxes)  # (N, A, R)
         unsure = ((overlap > 0.2) & ignored[:, None]).any(dim=2).view(assigned.shape)

@@ -166,15 +166,15 @@ def detections_of(
         image = found.image.cpu().numpy()
         columns["p"].append(image + first)
         columns["b"].append(in_files(batch, image, found.boxes.double().cpu().numpy()))
-        columns["k"].append(found.kinds.cpu().numpy())
+        columns["k"].append(found.labels.cpu().numpy())
         columns["s"].append(found.scores.double().cpu().numpy())
-        kinds = batch.kinds.cpu().numpy()
-        image, place = np.nonzero(kinds != NOTHING)
+        labels = batch.box_labels.cpu().numpy()
+        image, place = np.nonzero(labels != NOTHING)
         columns["P"].append(image + first)
         boxes = batch.boxes.double().cpu().numpy()[image, place]
         columns["B"].append(in_files(batch, image, boxes))
-        columns["K"].append(kinds[image, place])
-        ignored = kinds[image, place] <= IGNORED
+        columns["K"].append(labels[image, place])
+        ignored = labels[image, place] <= IGNORED
         known = batch.known
         columns["C"].append(
             known["crowd"].cpu().numpy()[image, place] if "crowd" in known else ignored & False
@@ -187,7 +187,7 @@ def detections_of(
     targets = Targets(
         image=whole["P"],
         boxes=whole["B"],
-        kind=np.where(whole["K"] <= IGNORED, IGNORED - whole["K"], whole["K"]),
+        label=np.where(whole["K"] <= IGNORED, IGNORED - whole["K"], whole["K"]),
         crowd=whole["C"],
         difficult=whole["D"],
     )

@@ -55,13 +55,13 @@ def transfer(
     style_weight: float = 10.0,
     tv_weight: float = 30.0,
     steps: int = 200,
-    rate: float = 0.03,
+    lr: float = 0.03,
     keep: Sequence[int] = (),
     seed: int = 0,
     normalisation: Normalisation = IMAGENET,
     quiet: bool = False,
 ) -> Transferred:
-    """Paint for so many steps of Adam; its rate falls to a tenth after nine tenths of them.
+    """Paint for so many steps of Adam; its learning rate falls to a tenth after nine tenths.
 
     Both images are RGB in [0, 1] and may differ in size. Without layers, `default_layers` names
     them. The network sees the image moved by up to a pixel, or its strides would draw a grid. The
@@ -108,7 +108,7 @@ def transfer(
         done.on_the_way[0] = content.cpu()
     painting = paint(
         model, Objective(value, names), canvas, steps=steps,
-        rate=lambda step: rate if step < 0.9 * steps else 0.1 * rate, after=after,
+        lr=lambda step: lr if step < 0.9 * steps else 0.1 * lr, after=after,
         transforms=[jitter(1)], seed=seed, normalisation=normalisation, what="painting in style",
         quiet=quiet,
     )  # fmt: skip

@@ -56,7 +56,7 @@ def test_sizes_of_boxes_are_told_apart_as_coco_does(tmp_path, side, size):
     assert sizes == {**dict.fromkeys(("small", "medium", "large"), 0), size: 1}
 
 
-def test_flaws_are_told_by_kind_and_file_and_spoil(tmp_path):
+def test_flaws_are_told_by_label_and_file_and_spoil(tmp_path):
     issues = (
         AnnotationIssue("b.xml, object 1", "its box lies outside the image: far", 0),
         AnnotationIssue("a.xml, object 2", "its box lies outside the image: further", 1),
@@ -190,7 +190,7 @@ def test_the_sheet_draws_each_box_in_the_colour_of_its_class(tmp_path):
 
 
 def test_the_sheet_shows_as_many_classes_as_it_can(tmp_path):
-    instances = [(n, (1, 1, 20, 20), kind, {}) for n, kind in enumerate([0, 0, 0, 0, 0, 1])]
+    instances = [(n, (1, 1, 20, 20), label, {}) for n, label in enumerate([0, 0, 0, 0, 0, 1])]
     annotated = made(tmp_path, instances, images=6)
     sheet = annotation_sheet(annotated, most=2)
     assert count(sheet, COLOURS[0]) > 500

@@ -91,14 +91,14 @@ def table(annotated):
     return sorted(
         (
             annotated.members[row].rsplit("/", 1)[-1].rsplit(".", 1)[0],
-            annotated.classes[kind],
+            annotated.classes[label],
             bool(crowd),
             bool(difficult),
             tuple(corners),
         )
-        for row, kind, crowd, difficult, corners in zip(
+        for row, label, crowd, difficult, corners in zip(
             instances.image.tolist(),
-            instances.kind.tolist(),
+            instances.label.tolist(),
             instances.crowd,
             instances.difficult,
             instances.boxes.round(6).tolist(),
@@ -112,8 +112,8 @@ def made(root, instances, *, images=3, classes=("cat", "dog"), splits=None, form
     for row in range(images):
         image(root / f"{row}.png", (SIZE[0] + row, SIZE[1]))
     rows = InstancesTable()
-    for number, (row, corners, kind, options) in enumerate(instances):
-        rows.add(row, tuple(map(float, corners)), kind, where=f"object {number}", **options)
+    for number, (row, corners, label, options) in enumerate(instances):
+        rows.add(row, tuple(map(float, corners)), label, where=f"object {number}", **options)
     return Annotated(
         name="made",
         form=form,

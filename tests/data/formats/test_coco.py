@@ -16,7 +16,7 @@ def test_a_box_of_x_y_width_and_height_becomes_its_corners(tmp_path):
     assert annotated.issues == ()
     assert annotated.instances.boxes.tolist() == [[1.5, 2.0, 11.5, 14.25]]
     assert annotated.classes == ("cat", "dog")
-    assert annotated.instances.kind.tolist() == [1]
+    assert annotated.instances.label.tolist() == [1]
     assert annotated.instances.crowd.tolist() == [True]
     assert annotated.instances.where == ("annotations.json, annotation 7",)
     assert annotated.members == ("images/1.png",)
@@ -236,7 +236,7 @@ def test_two_categories_of_one_name_are_one_class_and_a_wrong_one_is_a_flaw(tmp_
     ]
     annotated = read(coco(tmp_path, [instance(category=1)], categories=categories))
     assert annotated.classes == ("fish", "eel\N{REPLACEMENT CHARACTER}")
-    assert annotated.instances.kind.tolist() == [0]
+    assert annotated.instances.label.tolist() == [0]
     assert [text.split(":")[0] for text in whats(annotated)] == [
         "its id stands there twice",
         "its name is no text",

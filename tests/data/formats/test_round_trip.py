@@ -19,12 +19,12 @@ edges = st.integers(0, 4 * SIZE[1]).map(lambda quarter: quarter / 4)
 boxes = st.tuples(edges, edges, edges, edges).map(
     lambda e: (min(e[0], e[2]), min(e[1], e[3]), max(e[0], e[2]), max(e[1], e[3]))
 ).filter(lambda box: box[2] - box[0] >= 0.25 and box[3] - box[1] >= 0.25)  # fmt: skip
-rows, kinds = st.integers(0, 2), st.integers(0, 1)
+rows, labels = st.integers(0, 2), st.integers(0, 1)
 
 
 def unique(instances):
     return list(
-        {(row, box, kind): (row, box, kind, more) for row, box, kind, more in instances}.values()
+        {(row, box, label): (row, box, label, more) for row, box, label, more in instances}.values()
     )
 
 
@@ -42,7 +42,7 @@ instances_of_coco = st.lists(
     st.tuples(
         st.just(0),
         boxes,
-        kinds,
+        labels,
         st.fixed_dictionaries({"crowd": st.booleans(), "difficult": st.booleans()}),
         st.sampled_from(["polygons", "runs", "none"]),
     ).map(lambda t: (*t[:3], {**t[3], "outline": outline(t[1], t[4])})),
@@ -54,12 +54,12 @@ instances_of_voc = st.lists(
         boxes.map(lambda b: tuple(map(float, map(int, b)))).filter(
             lambda b: b[2] > b[0] and b[3] > b[1]
         ),
-        kinds,
+        labels,
         st.fixed_dictionaries({"difficult": st.booleans()}),
     ),
     max_size=5,
 ).map(unique)
-instances_of_yolo = st.lists(st.tuples(rows, boxes, kinds, st.just({})), max_size=5).map(unique)
+instances_of_yolo = st.lists(st.tuples(rows, boxes, labels, st.just({})), max_size=5).map(unique)
 
 often = settings(
     max_examples=25,
@@ -95,10 +95,10 @@ def test_coco_keeps_everything_polygons_and_run_lengths_included(tmp_path_factor
     back = there_and_back(annotated, root / "to", "coco")
     same(annotated, back)
     key = [(tuple(c), k) for c, k in zip(back.instances.boxes.round(6).tolist(),
-                                        back.instances.kind.tolist(), strict=True)]  # fmt: skip
+                                        back.instances.label.tolist(), strict=True)]  # fmt: skip
     outlines = dict(zip(key, back.instances.outlines, strict=True))
-    for _, box, kind, more in instances:
-        assert outlines[(tuple(np.round(box, 6).tolist()), kind)] == more["outline"]
+    for _, box, label, more in instances:
+        assert outlines[(tuple(np.round(box, 6).tolist()), label)] == more["outline"]
     again = there_and_back(back, root / "again", "coco")
     assert again.instances.outlines == back.instances.outlines
     np.testing.assert_allclose(again.instances.boxes, back.instances.boxes, atol=1e-9)

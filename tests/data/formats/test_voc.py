@@ -18,7 +18,7 @@ def test_a_box_counts_from_one_and_its_last_pixel_lies_inside(tmp_path):
     assert annotated.issues == ()
     assert annotated.instances.boxes.tolist() == [[0, 0, 40, 30], [2, 4, 3, 5]]
     assert annotated.classes == ("cat", "dog")
-    assert annotated.instances.kind.tolist() == [1, 0]
+    assert annotated.instances.label.tolist() == [1, 0]
     assert annotated.instances.where == (
         "Annotations/1.xml, object 1",
         "Annotations/1.xml, object 2",
@@ -74,7 +74,7 @@ def test_a_file_of_names_gives_the_order_and_refuses_others(tmp_path):
     (tmp_path / "voc.names").write_text("dog\n\n cat \n")
     annotated = read(voc(tmp_path, instances=voc_object("cat") + voc_object("cow", (2, 2, 5, 5))))
     assert annotated.classes == ("dog", "cat")
-    assert annotated.instances.kind.tolist() == [1]
+    assert annotated.instances.label.tolist() == [1]
     assert whats(annotated) == ["its class is unknown: 'cow'"]
     assert annotated.issues[0].row == 0
 

@@ -13,7 +13,7 @@ def test_shares_of_the_image_become_pixels(tmp_path):
     annotated = read(yolo(tmp_path, ["1 0.5 0.5 0.25 1", "", " 0\t0.1 0.2 0.2 0.4 "]))
     assert annotated.issues == ()
     assert annotated.classes == ("cat", "dog")
-    assert annotated.instances.kind.tolist() == [1, 0]
+    assert annotated.instances.label.tolist() == [1, 0]
     np.testing.assert_allclose(annotated.instances.boxes, [[15, 0, 25, 30], [0, 0, 8, 12]])
     assert annotated.instances.where == ("labels/1.txt, line 1", "labels/1.txt, line 3")
 

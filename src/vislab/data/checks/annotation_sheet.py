@@ -66,15 +66,15 @@ def _chosen(annotated: Annotated, most: int) -> list[int]:
     if not len(instances):
         spaced = np.linspace(0, len(annotated) - 1, min(most, len(annotated)))
         return [round(place) for place in spaced.tolist()]
-    kinds: dict[int, set[int]] = {}
-    for row, kind in zip(instances.image.tolist(), instances.kind.tolist(), strict=True):
-        kinds.setdefault(row, set()).add(kind)
+    labels: dict[int, set[int]] = {}
+    for row, label in zip(instances.image.tolist(), instances.label.tolist(), strict=True):
+        labels.setdefault(row, set()).add(label)
     chosen: list[int] = []
     unseen: set[int] = set()
-    while kinds and len(chosen) < most:
-        unseen = unseen or set(instances.kind.tolist())
-        best = max(kinds, key=lambda row: (len(kinds[row] & unseen), -row))
-        unseen -= kinds.pop(best)
+    while labels and len(chosen) < most:
+        unseen = unseen or set(instances.label.tolist())
+        best = max(labels, key=lambda row: (len(labels[row] & unseen), -row))
+        unseen -= labels.pop(best)
         chosen.append(best)
     return sorted(chosen)
 
@@ -165,19 +165,19 @@ def _draw_boxes(annotated: Annotated, row: int, image: Image.Image) -> None:
     order = np.argsort(-area, kind="stable")
     for place in order.tolist():
         instance = first + place
-        colour = _colour(annotated, int(instances.kind[instance]))
+        colour = _colour(annotated, int(instances.label[instance]))
         dashed = bool(instances.crowd[instance] or instances.difficult[instance])
         _box(draw, boxes[place].round().astype(int).tolist(), colour, dashed)
     taken: list[Place] = []
     for place in order.tolist():
-        kind = int(instances.kind[first + place])
-        name = _printable(annotated.classes[kind])[:18]
+        label = int(instances.label[first + place])
+        name = _printable(annotated.classes[label])[:18]
         wide = font.getlength(name) + 6
         found = _room(boxes[place].tolist(), wide, image.size, taken)
         if found is None:
             continue
         taken.append(found)
-        _write(draw, found, name, _colour(annotated, kind), font)
+        _write(draw, found, name, _colour(annotated, label), font)
 
 
 def _room(box: list[float], wide: float, size: tuple[int, int], taken: list[Place]) -> Place | None:

@@ -149,9 +149,9 @@ def _judge_boxes(annotated: Annotated, doubtful: list[Issue]) -> None:
 def _groups(annotated: Annotated) -> list[Int[np.ndarray, " m"]]:
     """Return the rows of objects of one class in one image, where there are several."""
     instances = annotated.instances
-    order = np.lexsort([instances.kind, instances.image])
+    order = np.lexsort([instances.label, instances.image])
     changes = np.flatnonzero(
-        (np.diff(instances.image[order]) != 0) | (np.diff(instances.kind[order]) != 0)
+        (np.diff(instances.image[order]) != 0) | (np.diff(instances.label[order]) != 0)
     )
     return [rows for rows in np.split(order, changes + 1) if len(rows) > 1]
 
@@ -209,10 +209,10 @@ def _instance_facts(annotated: Annotated) -> dict[str, Any]:
     splits = annotated.splits[instances.image]
     per_image = np.bincount(instances.image, minlength=len(annotated))
     classes = {}
-    for kind, name in enumerate(annotated.classes):
+    for label, name in enumerate(annotated.classes):
         classes[printable(name)] = {
             split: {
-                "instances": int((chosen := (instances.kind == kind) & (splits == number)).sum()),
+                "instances": int((chosen := (instances.label == label) & (splits == number)).sum()),
                 "images": len(np.unique(instances.image[chosen])),
             }
             for number, split in enumerate(SPLITS)
@@ -257,12 +257,12 @@ def _mask_facts(annotated: Annotated, flawed: set[int | None], progress: bool) -
         "classes": {
             printable(name): {
                 split: {
-                    "images": int(shown[number, kind]),
-                    "share": float(pixels[number, kind] / whole[number]),
+                    "images": int(shown[number, label]),
+                    "share": float(pixels[number, label] / whole[number]),
                 }
                 for number, split in enumerate(SPLITS)
             }
-            for kind, name in enumerate(annotated.classes)
+            for label, name in enumerate(annotated.classes)
         },
         "void_share": float(pixels[:, VOID].sum() / max(pixels.sum(), 1)),
     }
@@ -278,7 +278,7 @@ def _spread(values: Int[np.ndarray, " n"]) -> dict[str, Any]:
 
 def _instance(annotated: Annotated, row: SupportsIndex) -> str:
     instances = annotated.instances
-    name = annotated.classes[instances.kind[row]]
+    name = annotated.classes[instances.label[row]]
     return printable(f"{annotated.members[instances.image[row]]}: {instances.where[row]} ({name})")
 
 

@@ -46,14 +46,14 @@ def read(root: Path, *, seed: int = 0) -> Annotated:
         raise DataError(f"{root} has no JSON with images, annotations and categories")
     told = {file: _parsed(tree, file) for file in files}
     classes: dict[str, int] = {}  # by name, over all files
-    kinds = {file: _kinds(reading, file, told[file]["categories"], classes) for file in files}
+    labels = {file: _labels(reading, file, told[file]["categories"], classes) for file in files}
     rows = {file: _images(reading, file, told[file]["images"]) for file in files}
     reading.measure()
     total = sum(len(told[file]["annotations"]) for file in files)
     with track(f"reading {reading.name}", total=total, unit="annotations") as advance:
         for file in files:
             for place, entry in enumerate(told[file]["annotations"]):
-                _instance(reading, file, place, entry, rows[file], kinds[file])
+                _instance(reading, file, place, entry, rows[file], labels[file])
                 advance(1)
     _note_unused(reading)
     return reading.finished("coco", tuple(classes), seed=seed)
@@ -116,11 +116,11 @@ def _parsed(tree: Tree, file: str) -> dict[str, list[Any]]:
     return {key: told[key] for key in KEYS}
 
 
-def _kinds(
+def _labels(
     reading: Reading, file: str, categories: list[Any], classes: dict[str, int]
 ) -> dict[int, int]:
     """Return the class of each category number, and add its name to `classes`."""
-    kinds: dict[int, int] = {}
+    labels: dict[int, int] = {}
     here: set[str] = set()
     for place, entry in enumerate(categories):
         where = f"{file}, category {place + 1} of the list"
@@ -130,7 +130,7 @@ def _kinds(
         number, name = whole(entry.get("id")), entry.get("name")
         if number is None:
             reading.issue(where, f"its id is no whole number: {shown(entry.get('id'))}", None)
-        elif number in kinds:
+        elif number in labels:
             reading.issue(where, f"its id stands there twice: {number}", None)
         elif not isinstance(name, str) or not class_name(name):
             reading.issue(where, f"its name is no text: {shown(name)}", None)
@@ -139,8 +139,8 @@ def _kinds(
             if name in here:
                 reading.notes.append(f"two categories of {file} are called {name!r}: one class")
             here.add(name)
-            kinds[number] = classes.setdefault(name, len(classes))
-    return kinds
+            labels[number] = classes.setdefault(name, len(classes))
+    return labels
 
 
 def _images(reading: Reading, file: str, images: list[Any]) -> dict[int, int | None]:
@@ -210,7 +210,7 @@ def _instance(
     place: int,
     entry: object,
     rows: dict[int, int | None],
-    kinds: dict[int, int],
+    labels: dict[int, int],
 ) -> None:
     if not isinstance(entry, dict):
         what = f"it is no object: {shown(entry)}"
@@ -228,7 +228,7 @@ def _instance(
     if row is None:
         return  # the image itself is an issue
     category = whole(entry.get("category_id"))
-    if category is None or category not in kinds:
+    if category is None or category not in labels:
         reading.issue(where, f"its class is unknown: {shown(entry.get('category_id'))}", row)
         return
     box = finite(entry.get("bbox"), 4)
@@ -248,7 +248,7 @@ def _instance(
     reading.instance(
         row,
         (x, y, x + width, y + height),
-        kinds[category],
+        labels[category],
         where,
         crowd=marks[0] == 1,
         difficult=marks[1] == 1,
@@ -335,7 +335,7 @@ def _entry(annotated: Annotated, instance: int) -> dict[str, Any]:
     entry = {
         "id": instance + 1,
         "image_id": int(instances.image[instance]) + 1,
-        "category_id": int(instances.kind[instance]) + 1,
+        "category_id": int(instances.label[instance]) + 1,
         "bbox": [left, top, right - left, bottom - top],
         "area": area,
         "iscrowd": int(instances.crowd[instance]),

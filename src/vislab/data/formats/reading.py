@@ -105,7 +105,7 @@ class Reading:
         self,
         row: int,
         corners: tuple[float, float, float, float],
-        kind: int,
+        label: int,
         where: str,
         *,
         crowd: bool = False,
@@ -118,7 +118,7 @@ class Reading:
             self.issue(where, what, row)
             return
         self.table.add(
-            row, box, kind, where=where, crowd=crowd, difficult=difficult, outline=outline
+            row, box, label, where=where, crowd=crowd, difficult=difficult, outline=outline
         )
 
     def finished(
@@ -155,7 +155,7 @@ class Reading:
         """Return the objects less those that stand there twice, each of which is an issue."""
         if not len(instances):
             return instances
-        keys = np.column_stack([instances.image, instances.kind, instances.boxes])
+        keys = np.column_stack([instances.image, instances.label, instances.boxes])
         _, first, which = np.unique(keys, axis=0, return_index=True, return_inverse=True)
         which = which.reshape(-1)  # numpy 2.0 alone gives it a second axis
         again = np.flatnonzero(first[which] != np.arange(len(instances)))

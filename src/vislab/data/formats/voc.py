@@ -70,10 +70,10 @@ def read(root: Path, *, seed: int = 0) -> Annotated:
         )
     reading.measure()
     classes = names_listed(tree) or _names_found(roots)
-    kinds = {name: kind for kind, name in enumerate(classes)}
+    labels = {name: label for label, name in enumerate(classes)}
     for row, (file, element) in roots.items():
         for place, instance in enumerate(element.findall("object"), start=1):
-            _instance(reading, row, f"{file}, object {place}", instance, kinds)
+            _instance(reading, row, f"{file}, object {place}", instance, labels)
     return reading.finished("voc", classes, seed=seed)
 
 
@@ -185,10 +185,10 @@ def _names_found(roots: dict[int, tuple[str, Element]]) -> tuple[str, ...]:
 
 
 def _instance(
-    reading: Reading, row: int, where: str, instance: Element, kinds: dict[str, int]
+    reading: Reading, row: int, where: str, instance: Element, labels: dict[str, int]
 ) -> None:
     name = class_name(instance.findtext("name") or "")
-    if name not in kinds:
+    if name not in labels:
         reading.issue(where, f"its class is unknown: {shown(name)}", row)
         return
     texts = [(instance.findtext(f"bndbox/{edge}") or "").strip() for edge in EDGES]
@@ -204,7 +204,7 @@ def _instance(
     reading.instance(
         row,
         (left - 1, top - 1, right, bottom),
-        kinds[name],
+        labels[name],
         where,
         difficult=mark in ("1", "true"),
     )
@@ -254,7 +254,7 @@ def _append_instance(element: Element, annotated: Annotated, instance: int) -> N
     across, down = covered(left, right, width), covered(top, bottom, height)
     edges = (across[0] + 1, down[0] + 1, across[1], down[1])
     entry = SubElement(element, "object")
-    SubElement(entry, "name").text = annotated.classes[instances.kind[instance]]
+    SubElement(entry, "name").text = annotated.classes[instances.label[instance]]
     SubElement(entry, "difficult").text = str(
         int(instances.difficult[instance] or instances.crowd[instance])
     )

@@ -81,7 +81,7 @@ def read(root: Path, *, seed: int = 0) -> Annotated:
                 continue  # the image itself is an issue
             highest = max(highest, _read_instances(reading, row, file, most))
     if not names:
-        names = tuple(f"class {kind}" for kind in range(highest + 1))
+        names = tuple(f"class {label}" for label in range(highest + 1))
         reading.notes.append("no file names the classes; they are called by their numbers")
     return reading.finished("yolo", names, seed=seed)
 
@@ -138,14 +138,14 @@ def _parsed(line: str) -> Line | str | None:
     values = [number(word) for word in words]
     if any(value is None for value in values):
         return f"it holds what is no number: {shown(line.strip())}"
-    kind, *numbers = (float(value or 0) for value in values)
-    if not kind.is_integer() or kind < 0:
+    label, *numbers = (float(value or 0) for value in values)
+    if not label.is_integer() or label < 0:
         return f"its class is no number from 0: {shown(words[0])}"
     if len(numbers) != 4 and (len(numbers) < 6 or len(numbers) % 2):
         return f"a class and 4 numbers are wanted, or an outline: {len(words)} stand there"
     if any(abs(value) > FAR for value in numbers):
         return f"its numbers are no shares of the image: {shown(line.strip())}"
-    return int(kind), tuple(numbers)
+    return int(label), tuple(numbers)
 
 
 def _read_instances(reading: Reading, row: int, file: str, most: int) -> int:
@@ -159,24 +159,24 @@ def _read_instances(reading: Reading, row: int, file: str, most: int) -> int:
         if isinstance(told, str):
             reading.issue(where, told, row)
             continue
-        kind, numbers = told
-        if kind >= most:
-            reading.issue(where, f"its class is unknown: {kind}, of {most} classes", row)
+        label, numbers = told
+        if label >= most:
+            reading.issue(where, f"its class is unknown: {label}, of {most} classes", row)
             continue
-        highest = max(highest, kind)
+        highest = max(highest, label)
         if len(numbers) == 4:
             x, y, wide, high = numbers
             corners = (
                 (x - wide / 2) * width, (y - high / 2) * height,
                 (x + wide / 2) * width, (y + high / 2) * height,
             )  # fmt: skip
-            reading.instance(row, corners, kind, where)
+            reading.instance(row, corners, label, where)
             continue
         sides = [width, height] * (len(numbers) // 2)
         points = [share * side for share, side in zip(numbers, sides, strict=True)]
         xs, ys = points[::2], points[1::2]
         cut = tuple(min(max(v, 0.0), float(s)) for v, s in zip(points, sides, strict=True))
-        reading.instance(row, (min(xs), min(ys), max(xs), max(ys)), kind, where, outline=(cut,))
+        reading.instance(row, (min(xs), min(ys), max(xs), max(ys)), label, where, outline=(cut,))
     return highest
 
 
@@ -239,4 +239,4 @@ def _line(annotated: Annotated, instance: int, outlined: bool) -> str:
             (left + right) / 2 / width, (top + bottom) / 2 / height,
             (right - left) / width, (bottom - top) / height,
         ]  # fmt: skip
-    return " ".join([str(instances.kind[instance]), *(repr(share) for share in shares)])
+    return " ".join([str(instances.label[instance]), *(repr(share) for share in shares)])

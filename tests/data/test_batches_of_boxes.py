@@ -24,15 +24,15 @@ def stream(images, batch, *, seed=0, epoch=0, first=0, **options):
 
 def instances(batch, row):
     """Return the objects of one image as a list, without the padding."""
-    real = batch.kinds[row] != NOTHING
-    boxes, kinds = batch.boxes[row, real].tolist(), batch.kinds[row, real].tolist()
-    return [(*box, kind) for box, kind in zip(boxes, kinds, strict=True)]
+    real = batch.box_labels[row] != NOTHING
+    boxes, labels = batch.boxes[row, real].tolist(), batch.box_labels[row, real].tolist()
+    return [(*box, label) for box, label in zip(boxes, labels, strict=True)]
 
 
 def padded(images, rows):
-    """Return boxes and kinds of these rows."""
+    """Return boxes and labels of these rows."""
     found = images.boxes.batch(np.array(rows))
-    return found["boxes"], found["kinds"]
+    return found["boxes"], found["box_labels"]
 
 
 def rows_of(batches):
@@ -78,10 +78,10 @@ def test_a_batch_holds_what_its_rows_hold():
         assert np.array_equal(batch.masks, images.masks.pixels[rows][..., 0])
         for place, row in enumerate(rows.tolist()):
             wanted = [
-                (*corners, IGNORED - kind if crowd else kind)
-                for corners, kind, crowd in zip(
+                (*corners, IGNORED - label if crowd else label)
+                for corners, label, crowd in zip(
                     images.boxes.xyxy[images.boxes.instances(row)].tolist(),
-                    images.boxes.kinds[images.boxes.instances(row)].tolist(),
+                    images.boxes.labels[images.boxes.instances(row)].tolist(),
                     images.boxes.crowd[images.boxes.instances(row)],
                     strict=True,
                 )
@@ -89,21 +89,21 @@ def test_a_batch_holds_what_its_rows_hold():
             assert instances(batch, place) == wanted
 
 
-def test_kinds_of_groups_and_of_what_is_difficult_are_ignored_each_in_its_own_number():
+def test_labels_of_groups_and_of_what_is_difficult_are_ignored_each_in_its_own_number():
     images = made(3, test=0, val=0, crowd=(2,))  # the second of the second image
     images.boxes.difficult[5] = True  # the third of the third
-    kinds = images.boxes.batch(np.array([0, 1, 2]))["kinds"]
-    assert kinds.tolist() == [[0, -1, -1], [0, -3, -1], [0, 1, -4]]
+    labels = images.boxes.batch(np.array([0, 1, 2]))["box_labels"]
+    assert labels.tolist() == [[0, -1, -1], [0, -3, -1], [0, 1, -4]]
 
 
 def test_images_without_instances_have_a_row_of_nothing():
     images = made(4, test=0, val=0, empty=(0, 1, 2, 3))
-    boxes, kinds = padded(images, [2, 0])
+    boxes, labels = padded(images, [2, 0])
     assert boxes.shape == (2, 1, 4)
-    assert kinds.tolist() == [[NOTHING], [NOTHING]]
+    assert labels.tolist() == [[NOTHING], [NOTHING]]
     mixed = made(4, test=0, val=0, empty=(0, 3))
-    boxes, kinds = padded(mixed, [3, 0])
-    assert kinds.tolist() == [[NOTHING], [NOTHING]]
+    boxes, labels = padded(mixed, [3, 0])
+    assert labels.tolist() == [[NOTHING], [NOTHING]]
     assert boxes.shape == (2, 1, 4)
     (batch,) = stream(mixed, 4, augment=ALL)
     assert len(batch.images) == 4
@@ -148,7 +148,7 @@ def test_the_global_generators_neither_steer_nor_are_moved():
 
 @pytest.mark.parametrize("tile", [None, 16])
 def test_what_is_painted_stays_in_its_box_through_a_whole_batch(tile):
-    """White is where masks are of an object; of each kind the mask lies in the box of the kind."""
+    """White is where masks are of an object; of each label the mask lies in its box."""
     images = made(20, plain=True)
     mean, std = (torch.tensor(v)[:, None, None] for v in images.normalisation)
     augment = Augment(flip=True, rotation=True, resized_crop=0.0 if tile else 0.5)
@@ -158,8 +158,8 @@ def test_what_is_painted_stays_in_its_box_through_a_whole_batch(tile):
             white = (batch.images * std + mean)[:, 0] > 0.5
             assert (white != (batch.masks > 0)).float().mean() < (1e-9 if tile else 0.1)
             for row in range(len(batch.rows)):
-                for x1, y1, x2, y2, kind in instances(batch, row):
-                    mine = batch.masks[row] == (kind if kind >= 0 else IGNORED - kind) + 1
+                for x1, y1, x2, y2, label in instances(batch, row):
+                    mine = batch.masks[row] == (label if label >= 0 else IGNORED - label) + 1
                     if mine.any():
                         ys, xs = mine.nonzero().T
                         found = torch.stack([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1])
@@ -217,8 +217,8 @@ def test_in_order_goes_from_first_to_last_without_augmentation(masks):
     found = [instances(b, row) for b in batches for row in range(len(b.rows))]
     for row, mine in enumerate(found, start=6):
         corners = table.boxes.xyxy[table.boxes.instances(row)].tolist()
-        kinds = table.boxes.kinds[table.boxes.instances(row)].tolist()
-        assert mine == [(*box, kind) for box, kind in zip(corners, kinds, strict=True)]
+        labels = table.boxes.labels[table.boxes.instances(row)].tolist()
+        assert mine == [(*box, label) for box, label in zip(corners, labels, strict=True)]
 
 
 def test_in_order_of_an_empty_side_is_nothing():
