@@ -177,7 +177,7 @@ def _mask_stamps(read: Annotated) -> str:
 
 def _decoded(read: Annotated, origin: str, size: int, wanted: Wanted, limit: int | None) -> Table:
     def image(row: int) -> UInt8[np.ndarray, "s s 3"]:
-        content = (read.root / read.members[row]).read_bytes()
+        content = decode.contents(read.root / read.members[row])
         decoded = decode.decode(content, read.members[row], at_least=size)
         return fit_whole(decoded, size, tuple(read.sizes[row].tolist()))
 

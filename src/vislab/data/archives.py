@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from vislab.data.bar import Progress, bar, readable
+from vislab.data.making import put_in_place, work_folder
 from vislab.errors import DataError
 
 CHUNK = 1 << 20  # bytes
@@ -51,23 +52,22 @@ def unpack(
     """Unpack a zip, tar (plain, gz, xz, bz2) or gz into the folder `into`, which must be new.
 
     A gz holds one file, named like the archive without `.gz`. Members go to a hidden folder beside
-    `into` first, which takes its name only when all are there. `largest` limits the unpacked bytes,
+    `into` first, of this process alone, which takes its name only when all are there. `largest` limits the unpacked bytes,
     `ratio` what they may be as a multiple of the archive's. Raises DataError, naming the member,
     for a path or a link that could lead outside, for a bomb, and for a damaged archive.
     """
     if into.exists():
-        raise DataError(f"{into} is there already; move it away before unpacking {archive.name}")
+        raise _there(archive, into)
     reader = _reader_of(archive)
-    work = into.with_name(f".{into.name}.unpacking")
-    shutil.rmtree(work, ignore_errors=True)  # left by a run that was killed
     try:
-        work.mkdir(parents=True)
-        with progress(f"unpacking {archive.name}", archive.stat().st_size) as advance:
-            meter = Meter(archive, work, largest, ratio)
-            for name, contents, read in reader(archive):
-                _write(name, contents, work, meter, archive)
-                advance(read)
-        work.rename(into)
+        with work_folder(into, "unpacking") as work:
+            with progress(f"unpacking {archive.name}", archive.stat().st_size) as advance:
+                meter = Meter(archive, work, largest, ratio)
+                for name, contents, read in reader(archive):
+                    _write(name, contents, work, meter, archive)
+                    advance(read)
+            if not put_in_place(work, into):
+                raise _there(archive, into)
     except (
         zipfile.BadZipFile,
         tarfile.TarError,
@@ -82,8 +82,10 @@ def unpack(
         raise DataError(f"{archive} is damaged or not what its name says: {error}") from error
     except OSError as error:
         raise DataError(f"{archive.name} cannot be unpacked to {into}: {error}") from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+
+
+def _there(archive: Path, into: Path) -> DataError:
+    return DataError(f"{into} is there already; move it away before unpacking {archive.name}")
 
 
 def _reader_of(archive: Path) -> Callable[[Path], Iterator[Member]]:

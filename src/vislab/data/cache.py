@@ -6,6 +6,7 @@ decoder, so a changed image gives another key. A memory map is read page by page
 grow with N.
 """
 
+import glob
 import hashlib
 import json
 import os
@@ -26,6 +27,7 @@ from numpy.lib.format import open_memmap
 from vislab.data import decode
 from vislab.data.home import home
 from vislab.data.listing import Listing, Reader
+from vislab.data.making import alone_with
 from vislab.errors import DataError
 from vislab.progress import track
 
@@ -124,7 +126,9 @@ def kept(
     key = f"{name[:40]}-{shape[1]}px-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     path = folder / f"{key}.npy"
     if not path.exists():
-        _make(path, text, shape, produce, name)
+        with alone_with(path, f"the images of {name}"):
+            if not path.exists():  # another process may have made it meanwhile
+                _make(path, text, shape, produce, name)
     try:
         pixels: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
         if pixels.shape != shape or pixels.dtype != np.uint8:
@@ -146,6 +150,8 @@ def _make(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep(path.parent)
+        for left in path.parent.glob(f"{glob.escape(path.name)}.*.part"):
+            left.unlink(missing_ok=True)  # one process at a time makes this: that one was killed
         free = shutil.disk_usage(path.parent).free
         if free < needed:
             raise DataError(

@@ -5,71 +5,154 @@ to 8 bits; transparency laid over white; of an animation the first frame.
 """
 
 import io
-import struct
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from functools import cache
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from vislab.data.listing import LARGEST_FILE
 from vislab.errors import DataError
 
 # fmt: off
 EXTENSIONS = frozenset({
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff",
-    ".ppm", ".pgm", ".pnm", ".tga",
+    ".ppm", ".pgm", ".pnm", ".tga", ".avif", ".jp2", ".j2k", ".jpx", ".heic", ".heif", ".hif",
 })
-# fmt: on
-# fmt: off
+# By content; PostScript is not among them: Pillow hands it to an interpreter, which runs it.
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "PPM", "TGA", "AVIF", "JPEG2000")
+HEIF = "HEIF"  # where pillow-heif is installed
+# Photographs and drawings that need a program of their own.
+CLOSED = frozenset({
+    ".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf", ".raw", ".jxl", ".psd", ".dcm",
+})
 TURNS = {  # what each EXIF orientation but 1 asks for
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
     6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
 }
+# Bytes of a pixel while an image is decoded and made RGB, which Pillow keeps in four.
+COSTS = {"RGB": 4, "1": 5, "L": 5, "P": 5, "LA": 16, "PA": 16, "RGBA": 13, "CMYK": 8, "I;16": 8}
 # fmt: on
-VERSION = 1  # part of a cache's fingerprint: raise it when the same bytes give other pixels
+COST = 13  # of any other mode
+LARGEST = 800_000_000  # bytes that one image may take while it is decoded
+DEPTHS = (1, 8, 10, 12, 14, 16)  # bits of a grey as cameras and scanners have them
+VERSION = 2  # part of a cache's fingerprint: raise it when the same bytes give other pixels
 
 
-def decode(content: bytes, where: str, *, at_least: int | None = None) -> Image.Image:
+def decode(
+    content: bytes, where: str, *, at_least: int | None = None, depth: int | None = None
+) -> Image.Image:
     """Return the image in RGB.
 
     `at_least` allows a JPEG to be decoded at a fraction of its size, as long as its short side
     stays above that many pixels: a photo of 12 megapixels for a 64-pixel network need not be
-    unpacked whole. Raises DataError naming `where` when the bytes are no image.
+    unpacked whole. `depth` is how many bits the greys of a 16-bit file hold; without it they are
+    taken to hold as few of `DEPTHS` as this image's need. Raises DataError naming `where` when the
+    bytes are no image.
     """
     try:
-        with hushed():
-            image: Image.Image = Image.open(io.BytesIO(content))
+        with open_image(io.BytesIO(content)) as image:
             width, height = image.size
             if at_least is not None and image.format == "JPEG":
                 # Twice the wanted side, so that the resize after it still averages.
                 scale = 2 * at_least / min(width, height)
                 image.draft("RGB", (max(1, round(width * scale)), max(1, round(height * scale))))
+            require_room(image)
             image.load()
-            return to_rgb(upright(image))
+            return to_rgb(upright(image), depth)
+    except DataError as error:
+        raise DataError(f"{where} {error}") from error
+
+
+@contextmanager
+def open_image(file: io.BytesIO | Path) -> Iterator[Image.Image]:
+    """Open an image of one of `FORMATS`, recognised by its content; the only place that does.
+
+    Raises DataError, with the reason alone, whatever a decoder raises in the body or before.
+    """
+    try:
+        with hushed(), Image.open(file, formats=_formats()) as image:
+            yield image
+    except DataError:
+        raise
     except Image.DecompressionBombError as error:
         raise DataError(
-            f"{where} has over {2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000} megapixels, "
+            f"has over {2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000} megapixels, "
             "too many for an image to learn from; make it smaller"
         ) from error
-    except (
-        UnidentifiedImageError,
-        OSError,
-        SyntaxError,
-        ValueError,
-        EOFError,
-        MemoryError,
-        IndexError,
-        TypeError,
-        struct.error,
-    ) as error:
-        if isinstance(error, UnidentifiedImageError):
-            raise DataError(f"{where} is no image that can be read") from error
-        raise DataError(f"{where} is damaged or of an unusual kind ({error})") from error
+    except UnidentifiedImageError as error:
+        raise DataError(_unidentified(file)) from error
+    except Exception as error:  # Pillow raises nearly anything for a damaged file
+        reason = error or type(error).__name__
+        raise DataError(f"is damaged or of an unusual kind ({reason})") from error
+
+
+def require_room(image: Image.Image) -> None:
+    """Raise DataError, with the reason alone, where decoding it would take too much memory."""
+    width, height = image.size
+    cost = width * height * COSTS.get(image.mode.split(";B")[0], COST)
+    if cost > LARGEST:
+        raise DataError(
+            f"has {width * height / 1e6:.0f} megapixels of the mode {image.mode}, which take "
+            f"{cost / 1e9:.1f} GB to decode; make it smaller"
+        )
+
+
+@cache
+def has_heif() -> bool:
+    """Say whether HEIC can be opened, as iPhones write it: with `pip install pillow-heif`."""
+    try:
+        import pillow_heif
+    except ImportError:
+        return False
+    pillow_heif.register_heif_opener()
+    return True
+
+
+def _formats() -> tuple[str, ...]:
+    return (*FORMATS, HEIF) if has_heif() else FORMATS
+
+
+def signature(head: bytes) -> str | None:
+    """Return the format that the first 32 bytes of a file are those of, or None."""
+    if head[4:8] == b"ftyp":
+        brand = head[8:12]
+        if brand in (b"avif", b"avis"):
+            return "AVIF"
+        return HEIF if brand in (b"heic", b"heix", b"heim", b"hevc", b"mif1", b"msf1") else None
+    if head[:4] == b"RIFF":
+        return "WEBP" if head[8:12] == b"WEBP" else None
+    starts = {
+        b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"GIF87a": "GIF", b"GIF89a": "GIF",
+        b"II*\0": "TIFF", b"MM\0*": "TIFF", b"\0\0\0\x0cjP  \r\n": "JPEG2000",
+        b"\xff\x4f\xff\x51": "JPEG2000",
+    }  # fmt: skip
+    return next((name for start, name in starts.items() if head.startswith(start)), None)
+
+
+def cannot_open(name: str) -> bool:
+    """Say whether a file is called as photographs are that need a program of their own."""
+    return PurePosixPath(name).suffix.lower() in CLOSED
+
+
+def _unidentified(file: io.BytesIO | Path) -> str:
+    if isinstance(file, Path):
+        with file.open("rb") as opened:
+            head = opened.read(32)
+    else:
+        file.seek(0)
+        head = file.read(32)
+    if signature(head) == HEIF:
+        return "is HEIC, which needs a plug-in: `pip install pillow-heif`"
+    if head.startswith((b"%!PS", b"\xc5\xd0\xd3\xc6")):
+        return "is a PostScript program, which is not run; save it as PNG or JPEG"
+    return "is no image that can be read"
 
 
 _lock = threading.Lock()
@@ -110,30 +193,41 @@ def upright(image: Image.Image) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert any Pillow mode to RGB without losing range."""
+def to_rgb(image: Image.Image, depth: int | None = None) -> Image.Image:
+    """Convert any Pillow mode to RGB without losing range; `depth` as in `decode`."""
     mode = image.mode
     if mode == "RGB" and "transparency" not in image.info:
         return image
     if mode.startswith("I;16") or mode in ("I", "F"):
-        return Image.fromarray(to_eight_bits(np.asarray(image))).convert("RGB")
+        return Image.fromarray(to_eight_bits(np.asarray(image), depth)).convert("RGB")
     if mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         layers = image.convert("RGBA")
-        paper = Image.new("RGBA", layers.size, (255, 255, 255, 255))
-        return Image.alpha_composite(paper, layers).convert("RGB")
+        paper = Image.new("RGB", layers.size, (255, 255, 255))
+        paper.paste(layers, mask=layers)
+        return paper
     return image.convert("RGB")
 
 
-def to_eight_bits(grey: np.ndarray) -> UInt8[np.ndarray, "h w"]:
-    """Scale greys to 0..255: 16-bit by its full range, anything else by its own extremes."""
-    values = grey.astype(np.float64)
+def to_eight_bits(grey: np.ndarray, depth: int | None = None) -> UInt8[np.ndarray, "h w"]:
+    """Scale greys to 0..255: whole numbers by their depth, anything else by its own extremes.
+
+    Cameras and scanners keep 10, 12 or 14 bits in 16: by the full range these would be black.
+    """
+    whole = np.issubdtype(grey.dtype, np.integer)
+    if whole and grey.min() >= 0 and grey.max() <= 65535:
+        white = 2 ** (depth or depth_of(int(grey.max()))) - 1
+        table = np.round(np.minimum(np.arange(65536), white) * (255 / white)).astype(np.uint8)
+        eight: np.ndarray = table[grey]
+        return eight
+    values = grey.astype(np.float32)
     values[~np.isfinite(values)] = 0  # how a microscope marks a pixel that it did not measure
-    low, high = (0.0, 65535.0)
-    real = np.issubdtype(grey.dtype, np.floating)
-    if real or values.min() < low or values.max() > high or values.max() <= 1:
-        low, high = float(values.min()), float(values.max())
-    scaled = (values - low) / max(high - low, 1e-12) * 255
-    return np.round(scaled).astype(np.uint8)
+    low, high = float(values.min()), float(values.max())
+    return np.round((values - low) / max(high - low, 1e-12) * 255).astype(np.uint8)
+
+
+def depth_of(highest: int) -> int:
+    """Return how many bits greys hold of which this is the highest: the fewest of `DEPTHS`."""
+    return next(depth for depth in DEPTHS if highest < 2**depth)
 
 
 def fit_square(image: Image.Image, size: int) -> UInt8[np.ndarray, "s s 3"]:
@@ -173,8 +267,14 @@ def fit_whole(
 
 def opened(path: Path) -> Image.Image:
     """Return an image upright and in RGB."""
+    return decode(contents(path), str(path))
+
+
+def contents(path: Path) -> bytes:
+    """Return the bytes of an image file. Raises DataError when there are none to be had."""
     try:
-        content = path.read_bytes()
+        if path.stat().st_size > LARGEST_FILE:
+            raise DataError(f"{path} has over {LARGEST_FILE >> 20} MB; that is no image")
+        return path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
-    return decode(content, str(path))

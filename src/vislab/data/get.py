@@ -5,7 +5,6 @@ A file without a published checksum is trusted when it first arrives: its SHA-25
 """
 
 import hashlib
-import shutil
 from pathlib import Path
 
 from vislab.data import catalogue
@@ -13,11 +12,12 @@ from vislab.data.archives import unpack
 from vislab.data.bar import Progress, bar
 from vislab.data.catalogue import MARKER, Card, File
 from vislab.data.download import download
+from vislab.data.making import alone_with, put_in_place, work_folder
 from vislab.errors import DataError
 
 
 def get(name: str, *, progress: Progress = bar) -> Path:
-    """Return the set's folder, complete; a second call does nothing.
+    """Return the set's folder, complete; a second call does nothing, one beside it waits.
 
     Files that somebody put into the folder are checked and used. Raises DataError with full
     instructions when the set needs an account, or when a source cannot be reached.
@@ -25,10 +25,11 @@ def get(name: str, *, progress: Progress = bar) -> Path:
     card, folder = catalogue.card(name), catalogue.folder(name)
     if card.offline or ((folder / MARKER).exists() and catalogue.is_here(name)):
         return folder
-    folder.mkdir(parents=True, exist_ok=True)
-    for file in card.files:
-        _obtain(card, file, folder, progress)
-    (folder / MARKER).write_text("".join(f"{file.name}\n" for file in card.files))
+    with alone_with(folder, name):  # what another process has got meanwhile is not fetched again
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in card.files:
+            _obtain(card, file, folder, progress)
+        (folder / MARKER).write_text("".join(f"{file.name}\n" for file in card.files))
     return folder
 
 
@@ -88,13 +89,10 @@ def _remembered(path: Path) -> str | None:
 
 def _unpack_top(archive: Path, to: Path, progress: Progress) -> None:
     """Unpack an archive that holds one folder, and put that folder at `to` in one step."""
-    whole = to.with_name(f".{to.name}.whole")
-    shutil.rmtree(whole, ignore_errors=True)  # left by a run that was killed
-    unpack(archive, whole, progress=progress)
-    try:
+    with work_folder(to, "whole") as work:
+        whole = work / "whole"
+        unpack(archive, whole, progress=progress)
         tops = [path for path in whole.iterdir() if path.is_dir() and path.name != "__MACOSX"]
         if len(tops) != 1:
             raise DataError(f"{archive.name} should hold one folder and holds {len(tops)}")
-        tops[0].rename(to)
-    finally:
-        shutil.rmtree(whole, ignore_errors=True)
+        put_in_place(tops[0], to)

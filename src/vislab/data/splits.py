@@ -4,8 +4,10 @@ A split that came with the images is kept. Otherwise it is drawn: stratified, so
 has each class in its share, or by group, so that no person, patient or scene is in two splits.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 import numpy as np
 from jaxtyping import Int, UInt8
@@ -141,3 +143,21 @@ def _split(name: str) -> int:
     if split is None:
         raise DataError(f"{name!r} names no split; write one of {', '.join(SPLITS)}")
     return split
+
+
+def split_of(member: str) -> int | None:
+    """Return the split that the folders of a path name, the innermost first, or None."""
+    for part in reversed(PurePosixPath(member).parts[:-1]):
+        split = split_in(part)
+        if split is not None:
+            return split
+    return None
+
+
+def split_in(name: str) -> int | None:
+    """Return the split that a word of the name means, the last first: "instances_val2017"."""
+    for word in reversed(re.findall("[a-z]+", name.lower())):
+        split = TRAIN if word == "trainval" else split_called(word)
+        if split is not None:
+            return split
+    return None

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from vislab import models
 from vislab.data.augment_batch import normalise
-from vislab.data.decode import decode, fit_square
+from vislab.data.decode import contents, decode, fit_square
 from vislab.data.faces import largest_face
 from vislab.errors import DataError, RunError, UnknownName
 from vislab.models.weights import load_weights
@@ -55,10 +55,7 @@ def read_image(path: Path, size: int, crop: str | None = None) -> UInt8[np.ndarr
 
     Raises DataError naming the file when it cannot be read or holds no face.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    content = contents(path)
     if crop != "face":
         return fit_square(decode(content, str(path), at_least=size), size)
     face = largest_face(decode(content, str(path)))

@@ -186,7 +186,7 @@ def test_an_image_that_cannot_be_read_is_a_flaw(tmp_path):
     (tmp_path / "images" / "1.png").write_bytes(b"<html>")
     (issue,) = read(root).issues
     assert (issue.where, issue.row) == ("images/1.png", 0)
-    assert issue.what.startswith("the image cannot be read")
+    assert issue.what.startswith("the image is no image")
 
 
 def test_boxes_count_the_image_as_its_exif_note_turns_it(tmp_path):

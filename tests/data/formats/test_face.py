@@ -7,7 +7,7 @@ import pytest
 from tests.data.formats.sets import coco, image, instance, mask, voc, voc_object, yolo
 from vislab.data.annotations import require_sound
 from vislab.data.formats import read_annotated, recognise
-from vislab.data.formats.tree import Tree, inside
+from vislab.data.tree import Tree, inside
 from vislab.errors import DataError, OptionError
 
 HOLES = np.pad(np.full((10, 10), 255), ((10, 10), (10, 20)))

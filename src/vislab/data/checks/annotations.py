@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 
 from vislab.data.annotations import VOID, Annotated
 from vislab.data.checks.issues import Issue, Issues, printable
-from vislab.data.decode import decode
+from vislab.data.decode import contents, decode
 from vislab.data.listing import SPLITS
 from vislab.data.mask_rendering import mask_of
 from vislab.data.splits import TEST, TRAIN
@@ -78,7 +78,7 @@ def _decoded(
     def look(row: int) -> str | bytes:
         member = annotated.members[row]
         try:
-            image = decode((annotated.root / member).read_bytes(), member)
+            image = decode(contents(annotated.root / member), member)
         except DataError as error:
             return str(error)
         except OSError as error:

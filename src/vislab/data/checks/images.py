@@ -23,7 +23,7 @@ from PIL import Image
 from vislab.data.arrays import Arrays
 from vislab.data.checks.issues import Issue, Issues, printable
 from vislab.data.checks.near_duplicates import near_pairs, perceptual_hashes
-from vislab.data.decode import decode, hushed
+from vislab.data.decode import decode, open_image
 from vislab.data.listing import SPLITS, Listing, Reader
 from vislab.data.splits import TEST, TRAIN, VAL, draw_split
 from vislab.errors import DataError
@@ -162,7 +162,7 @@ def _strips(image: Image.Image) -> Iterator[bytes]:
 
 def _kinds(content: bytes) -> tuple[str, list[bool]]:
     """Return the file format and which of `KINDS` hold, from a file that decodes."""
-    with hushed(), Image.open(io.BytesIO(content)) as header:
+    with open_image(io.BytesIO(content)) as header:
         # Pillow unpacks a whole PNG to look for a note behind the pixels; one in front will do.
         has_note = header.format != "PNG" or "exif" in header.info
         turned = has_note and header.getexif().get(0x0112, 1) not in (0, 1)

@@ -5,7 +5,6 @@ path, which may be a zip: that one is unpacked once, under vislab's home.
 """
 
 import hashlib
-import shutil
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 from vislab.data.annotations import Annotated
 from vislab.data.archives import unpack
 from vislab.data.home import home
+from vislab.data.making import alone_with, put_in_place, sweep, work_folder
 from vislab.data.splits import TRAIN, VAL, draw_split
 from vislab.errors import DataError, OptionError, pick
 
@@ -67,18 +67,13 @@ def write_annotated(annotated: Annotated, into: Path, form: str) -> tuple[str, .
     assert not annotated.issues
     if annotated.masks is not None and form != "masks":
         annotated = with_instances(annotated)
-    work = into.with_name(f".{into.name}.writing")
-    shutil.rmtree(work, ignore_errors=True)  # left by a run that was killed
     try:
-        work.mkdir(parents=True)
-        module.write(annotated, work)
-        if into.exists():
-            into.rmdir()
-        work.rename(into)
+        with work_folder(into, "writing") as work:
+            module.write(annotated, work)
+            if not put_in_place(work, into):
+                raise DataError(f"{into} is there already; name a folder that is new")
     except OSError as error:
         raise DataError(f"{into} cannot be written: {error}") from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return _given_up(annotated, form)
 
 
@@ -91,7 +86,10 @@ def _unpacked(archive: Path) -> Path:
         digest = hashlib.file_digest(file, "sha256").hexdigest()[:32]
     folder = home() / "unpacked" / digest
     if not folder.exists():
-        unpack(archive, folder)
+        with alone_with(folder, archive.name):
+            sweep(folder.parent, "unpacking")
+            if not folder.exists():  # another process may have unpacked it meanwhile
+                unpack(archive, folder)
     return folder
 
 

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 import yaml
 
 from vislab.data.formats.numbers import class_name
-from vislab.data.formats.tree import Tree
+from vislab.data.tree import Tree
 from vislab.errors import DataError
 
 LISTS = ("classes.txt", "class_names.txt", "obj.names")
@@ -21,7 +21,7 @@ def names_listed(tree: Tree) -> tuple[str, ...] | None:
     if not files:
         return None
     file = min(files, key=lambda member: (member.count("/"), member))
-    text = tree.read(file).decode("utf-8-sig", errors="replace")
+    text = tree.text(file)
     lines = [class_name(line) for line in text.splitlines()]
     return _distinct(tuple(line for line in lines if line), tree, file)
 

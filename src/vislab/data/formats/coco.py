@@ -17,9 +17,10 @@ from vislab.data.annotations import Annotated, Outline, RunLengths
 from vislab.data.formats.copies import Copies
 from vislab.data.formats.numbers import class_name, finite, shown, whole
 from vislab.data.formats.reading import Reading
-from vislab.data.formats.tree import Tree, inside, split_in, split_of
 from vislab.data.listing import SPLITS
 from vislab.data.run_lengths import counts_of, polygon_area
+from vislab.data.splits import split_in, split_of
+from vislab.data.tree import Tree, inside
 from vislab.errors import DataError
 from vislab.progress import track
 from vislab.runs.writing import write_text

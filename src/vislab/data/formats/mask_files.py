@@ -4,10 +4,9 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
 
 from vislab.data.annotations import VOID
-from vislab.data.decode import hushed
+from vislab.data.decode import open_image, require_room
 from vislab.errors import DataError
 
 BINARY = ("background", "foreground")
@@ -55,12 +54,13 @@ def is_binary(masks: list[Path]) -> bool:
 def _values(path: Path) -> UInt8[np.ndarray, "h w"]:
     """Return what the file holds for each pixel. Raises DataError, with the reason alone."""
     try:
-        with hushed(), Image.open(path) as image:
+        with open_image(path) as image:
+            require_room(image)
             image.load()
             mode = image.mode
             values = np.asarray(image.convert("L") if mode == "1" else image)
-    except Exception as error:  # Pillow raises nearly anything for a damaged file
-        raise DataError(f"the mask cannot be read: {path.name}: {error}") from error
+    except DataError as error:
+        raise DataError(f"the mask cannot be read: {path.name} {error}") from error
     if values.ndim == 3:
         colours = values[..., : 1 if mode in ("LA", "PA", "La") else 3]
         if (colours != colours[..., :1]).any():

@@ -26,8 +26,9 @@ from vislab.data.formats.copies import Copies
 from vislab.data.formats.mask_files import BINARY, MASK_FILES, is_binary, read_mask
 from vislab.data.formats.reading import Reading
 from vislab.data.formats.sizes import disagreement
-from vislab.data.formats.tree import Tree, split_of
 from vislab.data.listing import SPLITS
+from vislab.data.splits import split_of
+from vislab.data.tree import Tree
 from vislab.errors import DataError
 from vislab.progress import track
 from vislab.runs.writing import replacing, write_text

@@ -12,8 +12,8 @@ from jaxtyping import UInt8
 from vislab.data.annotations import Annotated, AnnotationIssue, Instances, InstancesTable, Outline
 from vislab.data.formats.numbers import shown, sound_box
 from vislab.data.formats.sizes import Size, disagreement, size_of
-from vislab.data.formats.tree import Tree
 from vislab.data.splits import TEST, TRAIN, VAL, draw_split
+from vislab.data.tree import Tree
 from vislab.errors import DataError
 from vislab.progress import track
 
@@ -80,7 +80,7 @@ class Reading:
             for row, size in zip(rows, pool.map(look, rows, chunksize=32), strict=True):
                 advance(1)
                 if isinstance(size, str):
-                    self.issue(self.members[row], f"the image cannot be read: {size}", row)
+                    self.issue(self.members[row], f"the image {size}", row)
                     continue
                 self.seen[row] = size
                 if row not in self._stated:

@@ -4,14 +4,10 @@
 vislab counts those of the turned image.
 """
 
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
-
-from vislab.data.decode import hushed
-from vislab.errors import DataError
+from vislab.data.decode import open_image
 
 SWAPPING = (5, 6, 7, 8)  # EXIF orientations after which width is height
 
@@ -31,29 +27,10 @@ def size_of(path: Path) -> Size:
     Raises DataError, with the reason alone, when it is no image. An EXIF note that stands behind
     the pixels of a PNG, where hardly any program writes it, is not seen.
     """
-    try:
-        with hushed(), Image.open(path) as header:
-            has_note = header.format != "PNG" or "exif" in header.info
-            orientation = header.getexif().get(0x0112, 1) if has_note else 1
-            width, height = header.size
-    except (
-        Image.DecompressionBombError,
-        UnidentifiedImageError,
-        OSError,
-        SyntaxError,
-        ValueError,
-        EOFError,
-        MemoryError,
-        IndexError,
-        KeyError,
-        TypeError,
-        struct.error,
-    ) as error:
-        if isinstance(error, UnidentifiedImageError):
-            raise DataError("it is no image that can be read") from error
-        if isinstance(error, Image.DecompressionBombError):
-            raise DataError("it has too many pixels for an image to learn from") from error
-        raise DataError(str(error) or "it is damaged") from error
+    with open_image(path) as header:
+        has_note = header.format != "PNG" or "exif" in header.info
+        orientation = header.getexif().get(0x0112, 1) if has_note else 1
+        width, height = header.size
     seen = (height, width) if orientation in SWAPPING else (width, height)
     return Size((width, height), seen, orientation in range(2, 9))
 

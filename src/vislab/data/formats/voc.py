@@ -18,10 +18,10 @@ from vislab.data.formats.class_names import names_listed
 from vislab.data.formats.copies import Copies
 from vislab.data.formats.numbers import class_name, covered, number, shown
 from vislab.data.formats.reading import Reading
-from vislab.data.formats.tree import Tree, inside, split_of
 from vislab.data.formats.xml_tree import parse_xml
 from vislab.data.listing import SPLITS
-from vislab.data.splits import TEST, TRAIN, VAL
+from vislab.data.splits import TEST, TRAIN, VAL, split_of
+from vislab.data.tree import Tree, inside
 from vislab.errors import DataError
 from vislab.progress import track
 from vislab.runs.writing import write_bytes, write_text
@@ -107,7 +107,7 @@ def _listed_splits(reading: Reading, files: list[str]) -> dict[str, dict[str, in
             if member not in reading.tree:
                 continue
             listed = splits.setdefault(base, {})
-            text = reading.tree.read(member).decode("utf-8-sig", errors="replace")
+            text = reading.tree.text(member)
             for line, words in enumerate(map(str.split, text.splitlines()), start=1):
                 if not words:
                     continue

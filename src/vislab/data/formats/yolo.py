@@ -20,8 +20,9 @@ from vislab.data.formats.class_names import LISTS, names_in_yaml, names_listed
 from vislab.data.formats.copies import Copies
 from vislab.data.formats.numbers import number, shown
 from vislab.data.formats.reading import Reading
-from vislab.data.formats.tree import Tree, split_of
 from vislab.data.listing import SPLITS
+from vislab.data.splits import split_of
+from vislab.data.tree import Tree
 from vislab.errors import DataError
 from vislab.progress import track
 from vislab.runs.writing import write_text
@@ -42,7 +43,7 @@ def recognises(root: Path) -> bool:
     some = (in_folder or list(labels.values()))[:20]
     if not in_folder and not any(_is_class_list(member) for member in tree.members):
         return False  # texts beside images may be anything, such as captions
-    lines = [line for file in some for line in _lines(tree, file)[:5]]
+    lines = [line for file in some for line in _beginning(tree, file)]
     # Of texts in a folder of labels a broken one is still a label; elsewhere none may be.
     good = [isinstance(_parsed(line), tuple) for line in lines]
     return bool(some) and (any(good) or not lines if in_folder else bool(good) and all(good))
@@ -126,8 +127,15 @@ def _labels(tree: Tree) -> dict[str, str]:
     return found
 
 
+def _beginning(tree: Tree, file: str) -> list[str]:
+    try:
+        return _lines(tree, file)[:5]
+    except DataError:
+        return []  # told when it is read
+
+
 def _lines(tree: Tree, file: str) -> list[str]:
-    return tree.read(file).decode("utf-8-sig", errors="replace").splitlines()
+    return tree.text(file).splitlines()
 
 
 def _parsed(line: str) -> Line | str | None:
@@ -152,7 +160,12 @@ def _read_instances(reading: Reading, row: int, file: str, most: int) -> int:
     """Add the objects of an image and return the highest class, -1 without any."""
     width, height = reading.sizes[row]
     highest = -1
-    for place, line in enumerate(_lines(reading.tree, file), start=1):
+    try:
+        lines = _lines(reading.tree, file)
+    except DataError as error:
+        reading.issue(file, f"it cannot be read: {error}", row)
+        return highest
+    for place, line in enumerate(lines, start=1):
         where, told = f"{file}, line {place}", _parsed(line)
         if told is None:
             continue
