@@ -6,6 +6,8 @@ import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -350,6 +352,26 @@ def test_a_damaged_run_is_told_in_a_sentence(finished, few, tmp_path, capsys, da
     assert sentence in said(capsys)
 
 
+def test_predict_goes_on_past_what_it_cannot_read_and_names_it(finished, few, tmp_path, capsys):
+    asked = tmp_path / "asked"
+    asked.mkdir()
+    for name in ("1.png", "3.png", "5" + "a" * 240 + ".png"):
+        (asked / name).write_bytes((few / "test/red/0.png").read_bytes())
+    (asked / "2.png").write_bytes(b"a letter")
+    (asked / "4.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\nnosuchoperator\n")
+    (asked / "._1.png").write_bytes(b"left by a machine")
+    words = ["predict", str(finished), str(asked), "--out", str(tmp_path / "out")]
+    assert main([*words, "--json"]) == 1
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["input"].rsplit("/", 1)[1][:1] for row in rows] == list("12345")
+    assert ["error" in row for row in rows] == [False, True, False, True, False]
+    assert "is no image that can be read" in rows[1]["error"]
+    assert "is a PostScript program, which is not run" in rows[3]["error"]
+    assert all(Path(file).exists() for row in rows for file in row.get("files", []))
+    assert main(words) == 1
+    assert "2 of 5 inputs were left out" in capsys.readouterr().out
+
+
 def test_predict_names_what_is_no_image(finished, tmp_path, capsys):
     (tmp_path / "x.png").write_text("no image")
     assert main(["predict", str(finished), str(tmp_path / "x.png")]) == 1
@@ -365,7 +387,12 @@ def test_predict_names_what_is_no_image(finished, tmp_path, capsys):
         (lambda f: (f / "test/red/0.png").write_bytes(b"\x89PNG broken"), "1 of 33 images"),
         (lambda f: (f / "train/mauve").mkdir(), "holds no images"),
         (lambda f: shutil.rmtree(f / "train/red"), "classes to test on that are not under train"),
-        (lambda f: shutil.rmtree(f / "test"), "has no images to test on"),
+        (
+            lambda f: (f / "labels.csv").write_text(
+                "path,label,split\ntrain/red/0.png,red,train\ntrain/blue/0.png,blue,train\n"
+            ),
+            "has no images to test on",
+        ),
         (
             lambda f: (f / "labels.csv").write_text("path,label\ntrain/red/77.png,red\n"),
             "none of the images that the label file",
@@ -418,12 +445,12 @@ def test_quick_and_the_courses_protocol_change_the_defaults():
     assert (course.size, course.epochs, course.batch, course.optim.lr) == (224, 38, 32, 1e-3)
 
 
-def test_new_folders_do_not_collide(tmp_path, monkeypatch):
+def test_folders_made_at_the_same_moment_are_different_ones(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    first = run_command.new_folder("./mine.py")
-    assert first.name.startswith("mine-20")
-    first.mkdir(parents=True)
-    assert run_command.new_folder("./mine.py") != first
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(run_command.new_folder, ["./mine.py"] * 24))
+    assert len(set(made)) == 24
+    assert all(folder.name.startswith("mine-20") and folder.is_dir() for folder in made)
 
 
 @pytest.mark.parametrize(

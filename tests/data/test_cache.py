@@ -233,9 +233,17 @@ def test_a_disk_too_small_says_how_much_is_needed_before_anything_is_decoded(own
     assert left_in(own) == []
 
 
-def test_a_home_that_cannot_be_written_to_is_named(tmp_path, own, monkeypatch):
-    (tmp_path / "home").write_text("a file where a folder should be")
-    with pytest.raises(DataError, match=r"of set could not be kept in .*home/cache: .*VISLAB_HOME"):
+@pytest.mark.parametrize(
+    ("file", "sentence"),
+    [
+        ("home", r"home/locks cannot be written to .*the images of set.*VISLAB_HOME"),
+        ("home/cache", r"of set could not be kept in .*home/cache: .*VISLAB_HOME"),
+    ],
+)
+def test_a_home_that_cannot_be_written_to_is_named(tmp_path, own, file, sentence):
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text("a file where a folder should be")
+    with pytest.raises(DataError, match=sentence):
         cache.kept("set", {}, (2, 8, 8, 3), lambda: iter([noise(2)]))
 
 

@@ -1,13 +1,16 @@
 import io
+import re
 import struct
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import vislab
 from vislab.data.decode import decode, fit_square, hushed, to_eight_bits
 from vislab.errors import DataError
 
@@ -134,18 +137,21 @@ def test_what_is_no_image_is_refused_by_name(content):
         decode(content, "notes.jpg")
 
 
-def test_a_tiny_file_that_unpacks_to_gigabytes_is_refused():
-    def chunk(kind, body):
-        return (
-            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        )
+def claiming(side, bits, colours):
+    """Return a PNG of a few bytes that claims to be so large."""
 
-    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
-    content = (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 99))
-    )
+    def chunk(kind, body):
+        check = zlib.crc32(kind + body)
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", check)
+
+    header = struct.pack(">IIBBBBB", side, side, bits, colours, 0, 0, 0)
+    pixels = chunk(b"IDAT", zlib.compress(b"\0" * 99))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + pixels
+
+
+def test_a_tiny_file_that_unpacks_to_gigabytes_is_refused():
     with pytest.raises(DataError, match=r"bomb\.png has over \d+ megapixels.*make it smaller"):
-        decode(content, "bomb.png")
+        decode(claiming(60_000, 8, 2), "bomb.png")
 
 
 @pytest.mark.parametrize(
@@ -198,3 +204,70 @@ def test_decoding_in_threads_leaves_the_filters_of_warnings_as_they_were():
             with ThreadPoolExecutor(4) as pool:
                 list(pool.map(lambda _: decode(content, "a"), range(40)))
             assert warnings.filters == before
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_whole_greys_are_scaled_by_the_bits_they_need(bits):
+    top = 2**bits - 1
+    grey = np.array([[0, top // 2, top]], dtype=np.uint16)
+    assert to_eight_bits(grey).tolist() == [[0, 127, 255]]
+
+
+def test_a_depth_that_is_known_keeps_a_dark_image_dark():
+    grey = np.array([[0, 100, 1000]], dtype=np.uint16)
+    assert to_eight_bits(grey, 12).tolist() == [[0, 6, 62]]
+    assert to_eight_bits(np.array([[9999]], dtype=np.uint16), 12).tolist() == [[255]]
+
+
+def test_a_program_in_postscript_is_not_run(tmp_path):
+    written = tmp_path / "written"
+    program = (
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 60 20\n%%EndComments\n"
+        + f"({written}) (w) file dup (x) writestring closefile\nshowpage\n".encode()
+    )
+    with pytest.raises(DataError, match=r"a\.jpg is a PostScript program, which is not run"):
+        decode(program, "a.jpg")
+    assert not written.exists()
+
+
+def test_formats_that_are_not_in_the_list_are_no_images():
+    """Pillow would open these; none of them is one that people keep photographs in."""
+    for form in ("PCX", "SGI", "IM", "ICO", "SPIDER"):
+        mode = "F" if form == "SPIDER" else "L"
+        content = encoded(Image.new(mode, (16, 16)), form)
+        with pytest.raises(DataError, match="is no image that can be read"):
+            decode(content, "a.jpg")
+
+
+@pytest.mark.parametrize("form", ["AVIF", "JPEG2000", "WEBP", "TIFF", "PPM", "BMP"])
+def test_formats_in_the_list_are_read_whatever_the_file_is_called(form):
+    pixels = np.full((16, 16, 3), (250, 10, 10), dtype=np.uint8)
+    found = np.asarray(decode(encoded(Image.fromarray(pixels), form), "a.jpg")).astype(int)
+    assert np.abs(found - pixels).max() < 20
+
+
+def test_heic_is_read_with_its_plug_in_and_named_without(monkeypatch):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pixels = np.full((64, 64, 3), (250, 10, 10), dtype=np.uint8)
+    held = io.BytesIO()
+    pillow_heif.from_pillow(Image.fromarray(pixels)).save(held, format="HEIF")
+    found = np.asarray(decode(held.getvalue(), "a.heic")).astype(int)
+    assert np.abs(found - pixels).max() < 20
+    monkeypatch.setattr("vislab.data.decode.has_heif", lambda: False)
+    with pytest.raises(DataError, match=r"a\.heic is HEIC, which needs a plug-in: `pip install"):
+        decode(held.getvalue(), "a.heic")
+
+
+def test_an_image_that_would_take_too_much_memory_is_refused_before_it_is_decoded():
+    with pytest.raises(DataError, match=r"has 169 megapixels of the mode I;16, which take 1\.4 GB"):
+        decode(claiming(13_000, 16, 0), "deep.png")
+
+
+def test_images_are_opened_in_one_place_alone():
+    source = Path(vislab.__file__).parent
+    opening = [
+        path.name
+        for path in source.rglob("*.py")
+        if re.search(r"(?<!_)Image\.open\(", path.read_text(encoding="utf-8"))
+    ]
+    assert sorted(opening) == ["classes.py", "decode.py", "own_files.py"]  # two open our own PNGs

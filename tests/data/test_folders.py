@@ -286,7 +286,7 @@ def test_images_that_only_the_label_file_knows_are_named_and_refused(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("path,label\n", "labels.csv has a header and no rows; expected class folders"),
+        ("path,label\n", "labels.csv has a header and no rows; write it anew"),
         ("path,label\n1.jpg,a\n1.jpg,\n", "labels.csv, line 3: path or label is empty; fill it in"),
         ("path,label\n,a\n", "labels.csv, line 2: path or label is empty"),
         ("path,label\nx/1.jpg,a\n", r"none of the images .* is there \(first: x/1\.jpg\)"),
@@ -353,3 +353,121 @@ def test_a_zip_of_a_version_to_come_is_named(tmp_path):
     (tmp_path / "z.zip").write_bytes(content)
     with pytest.raises(DataError, match=r"z\.zip is no zip that can be opened \(zip file version"):
         list_folder(tmp_path / "z.zip")
+
+
+def test_split_folders_under_longer_names_are_splits(tmp_path):
+    put(
+        tmp_path,
+        *(f"seg_{split}/seg_{split}/{name}/{n}.jpg" for split in ("train", "test")
+          for name in ("forest", "sea") for n in range(3)),
+        "seg_pred/seg_pred/9.jpg",
+    )  # fmt: skip
+    listing = list_folder(tmp_path)
+    assert listing.classes == ("forest", "sea")
+    assert listing.official
+    assert np.bincount(listing.splits).tolist() == [6, 0, 6]
+    assert all(
+        SPLITS[split] in member
+        for split, member in zip(listing.splits, listing.members, strict=True)
+    )
+    assert listing.unlabelled == ("seg_pred/seg_pred/9.jpg",)
+
+
+def test_classes_whose_names_hold_a_words_of_splits_are_classes(tmp_path):
+    put(tmp_path, *(f"{name}/{n}.jpg" for name in ("bullet train", "bus", "test tube")
+                    for n in range(4)))  # fmt: skip
+    listing = list_folder(tmp_path)
+    assert listing.classes == ("bullet train", "bus", "test tube")
+    assert not listing.official
+
+
+def test_images_to_test_on_without_classes_are_left_out_and_a_split_is_drawn(tmp_path):
+    put(tmp_path, *(f"train/{name}/{n}.jpg" for name in "ab" for n in range(10)), "test/1.jpg")
+    listing = list_folder(tmp_path)
+    assert listing.unlabelled == ("test/1.jpg",)
+    assert (listing.splits == 2).sum() == 2
+    (note,) = listing.notes
+    assert note.startswith("only train holds class folders; a split to test on was drawn")
+
+
+def test_validation_images_are_tested_on_where_no_others_came(tmp_path):
+    put(tmp_path, "train/a/1.jpg", "train/b/2.jpg", "val/a/3.jpg", "val/b/4.jpg")
+    listing = list_folder(tmp_path)
+    assert listing.splits.tolist() == [0, 0, 2, 2]
+    assert "its val split is used to test on" in listing.notes[0]
+
+
+def test_lists_state_the_split(tmp_path):
+    put(tmp_path, *(f"images/{name}/{n}.jpg" for name in ("cake", "soup") for n in range(5)))
+    (tmp_path / "meta").mkdir()
+    for split, some in (("train", range(3)), ("test", range(3, 5))):
+        lines = [f"{name}/{n}\n" for name in ("cake", "soup") for n in some]
+        (tmp_path / "meta" / f"{split}.txt").write_text("".join(lines))
+    listing = list_folder(tmp_path)
+    assert listing.classes == ("cake", "soup")
+    assert listing.official
+    assert sorted(listing.members[row] for row in listing.rows("test")) == [
+        "images/cake/3.jpg", "images/cake/4.jpg", "images/soup/3.jpg", "images/soup/4.jpg"
+    ]  # fmt: skip
+
+
+def test_lists_that_leave_images_out_are_refused(tmp_path):
+    put(tmp_path, *(f"{name}/{n}.jpg" for name in "ab" for n in range(5)))
+    (tmp_path / "train.txt").write_text("a/0\nb/0\n")
+    (tmp_path / "test.txt").write_text("a/1\nb/1\n")
+    with pytest.raises(DataError, match=r"state a split and leave out images such as a/2\.jpg"):
+        list_folder(tmp_path)
+
+
+def test_class_names_composed_in_two_ways_are_one_class(tmp_path):
+    import unicodedata
+
+    for split, form in (("train", "NFD"), ("test", "NFC")):
+        put(tmp_path, *(f"{split}/{unicodedata.normalize(form, name)}/1.jpg"
+                        for name in ("Käfer", "Bär")))  # fmt: skip
+    listing = list_folder(tmp_path)
+    assert listing.classes == ("Bär", "Käfer")
+    assert listing.labels.tolist() == [0, 1, 0, 1]
+
+
+def test_class_names_that_differ_in_case_alone_must_be_settled(tmp_path):
+    put(tmp_path, *(f"{name}/{n}.jpg" for name in ("Cat", "cat", "dog") for n in range(4)))
+    listing = list_folder(tmp_path)
+    (doubt,) = listing.doubts
+    assert doubt.startswith("the classes 'Cat' and 'cat' differ in the case of letters alone")
+    with pytest.raises(DataError, match="'Cat' and 'cat'"):
+        require_whole(listing, tmp_path)
+
+
+def test_what_cannot_be_opened_must_be_settled(tmp_path):
+    put(tmp_path, *(f"{name}/{n}.jpg" for name in "ab" for n in range(4)), "a/9.nef")
+    with pytest.raises(DataError, match=r"1 photographs cannot be opened \(first: a/9\.nef\)"):
+        require_whole(list_folder(tmp_path), tmp_path)
+
+
+def test_zips_in_a_zip_are_told(tmp_path):
+    pack(tmp_path / "a.zip", "train.zip", "test.zip")
+    with pytest.raises(DataError, match=r"no images but zips \(test\.zip, train\.zip\): unpack"):
+        list_folder(tmp_path / "a.zip")
+
+
+@pytest.mark.parametrize(
+    ("members", "sentence"),
+    [
+        (("images/1.jpg", "masks/1.jpg"), "holds images and their masks"),
+        (("1.jpg", "1.json", "2.jpg", "2.json"), "holds annotations of labelme"),
+        (("a/1.jpg", "a/data.parquet"), "holds tables of Hugging Face"),
+    ],
+)
+def test_forms_that_are_not_read_are_told_by_name(tmp_path, members, sentence):
+    put(tmp_path, *members)
+    for member in members:
+        if member.endswith(".json"):
+            (tmp_path / member).write_text('{"shapes": [], "imagePath": ""}')
+    with pytest.raises(DataError, match=sentence):
+        list_folder(tmp_path)
+
+
+def test_folders_may_be_taken_for_classes_all_the_same(tmp_path):
+    put(tmp_path, *(f"{name}/{n}.jpg" for name in ("images", "masks") for n in range(3)))
+    assert list_folder(tmp_path, labels="folders").classes == ("images", "masks")

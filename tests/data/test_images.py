@@ -567,3 +567,59 @@ def test_eurosat_in_a_zip_is_split_by_us(real_data):
         assert opened.classes[train.labels[place]] == member.split("/")[0]
         assert np.array_equal(train.take(np.array([place]))[0], as_seen(archive, member))
     archive.close()
+
+
+@pytest.mark.parametrize("fit", ["crop", "whole", "squash"])
+def test_what_is_not_square_is_cropped_shown_whole_or_squashed(tmp_path, fit):
+    """Left half red, right half blue, twice as wide as high."""
+    pixels = np.zeros((16, 32, 3), dtype=np.uint8)
+    pixels[:, :16], pixels[:, 16:] = (250, 0, 0), (0, 0, 250)
+    for name in "ab":
+        for number in range(3):
+            (tmp_path / name).mkdir(exist_ok=True)
+            pixels[0, 0] = (number, 0, 9 * (name == "b"))
+            Image.fromarray(pixels).save(tmp_path / name / f"{number}.png")
+    opened = images(str(tmp_path), size=16, fit=fit)
+    first = opened.pixels[0]
+    assert opened.fit == fit
+    assert first[8, 2].tolist() == [250, 0, 0]
+    assert first[8, 13].tolist() == [0, 0, 250]
+    filled = first[1, 8].tolist() == [124, 116, 104]
+    assert filled == (fit == "whole")
+    assert opened.about().get("fit", "crop") == fit
+
+
+def test_a_set_split_by_class_is_tested_on_classes_of_its_own(tmp_path):
+    write(tmp_path, dict.fromkeys("abcdefghij", 4))
+    opened = images(str(tmp_path), size=8, split="by class")
+    train, test = (set(opened.split(name).labels.tolist()) for name in ("train", "test"))
+    assert (len(train), len(test)) == (8, 2)
+    assert not train & test
+    again = images(str(tmp_path), size=8, split="by class")
+    assert np.array_equal(opened.splits, again.splits)
+
+
+def test_twelve_bits_keep_their_contrast_and_one_depth_holds_for_the_set(tmp_path):
+    """X-rays of up to 4 095; one that is dark stays darker than the others."""
+    for name, top in (("sick", 4000), ("sound", 3000)):
+        (tmp_path / name).mkdir()
+        for number in range(4):
+            grey = np.linspace(0, top - number, 64).reshape(8, 8).astype(np.uint16)
+            Image.fromarray(grey).save(tmp_path / name / f"{number}.png")
+    dark = np.linspace(0, 400, 64).reshape(8, 8).astype(np.uint16)
+    Image.fromarray(dark).save(tmp_path / "sick" / "dark.png")
+    opened = images(str(tmp_path), size=8)
+    assert opened.depth == 12
+    tops = {name: int(opened.pixels[row].max()) for row, name in enumerate(opened.names)}
+    assert tops["sick/0.png"] == round(4000 * 255 / 4095)
+    assert tops["sound/0.png"] == round(3000 * 255 / 4095)
+    assert tops["sick/dark.png"] == round(400 * 255 / 4095)
+
+
+def test_columns_of_a_table_may_be_named(tmp_path):
+    write(tmp_path, {"part": 8})
+    rows = "".join(f"{n:02},{'ok' if n % 2 else 'broken'}\n" for n in range(8))
+    (tmp_path / "meta.csv").write_text(f"image,state\n{rows}")
+    opened = images(str(tmp_path), size=8, labels="image,state")
+    assert opened.classes == ("broken", "ok")
+    assert survey(str(tmp_path), labels="image,state").classes == 2

@@ -143,3 +143,17 @@ def test_a_network_by_name_comes_with_its_weights_and_its_way_of_seeing():
     assert (asked.size, len(asked.classes)) == (224, 1000)
     assert asked.normalisation == ((0.5,) * 3, (0.5,) * 3)
     assert not asked.model.training
+
+
+def test_what_is_no_image_is_left_out_where_it_may_be(asked, photos, tmp_path):
+    broken = tmp_path / "broken.png"
+    broken.write_text("no image")
+    left_out = {}
+    paths = [photos[0], broken, photos[1]]
+    found = explain_images(asked, paths, methods=["saliency"], quiet=True, left_out=left_out)
+    assert [one.path for one in found] == photos[:2]
+    assert left_out == {broken: f"{broken} is no image that can be read"}
+    with pytest.raises(DataError, match=r"broken\.png is no image"):
+        explain_images(asked, paths, methods=["saliency"], quiet=True)
+    with pytest.raises(DataError, match=r"broken\.png is no image"):
+        explain_images(asked, [broken], methods=["saliency"], quiet=True, left_out={})

@@ -177,7 +177,6 @@ def test_a_hostile_checkpoint_is_not_run(tmp_path):
 
 
 def test_a_checkpoint_of_a_newer_version_says_so(tmp_path):
-    checkpoints.save_checkpoint(tmp_path, {"epoch": 1})
     torch.save({"format": checkpoints.FORMAT + 1}, tmp_path / "last.ckpt")
     with pytest.raises(RunError, match="newer vislab"):
         checkpoints.load_checkpoint(tmp_path)
@@ -185,7 +184,7 @@ def test_a_checkpoint_of_a_newer_version_says_so(tmp_path):
 
 def test_a_checkpoint_of_the_first_format_is_read_under_todays_names(tmp_path):
     old = {
-        "epoch": 3,
+        **{"epoch": 3, "seconds": 1.0, "finished": False, "stopped_by": "epochs"},
         "best": {"accuracy": 0.5, "epoch": 2},
         "counts": {"total": 7.0, "correct": 3.0, "images": 4.0},
     }
@@ -193,5 +192,6 @@ def test_a_checkpoint_of_the_first_format_is_read_under_todays_names(tmp_path):
     state = checkpoints.load_checkpoint(tmp_path)
     assert state["best"] == {"score": 0.5, "epoch": 2}
     assert state["counts"] == {"loss": 7.0, "accuracy": 3.0, "images": 4.0}
-    torch.save({"solver": {"epoch": 1}, "format": 1}, tmp_path / "last.ckpt")
+    solver = {key: old[key] for key in ("epoch", "seconds", "finished", "stopped_by")}
+    torch.save({**solver, "solver": {"epoch": 1}, "format": 1}, tmp_path / "last.ckpt")
     assert checkpoints.load_checkpoint(tmp_path)["solver"] == {"epoch": 1}

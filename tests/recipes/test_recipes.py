@@ -86,7 +86,7 @@ def test_the_command_names_only_what_differs():
 
     recipe = kind(data="my images", per_class=None, optim=Optim(lr=0.1))
     assert command(recipe, "resnet-overfit", Conditions(seed=2)) == (
-        "vislab run resnet-overfit --data 'my images' --optim.lr 0.1 --per-class None --seed 2"
+        "vislab run resnet-overfit --data 'my images' --per-class None --optim.lr 0.1 --seed 2"
     )
 
 

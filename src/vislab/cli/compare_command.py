@@ -9,6 +9,7 @@ import tyro
 
 from vislab.runs.compare import compare, comparison_lines, write_comparison
 from vislab.runs.folder import RunFolder
+from vislab.runs.terminal import harmless
 
 
 def main(words: Sequence[str]) -> int:
@@ -36,6 +37,6 @@ def show(
     if as_json:
         print(json.dumps(comparison.as_json(), indent=2, ensure_ascii=False))
         return
-    print(comparison_lines(comparison))
+    print(harmless(comparison_lines(comparison)))
     write_comparison(comparison, out)
-    print(f"\nreport: {out}")
+    print(harmless(f"\nreport: {out}"))

@@ -141,6 +141,7 @@ def get_set(name: Annotated[str, tyro.conf.Positional]) -> int:
 def check_set(
     where: Annotated[str, tyro.conf.Positional],
     sheet: Path = Path("contact-sheet.png"),
+    labels: str | None = None,
     as_json: Json = False,
 ) -> int:
     """Look through images for what would spoil a result; exit code 1 when something would.
@@ -152,13 +153,16 @@ def check_set(
     Args:
         where: A folder, a zip or a set of the catalogue.
         sheet: Where the contact sheet is written.
+        labels: Columns of a CSV that hold paths and labels, and perhaps split and group, as
+            `image_id,dx`; or `folders`, to take the folders' names whatever tables say.
         as_json: Print JSON.
     """
     from vislab.data.formats import recognise
 
     path = Path(where).expanduser()
-    annotated = where not in catalogue.names() and path.exists() and recognise(path) is not None
-    issues = _check_annotated(path, sheet) if annotated else _check_labelled(where, sheet)
+    own = where not in catalogue.names() and path.exists()
+    annotated = own and labels is None and recognise(path) is not None
+    issues = _check_annotated(path, sheet) if annotated else _check_labelled(where, sheet, labels)
     if as_json:
         print(json.dumps(issues.as_json(), indent=2, ensure_ascii=False))
     else:
@@ -167,13 +171,13 @@ def check_set(
     return 1 if issues.spoils else 0
 
 
-def _check_labelled(where: str, sheet: Path) -> "Issues":
+def _check_labelled(where: str, sheet: Path, labels: str | None) -> "Issues":
     from vislab.data.checks.contact_sheet import contact_sheet
     from vislab.data.checks.images import check
     from vislab.data.sources import open_source
     from vislab.runs.writing import replacing
 
-    source, _ = open_source(where)
+    source, _ = open_source(where, labels=labels)
     issues = check(source)
     with replacing(sheet) as file:
         contact_sheet(source).save(file, format="PNG")

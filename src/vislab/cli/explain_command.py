@@ -68,10 +68,14 @@ def show(
             f"{duration(seconds)}",
             file=sys.stderr,
         )
+    left_out: dict[Path, str] = {}
     found = explain_images(
-        asked, paths, methods=methods, target=target, budget=memory << 20, quiet=as_json
-    )
-    nothing = nothing_in(paths, found)
+        asked, paths, methods=methods, target=target, budget=memory << 20, quiet=as_json,
+        left_out=left_out,
+    )  # fmt: skip
+    for reason in left_out.values():
+        print(f"left out: {reason}", file=sys.stderr)
+    nothing = nothing_in([path for path in paths if path not in left_out], found)
     report = file_explanations(asked, found, out, nothing)
     if as_json:
         print(json.dumps(scores(asked, found, nothing), indent=2, ensure_ascii=False))

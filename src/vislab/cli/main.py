@@ -1,5 +1,6 @@
 """`vislab`: the first word chooses a command; the rest is that command's own."""
 
+import contextlib
 import importlib
 import os
 import sys
@@ -8,6 +9,7 @@ from collections.abc import Sequence
 from vislab import __version__
 from vislab.errors import VislabError, pick
 from vislab.runs.old_names import refuse_old_options
+from vislab.runs.terminal import harmless
 
 COMMANDS = {
     "list": "the recipes: what each does and which images it needs",
@@ -64,7 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def complain(sentence: str, code: int) -> int:
     """Print one error to standard error and return the exit code."""
-    print(f"vislab: {sentence}", file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # of a terminal that was closed
+        print(f"vislab: {harmless(sentence)}", file=sys.stderr, flush=True)
     return code
 
 

@@ -2,21 +2,21 @@
 
 import json
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from vislab.data.decode import EXTENSIONS
+from vislab.data.tree import Tree
 from vislab.errors import DataError
 from vislab.runs.folder import RunFolder
 
 
 def main(words: Sequence[str]) -> int:
     """Predict."""
-    tyro.cli(show, args=list(words), prog="vislab predict")
-    return 0
+    return tyro.cli(show, args=list(words), prog="vislab predict")
 
 
 def show(
@@ -25,12 +25,13 @@ def show(
     out: Path | None = None,
     recipe: Path | None = None,
     as_json: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
-) -> None:
+) -> int:
     """Ask the network of a finished run about new input: one line for each answer.
 
     A label, boxes, masks, colours, numbers: whatever the network answers. Each answer is kept in a
     folder: NAME.json always, NAME.png where there is something to see, NAME.webp where it moves,
-    and the field's own file, such as an indexed mask.
+    and the field's own file, such as an indexed mask. An input that cannot be read is left out and
+    told, the others are answered, and the exit code is 1.
 
     Args:
         run: The run folder.
@@ -51,7 +52,7 @@ def show(
     rows = predict(RunFolder.open(run), files(inputs), out=folder)
     if as_json:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
-        return
+        return int(any("error" in row for row in rows))
     names = [" ".join(n) if isinstance(n := row["input"], list) else n for row in rows]
     width = max(map(len, names), default=0)
     for name, row in zip(names, rows, strict=True):
@@ -59,9 +60,14 @@ def show(
     if folder is None:
         print(f"{run} may not be written to; --out FOLDER says where answers may be kept")
     else:
-        drawn = sum(any(not f.endswith(".json") for f in row["files"]) for row in rows)
-        some = "" if drawn == len(rows) else f", drawings of {drawn or 'none'} of {len(rows)}"
+        kept = [row for row in rows if "files" in row]
+        drawn = sum(any(not f.endswith(".json") for f in row["files"]) for row in kept)
+        some = "" if drawn == len(kept) else f", drawings of {drawn or 'none'} of {len(kept)}"
         print(f"answers: {folder}{some}")
+    broken = sum("error" in row for row in rows)
+    if broken:
+        print(f"{broken} of {len(rows)} inputs were left out: they cannot be read")
+    return int(broken > 0)
 
 
 def files(paths: Sequence[Path]) -> list[Path]:
@@ -72,10 +78,13 @@ def files(paths: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS)
-            if not inside:
+            tree = Tree(path)
+            if not tree.images:
                 raise DataError(f"{path} holds no images")
-            found += inside
+            found += [path / member for member in tree.images]
+            for member in tree.unopened:
+                name = path / member
+                print(f"left out: {name}: save it as PNG or JPEG to be read", file=sys.stderr)
         elif not path.exists():
             raise DataError(f"there is no image at {path}")
         else:

@@ -1,11 +1,14 @@
 """`vislab run`: a recipe by name or from a file, its knobs and the run's conditions as options."""
 
+import contextlib
 import datetime
+import itertools
 import os
+import shlex
 import sys
 import webbrowser
 from collections.abc import Sequence
-from dataclasses import dataclass, make_dataclass
+from dataclasses import dataclass, make_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,11 +20,16 @@ from vislab.lab.knobs import restore
 from vislab.lab.recipe import Recipe
 from vislab.runs.folder import RunFolder
 from vislab.runs.formatting import is_share, measured, trivial_word, with_span
+from vislab.runs.terminal import harmless
+from vislab.runs.writing import saying_why
 
 USAGE = """usage: vislab run NAME-OR-FILE [options]
        vislab run --resume FOLDER
+       vislab run --resume FOLDER --optim.lr 1e-4
 
 Run a recipe and write its folder, with the report in FOLDER/report.html.
+`--resume` continues a run that was cut short. With options of learning
+(--optim.…, --augment.…, --epochs) beside it, a new run begins from that one's last checkpoint.
 `vislab list` names the recipes; `vislab run NAME --help` lists the options of one."""
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
@@ -38,7 +46,10 @@ class RunOptions:
     folder: Path | None = None
     """The run folder itself; without it, a new one under runs/."""
     resume: Path | None = None
-    """Continue the run in this folder; its recipe and options are read from there."""
+    """Continue the run in this folder; its recipe and options are read from there. With --optim.…,
+    --augment.… or --epochs beside it, a new run begins from its last checkpoint."""
+    data_changed: Flag = False
+    """With --resume: go on though the images are not those that the run was begun with."""
     seed: int = 0
     """Everything random is a function of it."""
     seeds: int = 1
@@ -63,6 +74,8 @@ def main(words: Sequence[str]) -> int:
     name = words.pop(name_at(words))
     kind = recipes.find(name)
     options, recipe = parse(kind, name, words)
+    if options.data_changed:
+        raise OptionError("--data-changed goes with --resume FOLDER; a new run needs it not")
     if options.devices > 1:
         spread(options.devices, ["run", name, *without(words, "--devices")])
     return start(recipe, name, options)
@@ -79,15 +92,20 @@ def name_at(words: list[str]) -> int:
     raise OptionError("which recipe? Write `vislab run NAME`; `vislab list` names them")
 
 
-def parse(kind: type[Recipe], name: str, words: list[str]) -> tuple[RunOptions, Recipe]:
-    """Read the options; `--quick` and `--course-protocol` change the defaults of the others."""
+def parse(
+    kind: type[Recipe], name: str, words: list[str], begun: Recipe | None = None
+) -> tuple[RunOptions, Recipe]:
+    """Read the options; `--quick` and `--course-protocol` change the defaults of the others.
+
+    Those that are not typed are `begun`'s where that is given.
+    """
     presets: dict[str, Any] = {}
     for flag, preset in (("--quick", kind.quick), ("--course-protocol", kind.course_protocol)):
         if flag in words:
             if not preset:
                 raise OptionError(f"{name} has no {flag}; run it without")
             presets |= preset
-    default = kind(**presets)
+    default = kind(**presets) if begun is None else begun
     # Both parts side by side, so that knobs and conditions are typed without a prefix.
     both = make_dataclass(
         kind.__name__,
@@ -114,39 +132,121 @@ def start(recipe: Recipe, name: str, options: RunOptions) -> int:
 
     conditions = Conditions(options.seed, options.seeds, options.minutes)
     processes.join()
-    folder = processes.share(options.folder or new_folder(name))
+    folder = folder_for(options.folder, name)
     finish(lambda: execute(recipe, name, folder, conditions, save_every=options.save_every), folder)
     return 0
 
 
+def folder_for(chosen: Path | None, name: str) -> Path:
+    """Return the folder that was chosen, or a new one, the same in all processes."""
+    from vislab.ops import processes
+
+    made = new_folder(name) if chosen is None and processes.rank() == 0 else chosen
+    found: Path = processes.share(made)
+    return found
+
+
 def continue_run(folder: Path, words: list[str]) -> int:
-    """Continue a run with the options it was begun with."""
-    from vislab.lab.running import execute, read_conditions
+    """Continue a run with the options it was begun with, or begin another from its checkpoint."""
+    from vislab.lab.running import complete, execute, read_conditions
 
     rest = without(without(words, "--resume"), "--save-every")
+    data_changed = "--data-changed" in rest
+    rest = [word for word in rest if word != "--data-changed"]
     content = RunFolder(folder).recipe()
     name = str(content["recipe"])
     if name == "sweep":
         raise OptionError(
             f"{folder} holds a sweep; type its own command again, with --folder {folder}"
         )
-    if rest not in ([], [name]):
-        raise OptionError(
-            f"--resume continues a run as it was begun and takes no {rest[0]!r}; "
-            "begin a new run to change an option"
-        )
-    if name.endswith(".py") and rest != [name]:
+    named = [name] if name in rest else []
+    if name.endswith(".py") and not named:
         raise OptionError(
             f"{folder} was made by your own recipe; continue it with "
             f"`vislab run {name} --resume {folder}`, so that no code is run unasked"
         )
+    if rest and not rest[0].startswith("-") and rest[0] != name:
+        raise OptionError(f"{folder} holds a run of {name}, not of {rest[0]}; name that, or none")
     values, conditions = read_conditions(content)
     recipe = restore(recipes.find(name), values)
-    if RunFolder.open(folder).result.status == "finished":
-        print(f"this run is finished already; its report is {folder / 'report.html'}")
+    finished = RunFolder.open(folder).result.status == "finished"
+    if rest not in ([], named):
+        typed = [word for word in without(words, "--resume") if word != "--data-changed"]
+        if named:
+            typed.remove(name)
+        return begin_anew(folder, name, recipe, typed, finished=finished)
+    if finished:
+        if complete(folder):
+            print(harmless(f"this run was finished, but for its report; that is written now: "
+                           f"{folder / 'report.html'}"))  # fmt: skip
+        else:
+            print(harmless(f"this run is finished already; its report is {folder / 'report.html'}"))
         return 0
-    every = float(value_of(words, "--save-every") or 20.0)
-    finish(lambda: execute(recipe, name, folder, conditions, resume=True, save_every=every), folder)
+    every = saving(words)
+    finish(
+        lambda: execute(
+            recipe, name, folder, conditions,
+            resume=True, data_changed=data_changed, save_every=every,
+        ),
+        folder,
+    )  # fmt: skip
+    return 0
+
+
+def saving(words: list[str]) -> float:
+    """Return the seconds that `--save-every` names."""
+    typed = value_of(words, "--save-every")
+    try:
+        return 20.0 if typed is None else float(typed)
+    except ValueError as error:
+        raise OptionError(f"--save-every {typed} is no number of seconds") from error
+
+
+def begin_anew(folder: Path, name: str, before: Recipe, words: list[str], *, finished: bool) -> int:
+    """Begin a run from another's last checkpoint, with other options of learning."""
+    from vislab.lab.beginning import may_change
+    from vislab.lab.knobs import flags, plain
+    from vislab.lab.running import execute, read_conditions
+    from vislab.ops import processes
+    from vislab.runs.report import flat
+
+    if finished:
+        raise OptionError(
+            f"--resume continues a run as it was begun, and {folder} is finished; "
+            "begin a new run to change an option"
+        )
+    options, recipe = parse(type(before), name, words, before)
+    _, conditions = read_conditions(RunFolder(folder).recipe())
+    unlike = RunOptions(folder=options.folder, save_every=options.save_every)
+    old, new = flat(plain(before)), flat(plain(recipe))
+    refused = [
+        option for option in new if new[option] != old.get(option) and not may_change(option)
+    ]
+    if refused or options != unlike or conditions.seeds > 1:
+        what = (
+            f"--{refused[0].replace('_', '-')}"
+            if refused
+            else "run over seeds"
+            if conditions.seeds > 1
+            else "option of the run itself"
+        )
+        raise OptionError(
+            f"--resume continues a run as it was begun, and only --optim.…, --augment.… and "
+            f"--epochs may be others from its last checkpoint on; {what} may not: begin a new run"
+        )
+    changes = flags(recipe, beside=before)
+    if not changes:
+        raise OptionError(f"{folder} has these options already; leave them out to continue it")
+    if not any(folder.glob("checkpoints/*/last.ckpt")):
+        raise RunError(f"{folder} has no checkpoint to begin from; begin a new run")
+    processes.join()
+    into = folder_for(options.folder, name)
+    changed = shlex.join(changes)
+    if processes.rank() == 0:
+        text = f"a new run, {into}, begins from the last checkpoint of {folder} with {changed}"
+        print(harmless(text), flush=True)
+    began = replace(conditions, begun_from=str(folder), changed=changed)
+    finish(lambda: execute(recipe, name, into, began, save_every=options.save_every), into)
     return 0
 
 
@@ -155,19 +255,21 @@ def finish(work: Any, folder: Path, *, way_on: str = "") -> None:
 
     `way_on` is what to do after an interruption; without it, to resume the run.
     """
+    from vislab.lab.endings import let_go_of_closed_outputs
     from vislab.ops import processes
 
     try:
         run = work()
-    except (KeyboardInterrupt, SystemExit) as stop:
+    except (KeyboardInterrupt, SystemExit, BrokenPipeError) as stop:
+        let_go_of_closed_outputs()
         raise RunError(
             f"interrupted; what there is so far is in {folder}, "
             + (way_on or f"continue with `vislab run --resume {folder}`")
         ) from stop
     if processes.rank() == 0:
-        print(summary(run))
+        print(harmless(summary(run)))
         report = folder / "report.html"
-        print(f"report: {report}")
+        print(harmless(f"report: {report}"))
         if sys.stdout.isatty() and os.environ.get("DISPLAY", sys.platform != "linux"):
             webbrowser.open(report.resolve().as_uri())
 
@@ -197,13 +299,17 @@ def summary(run: RunFolder) -> str:
 
 
 def new_folder(name: str) -> Path:
-    """Return a folder under runs/ that does not exist yet, named by recipe and time."""
+    """Make a folder under runs/ that nobody else has, named by recipe and time, and return it."""
     stamp = datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S")
     base = Path("runs") / f"{Path(name).stem}-{stamp}"
-    folder, number = base, 2
-    while folder.exists():
-        folder, number = base.with_name(f"{base.name}-{number}"), number + 1
-    return folder
+    with saying_why(base):
+        base.parent.mkdir(parents=True, exist_ok=True)
+        for turn in itertools.count(1):
+            folder = base.with_name(f"{base.name}-{turn}") if turn > 1 else base
+            with contextlib.suppress(FileExistsError):  # another process was first: the next name
+                folder.mkdir()
+                return folder
+    raise AssertionError("there is always a next name")
 
 
 def folder_to_resume(words: list[str]) -> Path | None:

@@ -112,7 +112,8 @@ def _truth_digest(read: Annotated) -> str:
     columns = (instances.image, instances.boxes, instances.label, instances.crowd)
     outlines = np.frombuffer(json.dumps(instances.outlines).encode(), dtype=np.uint8)
     parts = [cache.digest(column) for column in (*columns, outlines)]
-    return " ".join([*parts, str(read.binary_masks)])
+    reading = np.frombuffer(str(read.mask_reading).encode(), dtype=np.uint8)
+    return " ".join([*parts, cache.digest(reading)])
 
 
 class _CannotBeRead(DataError):
@@ -172,7 +173,8 @@ def _made_from(read: Annotated) -> dict[str, str]:
 
 
 def _mask_stamps(read: Annotated) -> str:
-    return cache.stamps(read.root, [mask for mask in read.masks or () if mask is not None])
+    files = [read.mask_reading.files(mask) for mask in read.masks or () if mask is not None]
+    return cache.stamps(read.root, [file for one in files for file in one])
 
 
 def _decoded(read: Annotated, origin: str, size: int, wanted: Wanted, limit: int | None) -> Table:

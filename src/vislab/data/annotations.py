@@ -2,7 +2,7 @@
 
 What was read from COCO, VOC, YOLO or a folder of masks comes to this one form. Nothing is decoded
 here. What is wrong with single annotations does not stop the reading: it is gathered, so that all
-of it can be told at once, before anything is trained.
+of it can be told at once, before anything is trained. So is what is doubtful about the whole set.
 """
 
 from dataclasses import dataclass, field, replace
@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
 from vislab.data.listing import SPLITS
+from vislab.data.mask_reading import MaskReading
 from vislab.errors import DataError
 
 VOID = 255  # in a mask: belongs to no class, is neither learned from nor scored
@@ -73,8 +74,10 @@ class Annotated:
     """N images in a folder and what is in them.
 
     `masks` are files with a class for each pixel, in place of objects or beside them; where given,
-    `classes` counts from the background, 0. `binary_masks` says that 255 in them is the foreground
-    and not VOID. `official` says whether the split came with them.
+    `classes` counts from the background, 0. `mask_reading` says what they
+    hold for each class. `official` says whether the split came with them. `doubts` are sentences
+    on the whole set, such as two lists of classes that disagree: while there is one, any label may
+    be wrong. `notes` are harmless.
     """
 
     name: str
@@ -86,10 +89,11 @@ class Annotated:
     splits: UInt8[np.ndarray, " n"]  # places in SPLITS
     instances: Instances
     masks: tuple[str | None, ...] | None = None
-    binary_masks: bool = False
+    mask_reading: MaskReading = MaskReading()
     official: bool = False
     issues: tuple[AnnotationIssue, ...] = ()
     notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.members)
@@ -120,8 +124,14 @@ def require_sound(annotated: Annotated, *, skip_bad: bool) -> Annotated:
     """Return the annotations if none is flawed; with `skip_bad` less the images that are.
 
     An image one of whose objects is flawed is left out whole: what it shows there would be learned
-    as background. Raises DataError naming the first files otherwise.
+    as background. Raises DataError naming the first files otherwise, and for a doubt always.
     """
+    if annotated.doubts:
+        more = len(annotated.doubts) - 1
+        raise DataError(
+            f"{annotated.root}: {annotated.doubts[0]}"
+            + (f" (and {more} more: `vislab data check {annotated.root}`)" if more else "")
+        )
     if not annotated.issues:
         return annotated
     if not skip_bad:
@@ -141,6 +151,11 @@ def require_sound(annotated: Annotated, *, skip_bad: bool) -> Annotated:
             f"`vislab data check {annotated.root}` lists them"
         )
     left = annotated.take(kept)
+    if left.masks is None and not (~left.instances.crowd).any():
+        raise DataError(
+            f"the images of {annotated.root} that --skip-bad does not leave out show no object; "
+            f"mend what `vislab data check {annotated.root}` lists"
+        )
     fewer = len(annotated) - len(kept)
     note = f"left out: {fewer} of {len(annotated)} images, whose annotations are flawed"
     return replace(left, notes=(*annotated.notes, note))

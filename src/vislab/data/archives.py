@@ -52,9 +52,10 @@ def unpack(
     """Unpack a zip, tar (plain, gz, xz, bz2) or gz into the folder `into`, which must be new.
 
     A gz holds one file, named like the archive without `.gz`. Members go to a hidden folder beside
-    `into` first, of this process alone, which takes its name only when all are there. `largest` limits the unpacked bytes,
-    `ratio` what they may be as a multiple of the archive's. Raises DataError, naming the member,
-    for a path or a link that could lead outside, for a bomb, and for a damaged archive.
+    `into` first, of this process alone, which takes its name only when all are there. `largest`
+    limits the unpacked bytes, `ratio` what they may be as a multiple of the archive's. Raises
+    DataError, naming the member, for a path or a link that could lead outside, for a bomb, and for
+    a damaged archive.
     """
     if into.exists():
         raise _there(archive, into)

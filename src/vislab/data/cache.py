@@ -34,8 +34,10 @@ from vislab.progress import track
 CHUNK = 64  # images a worker decodes before it hands them over
 
 
-def decoded(listing: Listing, size: int) -> UInt8[np.ndarray, "n s s 3"]:
-    """Return the images of a listing, short side at `size` and cropped to the middle square.
+def decoded(
+    listing: Listing, size: int, *, fit: decode.Fit = "crop", depth: int | None = None
+) -> UInt8[np.ndarray, "n s s 3"]:
+    """Return the images of a listing as squares of `size` pixels; `depth` as in `decode`.
 
     Decodes on the first call and maps the file on later ones. Raises DataError naming the first
     unreadable image and how many there are; none is left out in silence.
@@ -48,8 +50,8 @@ def decoded(listing: Listing, size: int) -> UInt8[np.ndarray, "n s s 3"]:
         for place, row in enumerate(rows):
             try:
                 content = reader.read(int(listing.source_of[row]), listing.members[row])
-                image = decode.decode(content, listing.where(row), at_least=size)
-                out[place] = decode.fit_square(image, size)
+                image = decode.decode(content, listing.where(row), at_least=size, depth=depth)
+                out[place] = decode.square(image, size, fit)
             except DataError as error:
                 damaged.append(str(error))
         return out
@@ -62,7 +64,10 @@ def decoded(listing: Listing, size: int) -> UInt8[np.ndarray, "n s s 3"]:
                 f"{min(damaged)}); take them out, `vislab data check` lists all of them"
             )
 
-    about = {"decoder": decode.VERSION, "size": size, "files": _files_digest(listing)}
+    about = {
+        "decoder": decode.VERSION, "size": size, "fit": fit, "depth": depth,
+        "files": _files_digest(listing),
+    }  # fmt: skip
     return kept(listing.name, about, (len(listing), size, size, 3), produce)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8
@@ -18,6 +19,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from vislab.data.listing import LARGEST_FILE
 from vislab.errors import DataError
+
+Fit = Literal["crop", "whole", "squash"]  # how an image that is not square becomes one
 
 # fmt: off
 EXTENSIONS = frozenset({
@@ -228,6 +231,19 @@ def to_eight_bits(grey: np.ndarray, depth: int | None = None) -> UInt8[np.ndarra
 def depth_of(highest: int) -> int:
     """Return how many bits greys hold of which this is the highest: the fewest of `DEPTHS`."""
     return next(depth for depth in DEPTHS if highest < 2**depth)
+
+
+def square(image: Image.Image, size: int, fit: Fit = "crop") -> UInt8[np.ndarray, "s s 3"]:
+    """Return an image as a square of `size` pixels.
+
+    Its middle (`crop`), all of it with the rest filled (`whole`), or all of it out of shape
+    (`squash`).
+    """
+    if fit == "whole":
+        return fit_whole(image, size)
+    if fit == "squash":
+        return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, reducing_gap=3.0))
+    return fit_square(image, size)
 
 
 def fit_square(image: Image.Image, size: int) -> UInt8[np.ndarray, "s s 3"]:

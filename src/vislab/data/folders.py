@@ -1,54 +1,70 @@
-"""The user's own images: a folder, or a zip, of class folders or with a label file.
+"""The user's own images: a folder, or a zip, of class folders or with tables of labels.
 
-    images/cat/1.jpg                       class folders
-    images/train/cat/1.jpg                 the same under train, val, test
-    images/train.zip, images/test.zip    the same, zipped
-    images/labels.csv                      path,label[,group][,split]
+    photos/cat/1.jpg                       class folders
+    photos/train/cat/1.jpg                 the same under train, val and test, or seg_train, ...
+    photos/train.zip, photos/test.zip      the same, zipped
+    photos/labels.csv                      path,label[,group][,split], or one a split
 
 Nothing is unpacked: an image in a zip is read where it lies.
 """
 
-import csv
-import io
-import os
-import zipfile
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+from jaxtyping import Int, UInt8
 
-from vislab.data.decode import EXTENSIONS
-from vislab.data.listing import SPLITS, Listing, Reader
-from vislab.data.splits import draw_split, split_called, splits_of
+from vislab.data.label_tables import FOLDERS, Labelled, labels_in_tables
+from vislab.data.listing import Listing
+from vislab.data.near_forms import what_it_nearly_is
+from vislab.data.split_lists import split_lists
+from vislab.data.splits import TEST, TRAIN, VAL, draw_split, split_called, split_in
+from vislab.data.tree import Tree, folded, folders_of, visible
 from vislab.errors import DataError
 
 LAYOUT = (
     "expected class folders (cat/1.jpg, dog/7.jpg), the same under train/, val/ and test/, "
     "or a CSV with the columns path,label[,group][,split]"
 )
+SHOWN = 5  # names in a sentence
 
 
-def list_folder(path: Path, *, seed: int = 0, disjoint: bool = False) -> Listing:
+def list_folder(
+    path: Path, *, seed: int = 0, disjoint: bool = False, labels: str | None = None
+) -> Listing:
     """List the images of a folder or a zip.
 
     Where no split came with them one is drawn from `seed` (see splits.py). What does not fit
     (labels without images, images without labels, empty classes) is left out and named in the
-    listing; `require_whole` refuses it. With `disjoint` there may be classes to test on alone.
-    Raises DataError with the layouts that would be understood when there is nothing to learn from.
+    listing; `require_whole` refuses it. `labels` names the columns of a table that hold paths and
+    labels, and perhaps split and group, or says "folders". With `disjoint` there may be classes to
+    test on alone. Raises DataError with the layouts that would be understood when there is nothing
+    to learn from, and with what it nearly is where it is of another form.
     """
-    if not path.exists():
-        raise DataError(f"there is no folder or zip at {path}")
-    sources, files = files_of(path)
-    if not any(is_image(member) for _, member in files):
-        raise DataError(f"{path} holds no images; {LAYOUT}")
-    table, notes = _label_file(path, sources, files)
+    tree = Tree(path, archives=True)
+    if not tree.images:
+        raise DataError(f"{path} holds no images{_nearly(tree)}; {LAYOUT}")
+    table, notes = labels_in_tables(tree, labels) if labels != FOLDERS else (None, ())
     if table is not None:
-        return _from_table(path, sources, files, table, notes, seed)
-    return _from_folders(path, sources, files, notes, seed, disjoint=disjoint)
+        listing = _from_table(tree, table, seed)
+    else:
+        near = what_it_nearly_is(tree) if labels != FOLDERS else None
+        if near is not None:
+            raise DataError(f"{path} {near}")
+        listing = _from_folders(tree, seed, disjoint=disjoint)
+    listing = replace(listing, notes=(*notes, *listing.notes))
+    if tree.unopened:
+        listing = listing.with_doubts(
+            f"{len(tree.unopened)} photographs cannot be opened (first: {tree.unopened[0]}); save "
+            "them as PNG or JPEG, or take them out"
+        )
+    return _with_one_spelling(listing)
 
 
 def require_whole(listing: Listing, path: Path) -> None:
-    """Raise DataError when a label has no image or a class folder is empty."""
+    """Raise DataError when a label has no image, a class folder is empty, or there is a doubt."""
     advice = f"see all with `vislab data check {path}`"
     if listing.absent:
         raise DataError(
@@ -61,6 +77,8 @@ def require_whole(listing: Listing, path: Path) -> None:
             f"{path / listing.empty_classes[0]} holds no images; add some or take the folder out "
             f"({len(listing.empty_classes)} such; {advice})"
         )
+    if listing.doubts:
+        raise DataError(f"{path}: {listing.doubts[0]}")
 
 
 def name_of(path: Path) -> str:
@@ -69,204 +87,147 @@ def name_of(path: Path) -> str:
     return whole.stem if whole.is_file() else whole.name
 
 
-def is_image(member: str) -> bool:
-    """Return whether a file is called as images are."""
-    return PurePosixPath(member).suffix.lower() in EXTENSIONS
+def _nearly(tree: Tree) -> str:
+    zips = [member for member in tree.members if member.lower().endswith(".zip")]
+    if zips:
+        return f" but zips ({', '.join(zips[:3])}): unpack it once and give the folder"
+    if tree.unopened:
+        return f" that can be opened (first: {tree.unopened[0]}; save them as PNG or JPEG)"
+    return ""
 
 
-def files_of(path: Path) -> tuple[tuple[Path, ...], list[tuple[int, str]]]:
-    """Return the sources and every visible file as (source, path inside it), sorted."""
-    if path.is_file():
-        return (path,), [(0, member) for member in _members(path)]
-    archives = (p for p in sorted(path.iterdir()) if p.suffix.lower() == ".zip")
-    sources = (path, *(p for p in archives if split_called(p.stem) is not None))
-    files = [(0, member) for member in _walk(path)]
-    for number, archive in enumerate(sources[1:], start=1):
-        files += [(number, member) for member in _members(archive)]
-    return sources, files
+def _annotated(path: Path) -> str:
+    from vislab.data.formats import FORMS, recognise  # which look into files
+
+    form = recognise(path)
+    if form not in FORMS:
+        return ""
+    return f" and annotations of the form {form}, which recipes that detect or segment read"
 
 
-def _walk(root: Path) -> Iterator[str]:
-    for folder, _, names in _folders(root):
-        inside = Path(folder).relative_to(root)
-        for name in sorted(names):
-            if not _hidden(name):
-                yield (inside / name).as_posix()
-
-
-def _folders(root: Path) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Walk as `os.walk` does, past what is hidden and past links that lead back up."""
-    for folder, inner, names in os.walk(root, followlinks=True):
-        inner[:] = sorted(
-            name for name in inner if not _hidden(name) and not _leads_up(Path(folder, name))
-        )
-        yield folder, inner, names
-
-
-def _leads_up(folder: Path) -> bool:
-    return folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve())
-
-
-def _members(archive: Path) -> list[str]:
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            names = [info.filename for info in opened.infolist() if not info.is_dir()]
-    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
-        raise DataError(
-            f"{archive} is no zip that can be opened ({error}); fetch it again"
-        ) from error
-    return sorted(
-        name for name in names if not any(_hidden(part) for part in PurePosixPath(name).parts)
-    )
-
-
-def _hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
-
-
-def _label_file(
-    path: Path, sources: tuple[Path, ...], files: list[tuple[int, str]]
-) -> tuple[list[dict[str, str]] | None, list[str]]:
-    """Return the rows of the first CSV with path and label, and notes on those that lack them."""
-    notes = []
-    reader = Reader(sources)
-    for source, member in files:
-        if not member.lower().endswith(".csv"):
-            continue
-        text = reader.read(source, member).decode("utf-8-sig", errors="replace")
-        rows = csv.DictReader(io.StringIO(text))
-        columns = [column.strip().lower() for column in rows.fieldnames or []]
-        if "path" not in columns or "label" not in columns:
-            notes.append(f"{member} was not used: it lacks the columns path and label")
-            continue
-        rows.fieldnames = columns
-        folder = PurePosixPath(member).parent
-        table = []
-        for line, row in enumerate(rows, start=2):
-            if not row["path"] or not (row["label"] or "").strip():
-                raise DataError(f"{path / member}, line {line}: path or label is empty; fill it in")
-            place = (folder / row["path"].strip().replace("\\", "/")).as_posix()
-            table.append({**{k: (v or "").strip() for k, v in row.items() if k}, "path": place})
-        if not table:
-            raise DataError(f"{path / member} has a header and no rows; {LAYOUT}")
-        return table, notes
-    return None, notes
-
-
-def _from_table(
-    path: Path,
-    sources: tuple[Path, ...],
-    files: list[tuple[int, str]],
-    table: list[dict[str, str]],
-    notes: list[str],
-    seed: int,
-) -> Listing:
-    source_of = {member: source for source, member in reversed(files)}
-    named = {row["path"] for row in table}
-    absent = tuple(row["path"] for row in table if row["path"] not in source_of)
-    unlabelled = tuple(m for _, m in files if is_image(m) and m not in named)
-    table = [row for row in table if row["path"] in source_of]
-    if not table:
-        raise DataError(
-            f"none of the images that the label file of {path} names is there (first: "
-            f"{absent[0]}); its paths count from the folder the label file lies in"
-        )
-    classes = tuple(sorted({row["label"] for row in table}))
+def _from_table(tree: Tree, table: Labelled, seed: int) -> Listing:
+    classes = tuple(sorted(set(table.labels)))
     number = {name: index for index, name in enumerate(classes)}
-    labels = np.array([number[row["label"]] for row in table])
-    groups = None
-    if "group" in table[0]:  # an image whose cell is empty is a group of its own
-        groups = tuple(row["group"] or row["path"] for row in table)
-    official = "split" in table[0]
-    if official:
-        wrong = next((row for row in table if split_called(row["split"]) is None), None)
-        if wrong is not None:
-            raise DataError(
-                f"the label file of {path} puts {wrong['path']} in the split {wrong['split']!r}; "
-                f"write one of {', '.join(SPLITS)}"
-            )
-        splits = splits_of([row["split"] for row in table])
+    labels = np.array([number[label] for label in table.labels])
+    notes = list(table.notes)
+    if table.splits is not None:
+        splits, official = _with_test(np.array(table.splits, dtype=np.uint8), notes), True
     else:
-        splits = draw_split(labels, groups=groups, seed=seed)
+        splits, official = _split_of(tree, table.members, labels, table.groups, seed, notes)
+    known = set(table.members)
+    places = [tree.place(member) for member in table.members]
     return Listing(
-        name=name_of(path),
+        name=name_of(tree.root),
         classes=classes,
-        sources=sources,
-        source_of=np.array([source_of[row["path"]] for row in table], dtype=np.uint8),
-        members=tuple(row["path"] for row in table),
+        sources=tree.sources,
+        source_of=np.array([source for source, _ in places], dtype=np.uint8),
+        members=tuple(member for _, member in places),
         labels=labels,
         splits=splits,
-        groups=groups,
+        groups=table.groups,
         official=official,
-        absent=absent,
-        unlabelled=unlabelled,
+        absent=table.absent,
+        unlabelled=tuple(member for member in tree.images if member not in known),
         notes=tuple(notes),
+        doubts=table.doubts,
     )
 
 
-def _from_folders(
-    path: Path,
-    sources: tuple[Path, ...],
-    files: list[tuple[int, str]],
-    notes: list[str],
+def _with_test(splits: UInt8[np.ndarray, " n"], notes: list[str]) -> UInt8[np.ndarray, " n"]:
+    """Return a split with images to test on: those to validate on, where no others came."""
+    if TEST in splits or VAL not in splits:
+        return splits
+    notes.append("no test split came with the set; its val split is used to test on")
+    return np.where(splits == VAL, np.uint8(TEST), splits)
+
+
+def _split_of(
+    tree: Tree,
+    members: Sequence[str],
+    labels: Int[np.ndarray, " n"],
+    groups: tuple[str, ...] | None,
     seed: int,
-    *,
-    disjoint: bool,
-) -> Listing:
-    # The parts of each image's place, with the split's name in front where the zip's name is one.
-    rows = []
-    for source, member in files:
-        if is_image(member):
-            above = () if sources[source].is_dir() else (sources[source].stem,)
-            prefix = above if len(sources) > 1 else ()
-            rows.append((source, member, prefix + PurePosixPath(member).parts))
-    skip = _shared_depth([parts for _, _, parts in rows])
-    kept, subsets, names = [], [], []
-    loose = []
-    for source, member, parts in rows:
-        parts = parts[skip:]
-        split = split_called(parts[0]) if len(parts) > 1 else None
+    notes: list[str],
+) -> tuple[UInt8[np.ndarray, " n"], bool]:
+    """Return the split that lists beside the images state, or one that is drawn."""
+    stated = split_lists(tree)
+    if stated and all(member in stated.splits for member in members):
+        notes += stated.notes()
+        return np.array([stated.splits[member] for member in members], dtype=np.uint8), True
+    if stated:
+        missing = next(member for member in members if member not in stated.splits)
+        raise DataError(
+            f"{tree.root}: {', '.join(stated.lists)} state a split and leave out images such as "
+            f"{missing}; name every image in one of them, or take the lists away"
+        )
+    return draw_split(labels, groups=groups, seed=seed), False
+
+
+def _from_folders(tree: Tree, seed: int, *, disjoint: bool) -> Listing:
+    path = tree.root
+    places = {member: PurePosixPath(member).parts for member in tree.images}
+    skip = _shared_depth(list(places.values()))
+    split_at = _split_folders([parts[skip:] for parts in places.values()])
+    beside = _without_classes([parts[skip:] for parts in places.values()], split_at)
+    kept, subsets, names, loose = [], [], [], []
+    for member, whole in places.items():
+        parts = whole[skip:]
+        split = split_at.get(parts[0]) if len(parts) > 1 else None
+        if split is None and len(parts) > 1 and parts[0] in beside:
+            loose.append(member)
+            continue
         if split is not None:
             parts = parts[1:]
-            # A zip of class folders often repeats its own name inside.
-            if len(parts) > 2 and split_called(parts[0]) == split:
+            # A zip or a folder often repeats its own name inside.
+            again = split_in(parts[0]) == split and len(parts) > 2
+            if again or (len(parts) > 1 and parts[0] == whole[skip]):
                 parts = parts[1:]
         if len(parts) < 2:
             loose.append(member)
             continue
-        kept.append((source, member))
+        kept.append(member)
         subsets.append(split)
         names.append(parts[0])
     if not kept:
-        raise DataError(f"{path} holds images but no class folders; {LAYOUT}")
+        raise DataError(f"{path} holds images but no class folders{_annotated(path)}; {LAYOUT}")
+    classes = tuple(sorted(set(names)))
+    number = {name: index for index, name in enumerate(classes)}
+    labels = np.array([number[name] for name in names])
+    notes: list[str] = []
     official = any(split is not None for split in subsets)
-    if official and any(split is None for split in subsets):
-        first = next(kept[i][1] for i, split in enumerate(subsets) if split is None)
+    if official and None in subsets:
+        first = kept[subsets.index(None)]
         raise DataError(
             f"{path} has train/val/test folders and other class folders beside them "
             f"(first: {first}); put every class under one of the three"
         )
-    if official and 0 not in subsets:
+    if official and TRAIN not in subsets:
         raise DataError(f"{path} has no train folder beside its val or test; {LAYOUT}")
-    classes = tuple(sorted(set(names)))
-    number = {name: index for index, name in enumerate(classes)}
-    labels = np.array([number[name] for name in names])
-    if official:
-        splits = np.array(subsets, dtype=np.uint8)
-        only = set(names) - {name for name, split in zip(names, subsets, strict=True) if split == 0}
-        if only and not disjoint:
+    if official and {TEST, VAL} & set(subsets):
+        splits = _with_test(np.array(subsets, dtype=np.uint8), notes)
+        only = set(names) - {n for n, split in zip(names, subsets, strict=True) if split == TRAIN}
+        if (
+            only
+            and not disjoint
+            and not {folded(n) for n in only}
+            <= {folded(n) for n, split in zip(names, subsets, strict=True) if split == TRAIN}
+        ):
             raise DataError(
                 f"{path} has classes to test on that are not under train: "
-                f"{', '.join(sorted(only)[:5])}; add them to train or take them out"
+                f"{', '.join(sorted(only)[:SHOWN])}; add them to train or take them out"
             )
     else:
-        splits = draw_split(labels, seed=seed)
+        if official:
+            official = False
+            notes.append("only train holds class folders; a split to test on was drawn from it")
+        splits, official = _split_of(tree, kept, labels, None, seed, notes)
+    found = [tree.place(member) for member in kept]
     return Listing(
         name=name_of(path),
         classes=classes,
-        sources=sources,
-        source_of=np.array([source for source, _ in kept], dtype=np.uint8),
-        members=tuple(member for _, member in kept),
+        sources=tree.sources,
+        source_of=np.array([source for source, _ in found], dtype=np.uint8),
+        members=tuple(member for _, member in found),
         labels=labels,
         splits=splits,
         official=official,
@@ -276,23 +237,73 @@ def _from_folders(
     )
 
 
+def _split_folders(places: Sequence[tuple[str, ...]]) -> dict[str, int]:
+    """Return which of the topmost folders are splits.
+
+    By their names alone, train or valid; and by a word in them, seg_train, where folders of two
+    splits or more hold the same folders: `fast_train` and `bus` are classes.
+    """
+    below: dict[str, set[str]] = defaultdict(set)
+    for parts in places:
+        if len(parts) > 1:
+            inner = [part for part in parts[1:-1] if split_in(part) is None]
+            below[parts[0]] |= set(inner[:1])
+    named = {name: split for name in below if (split := split_called(name)) is not None}
+    if named:
+        return named
+    worded = {name: split for name in below if (split := split_in(name)) is not None}
+    if len(set(worded.values())) < 2 or TRAIN not in worded.values():
+        return {}
+    train = set().union(*(below[name] for name, split in worded.items() if split == TRAIN))
+    others = set().union(*(below[name] for name, split in worded.items() if split != TRAIN))
+    # A split to test on may have no classes at all; classes of its own alone are no split.
+    return worded if train and (train & others or not others) else {}
+
+
+def _without_classes(places: Sequence[tuple[str, ...]], split_at: dict[str, int]) -> set[str]:
+    """Return folders beside seg_train and seg_test that hold images and no folders: seg_pred."""
+    if not split_at or any(split_called(name) is not None for name in split_at):
+        return set()  # beside train and test any folder may be a class that was misplaced
+    heads = {parts[0] for parts in places if len(parts) > 1} - split_at.keys()
+    with_folders = {parts[0] for parts in places if len(parts) > 2 and parts[1] != parts[0]}
+    return heads - with_folders
+
+
+def _with_one_spelling(listing: Listing) -> Listing:
+    """Join classes whose names differ in how letters are composed; doubt those in letters' case."""
+    import unicodedata
+
+    form = {name: unicodedata.normalize("NFC", name).strip() for name in listing.classes}
+    listing = listing.renamed(form) if any(a != b for a, b in form.items()) else listing
+    by_case: dict[str, list[str]] = defaultdict(list)
+    for name in listing.classes:
+        by_case[folded(name)].append(name)
+    twice = [names for names in by_case.values() if len(names) > 1]
+    if not twice:
+        return listing
+    return listing.with_doubts(
+        f"the classes {' and '.join(map(repr, twice[0]))} differ in the case of letters alone; "
+        "give them one name"
+    )
+
+
 def _empty_folders(path: Path, skip: int) -> tuple[str, ...]:
     """Return the folders at the depth of a class that hold nothing at all."""
     if not path.is_dir():
         return ()
     empty = []
-    for folder, inner, names in _folders(path):
+    for folder, inner, names in folders_of(path):
         place = Path(folder).relative_to(path)
-        visible = [*inner, *(name for name in names if not _hidden(name))]
+        seen = [*inner, *(name for name in names if visible(name))]
         parts = place.parts[skip:]
         # Under train, val or test a class lies one folder deeper.
         deep = 1 + (len(parts) == 2 and split_called(parts[0]) is not None)
-        if not visible and len(parts) == deep:
+        if not seen and len(parts) == deep:
             empty.append(place.as_posix())
     return tuple(sorted(empty))
 
 
-def _shared_depth(places: list[tuple[str, ...]]) -> int:
+def _shared_depth(places: Sequence[tuple[str, ...]]) -> int:
     """Return how many leading folders all images share; a lone class folder is kept.
 
     A loose image beside the class folders, or above them, does not change what they are.

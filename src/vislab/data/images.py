@@ -11,8 +11,10 @@ from jaxtyping import Int, UInt8
 from vislab.data import cache, catalogue, decode, shapes
 from vislab.data.arrays import Arrays
 from vislab.data.columns import Column, Labels, Names
+from vislab.data.decode import Fit
+from vislab.data.depths import depth_in
 from vislab.data.folders import require_whole
-from vislab.data.listing import Listing
+from vislab.data.listing import Listing, Reader
 from vislab.data.sources import open_source
 from vislab.data.splits import (
     TEST,
@@ -27,7 +29,7 @@ from vislab.data.table import Table
 from vislab.data.unlabelled import list_unlabelled
 from vislab.errors import DataError, OptionError
 
-HowToSplit = Literal["given", "by image", "by group"]
+HowToSplit = Literal["given", "by image", "by group", "by class"]
 
 SHAPES_COUNTS = {"train": 10_000, "val": 1_000, "test": 2_000}
 
@@ -41,6 +43,8 @@ def images(
     split: HowToSplit = "given",
     labelled: bool = True,
     disjoint: bool = False,
+    labels: str | None = None,
+    fit: Fit = "crop",
 ) -> Table:
     """Open a data set: a name of the catalogue, or a folder or zip of the user's.
 
@@ -49,10 +53,12 @@ def images(
     validation; those to test on stay all.
     `validation` moves that share of the training images to validation when the set has none.
     `split` keeps the split that came with the images, or draws 80 % to train on and 20 % to test
-    on: by image, or by group, so that no person is in two splits. Where a task asks for no labels,
+    on: by image, by group, so that no person is in two splits, or by class, so that the classes to
+    test on are new. Where a task asks for no labels,
     `labelled=False` takes every image of a folder or a zip, whatever its folder is called, and
     all are of one class. With `disjoint` a class may be in one split only, as where new classes are
-    to be recognised by what was learned of others.
+    to be recognised by what was learned of others. `labels` names the columns of the user's table
+    (see `folders.list_folder`), and `fit` says what becomes of an image that is not square.
     Splits and subsets never depend on the seed of a run, so that two runs are tested on the same
     images.
     """
@@ -74,8 +80,9 @@ def images(
         listing = list_unlabelled(path)
         if validation > 0:
             listing = hold_out_validation(listing, validation)
-        return _from_listing(listing, "own files", size, per_class, labelled=False)
-    source, origin = open_source(where, disjoint=disjoint)
+        return _from_listing(listing, "own files", size, per_class, labelled=False, fit=fit)
+    disjoint = disjoint or split == "by class"
+    source, origin = open_source(where, disjoint=disjoint, labels=labels)
     if not labelled:
         source = replace(source, classes=("image",), labels=np.zeros(len(source), dtype=np.int64))
     if isinstance(source, Arrays):
@@ -84,10 +91,12 @@ def images(
         return _from_arrays(source, origin, size, per_class, _splits(source, validation, split))
     require_whole(source, Path(where))
     if split != "given":
-        source = drawn_anew(source, by_group=split == "by group")
+        source = drawn_anew(source, by=split.removeprefix("by "))
     if validation > 0:
         source = hold_out_validation(source, validation, by_group=split != "by image")
-    return _from_listing(source, origin, size, per_class, labelled=labelled, disjoint=disjoint)
+    return _from_listing(
+        source, origin, size, per_class, labelled=labelled, disjoint=disjoint, fit=fit
+    )
 
 
 def columns_of(
@@ -108,7 +117,13 @@ class Survey:
     test: int
 
 
-def survey(where: str, *, per_class: int | None = None, validation: float = 0.0) -> Survey:
+def survey(
+    where: str,
+    *,
+    per_class: int | None = None,
+    validation: float = 0.0,
+    labels: str | None = None,
+) -> Survey:
     """Count what `images` would open with the same arguments."""
     name, _, _level = where.partition(":")
     if name == "shapes":
@@ -117,7 +132,7 @@ def survey(where: str, *, per_class: int | None = None, validation: float = 0.0)
             most = per_class * len(shapes.CLASSES)
             counts |= {split: min(counts[split], most) for split in ("train", "val")}
         return Survey(len(shapes.CLASSES), **counts)
-    source, _origin = open_source(where)
+    source, _origin = open_source(where, labels=labels)
     if isinstance(source, Arrays):
         splits = _splits(source, validation)
     else:
@@ -187,6 +202,7 @@ def _from_listing(
     *,
     labelled: bool = True,
     disjoint: bool = False,
+    fit: Fit = "crop",
 ) -> Table:
     known = listing.labels[listing.splits == TRAIN]
     if labelled:
@@ -201,6 +217,10 @@ def _from_listing(
         splits=listing.splits[rows],
         groups=None if listing.groups is None else tuple(listing.groups[row] for row in rows),
     )
+    reader = Reader(listing.sources)
+    depth = depth_in(
+        lambda row: reader.read(int(listing.source_of[row]), listing.members[row]), len(listing)
+    )
     notes = listing.notes + (fewer if labelled else ())
     if listing.unlabelled:
         notes += (f"{len(listing.unlabelled)} images have no label and are left out",)
@@ -208,7 +228,9 @@ def _from_listing(
         name=listing.name,
         classes=listing.classes,
         size=size,
-        pixels=cache.decoded(listing, size),
+        pixels=cache.decoded(listing, size, fit=fit, depth=depth),
+        fit=fit,
+        depth=depth,
         columns=columns_of(listing.labels, listing.classes, listing.groups),
         splits=listing.splits,
         names=tuple(listing.where(row) for row in range(len(listing))),

@@ -7,18 +7,21 @@ import lzma
 import threading
 import zipfile
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int, UInt8
 
+from vislab.data.zips import named_members, require_honest
 from vislab.errors import DataError
 
 # What Python's zipfile lets through when a member is damaged, locked or packed in a way of its own.
 DAMAGE = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, KeyError, NotImplementedError,
+    UnicodeError,
     RuntimeError,
 )  # fmt: skip
 SPLITS = ("train", "val", "test")
@@ -48,6 +51,7 @@ class Listing:
     unlabelled: tuple[str, ...] = ()  # they are there; no label names them
     empty_classes: tuple[str, ...] = ()  # a folder without an image
     notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()  # what must be settled before anything is learned
 
     def __len__(self) -> int:
         return len(self.members)
@@ -55,6 +59,17 @@ class Listing:
     def rows(self, split: str) -> Int[np.ndarray, " m"]:
         """Return the row numbers of one split, ascending."""
         return np.flatnonzero(self.splits == SPLITS.index(split))
+
+    def with_doubts(self, *doubts: str) -> "Listing":
+        """Return the listing with these doubts too."""
+        return replace(self, doubts=(*self.doubts, *doubts))
+
+    def renamed(self, names: Mapping[str, str]) -> "Listing":
+        """Return the listing with other names of classes; those that are alike then are one."""
+        classes = tuple(sorted(set(names.values())))
+        place = {name: index for index, name in enumerate(classes)}
+        to = np.array([place[names[name]] for name in self.classes], dtype=self.labels.dtype)
+        return replace(self, classes=classes, labels=to[self.labels])
 
     def where(self, row: int) -> str:
         """Name the image as a person would: `train.zip/cat/01.jpg` or `cat/01.jpg`."""
@@ -79,19 +94,23 @@ class Reader:
         root = self._sources[source]
         try:
             if root.is_dir():
-                return (root / member).read_bytes()
-            archive = self._archive(source)
-            if archive.getinfo(member).file_size > LARGEST_FILE:
-                raise DataError(f"{root.name}/{member} unpacks to over 512 MB; that is no image")
-            return archive.read(member)
+                path = root / member
+                if path.stat().st_size > LARGEST_FILE:
+                    raise DataError(f"{path} has over {LARGEST_FILE >> 20} MB; that is no image")
+                return path.read_bytes()
+            archive, infos = self._archive(source)
+            require_honest(infos[member], f"{root.name}/{member}", LARGEST_FILE)
+            return archive.read(infos[member])
         except (OSError, *DAMAGE) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else error
             if isinstance(error, EOFError):  # says nothing itself
                 reason = "it is cut off"
             raise DataError(f"{root / member} cannot be read: {reason}") from error
 
-    def _archive(self, source: int) -> zipfile.ZipFile:
-        archives: dict[int, zipfile.ZipFile] = self._open.__dict__.setdefault("archives", {})
+    def _archive(self, source: int) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
+        archives: dict[int, Any] = self._open.__dict__.setdefault("archives", {})
         if source not in archives:
-            archives[source] = zipfile.ZipFile(self._sources[source])
-        return archives[source]
+            opened = zipfile.ZipFile(self._sources[source])
+            archives[source] = (opened, named_members(opened, self._sources[source]))
+        found: tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]] = archives[source]
+        return found

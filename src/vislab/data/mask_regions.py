@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from vislab.data.annotations import VOID, Annotated, InstancesTable
+from vislab.data.mask_reading import MaskReading
 from vislab.data.mask_rendering import mask_of
 from vislab.data.run_lengths import encoded
 from vislab.progress import track
@@ -51,6 +52,6 @@ def with_instances(annotated: Annotated) -> Annotated:
         classes=annotated.classes[1:],
         instances=table.finished(),
         masks=None,
-        binary_masks=False,
+        mask_reading=MaskReading(),
         notes=(*annotated.notes, note),
     )

@@ -7,8 +7,9 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from vislab.data.annotations import VOID, Annotated, Instances, Outline
-from vislab.data.formats.mask_files import BINARY, read_mask
+from vislab.data.formats.mask_files import read_mask
 from vislab.data.formats.numbers import covered
+from vislab.data.mask_reading import BINARY
 from vislab.data.run_lengths import decoded
 from vislab.errors import DataError
 
@@ -23,7 +24,8 @@ def mask_of(annotated: Annotated, row: int) -> UInt8[np.ndarray, "h w"]:
     """
     if annotated.masks is not None and (member := annotated.masks[row]) is not None:
         try:
-            return read_mask(annotated.root / member, binary=annotated.binary_masks)
+            files = annotated.mask_reading.files(member)
+            return read_mask(annotated.root, files, annotated.mask_reading)
         except DataError as error:
             raise DataError(f"{annotated.root / member}: {error}") from error
     require_few_classes(annotated)

@@ -12,11 +12,14 @@ from vislab.data.listing import Listing
 from vislab.errors import DataError, UnknownName
 
 
-def open_source(where: str, *, disjoint: bool = False) -> tuple[Listing | Arrays, str]:
+def open_source(
+    where: str, *, disjoint: bool = False, labels: str | None = None
+) -> tuple[Listing | Arrays, str]:
     """Return the images, not yet decoded, and where they come from: for the protocol card.
 
     A name of the catalogue is fetched when it is not here. What does not fit in a user's folder is
-    named in the listing and not refused; with `disjoint` its classes may be in one split only.
+    named in the listing and not refused; with `disjoint` its classes may be in one split only, and
+    `labels` names the columns of its table (see `folders.list_folder`).
     Raises DataError or UnknownName when nothing is meant.
     """
     if where in catalogue.names():
@@ -31,7 +34,7 @@ def open_source(where: str, *, disjoint: bool = False) -> tuple[Listing | Arrays
         return loaders.read(card, get(where)), "official files"
     path = Path(where).expanduser()
     if path.exists():
-        return list_folder(path, disjoint=disjoint), "own files"
+        return list_folder(path, disjoint=disjoint, labels=labels), "own files"
     if "/" in where or "." in where:
         raise DataError(f"there is no folder or zip at {where}")
     try:

@@ -96,14 +96,20 @@ def hold_out_validation(
     return replace(listing, splits=splits)
 
 
-def drawn_anew(listing: Listing, *, by_group: bool) -> Listing:
+def drawn_anew(listing: Listing, *, by: str) -> Listing:
     """Return the listing with a split of its own in place of the one it came with: 80 / 0 / 20.
 
+    By image, by group or by class: then the classes to test on are others than those to train on.
     Raises DataError when it is to be drawn by group and knows none.
     """
-    if by_group and listing.groups is None:
+    if by == "group" and listing.groups is None:
         raise DataError(f"{listing.name} does not say who or what its images show: no groups")
-    groups = listing.groups if by_group else None
+    groups = listing.groups if by == "group" else None
+    if by == "class":
+        order = np.random.default_rng(len(listing.classes)).permutation(len(listing.classes))
+        tested = order[: max(1, round(len(order) / 5))]
+        splits = np.where(np.isin(listing.labels, tested), TEST, TRAIN).astype(np.uint8)
+        return replace(listing, splits=splits, official=False)
     splits = draw_split(listing.labels, groups=groups, shares=(0.8, 0.0, 0.2))
     return replace(listing, splits=splits, official=False)
 

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from vislab.data.columns import Boxes, Column, Labels, Masks, Names, Placement
+from vislab.data.decode import Fit
 from vislab.data.listing import SPLITS
 from vislab.data.normalisation import Normalisation, measured
 from vislab.errors import DataError, OptionError
@@ -39,6 +40,8 @@ class Table:
     subset: str = "all"
     notes: tuple[str, ...] = ()
     scaled: bool = True  # whether normalisation divides by the standard deviation as well
+    fit: Fit = "crop"  # what became of images that were not square
+    depth: int | None = None  # bits of the greys in 16-bit files
     as_before: Normalisation | None = None  # of the images a network was trained on before
 
     def __post_init__(self) -> None:
@@ -158,6 +161,7 @@ class Table:
             "name": self.name,
             "classes": list(self.classes),
             "size": self.size,
+            **({} if self.fit == "crop" else {"fit": self.fit}),
             "counts": {split: len(rows) for split, rows in splits.items()},
         }
         for column in self.columns.values():

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from vislab.data.decode import EXTENSIONS, cannot_open, signature
 from vislab.data.listing import DAMAGE
+from vislab.data.splits import split_called
 from vislab.data.text import text_of
 from vislab.data.zips import named_members, require_honest
 from vislab.errors import DataError
@@ -22,6 +23,7 @@ from vislab.errors import DataError
 LARGEST = 1 << 31  # bytes of a file of annotations; the largest of COCO has 0.45 GB
 LARGEST_TEXT = 1 << 26  # bytes of a list, a table or one image's labels
 LOOKED_AT = 50  # names that tell how all are written
+FEWEST = 3  # names of which it can be told
 JUNK = frozenset({
     "__macosx", "@eadir", "#recycle", "#snapshot", "$recycle.bin", "system volume information",
     "lost+found", "thumbs.db", "desktop.ini",
@@ -36,24 +38,44 @@ OTHERS = frozenset({
 
 
 class Tree:
-    """The visible files under a folder, or in a zip, as paths with forward slashes, sorted."""
+    """The visible files under a folder, or in a zip, as paths with forward slashes, sorted.
 
-    def __init__(self, root: Path) -> None:
+    With `archives`, zips in the folder that are named after a split are folders too.
+    """
+
+    def __init__(self, root: Path, *, archives: bool = False) -> None:
         if not root.exists():
             raise DataError(f"there is no folder or zip at {root}")
         self.root = root
-        found = walked(root) if root.is_dir() else zipped(root)
-        self.members = tuple(sorted(found))
+        found = list(walked(root) if root.is_dir() else zipped(root))
+        beside: list[Path] = []
+        if archives and root.is_dir():
+            zips = (path for path in sorted(root.iterdir()) if path.suffix.lower() == ".zip")
+            beside = [path for path in zips if split_called(path.stem) is not None]
+        self.sources = (root, *beside)
+        self._zipped: dict[str, tuple[int, str]] = {}
+        for source, archive in enumerate(beside, start=1):
+            taken = any(member.startswith(f"{archive.stem}/") for member in found)
+            above = archive.name if taken else archive.stem
+            for member in zipped(archive):
+                self._zipped[f"{above}/{member}"] = (source, member)
+        self.members = tuple(sorted([*found, *self._zipped]))
         self._known = frozenset(self.members)
+        self._opened: dict[int, tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]] = {}
+
+    def place(self, member: str) -> tuple[int, str]:
+        """Return which of the sources a file is in, and its path in there."""
+        return self._zipped.get(member, (0, member))
 
     def __contains__(self, member: str) -> bool:
         return member in self._known
 
-    @cached_property
-    def _archive(self) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
-        """The zip, opened once: its table of contents is long."""
-        opened = zipfile.ZipFile(self.root)
-        return opened, named_members(opened, self.root)
+    def _archive(self, source: int) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
+        """Return a zip, opened once: its table of contents is long."""
+        if source not in self._opened:
+            opened = zipfile.ZipFile(self.sources[source])
+            self._opened[source] = (opened, named_members(opened, self.sources[source]))
+        return self._opened[source]
 
     @cached_property
     def images(self) -> tuple[str, ...]:
@@ -142,10 +164,11 @@ class Tree:
         its last part is more likely another image's.
         """
         some = [name for name in names[:LOOKED_AT] if "://" not in name]
-        if any(self.meant(name, beside=beside) for name in some):
+        if len(some) < FEWEST or any(self.meant(name, beside=beside) for name in some):
             return 0
-        deepest = min((name.replace("\\", "/").count("/") for name in some), default=0)
-        for cut in range(1, deepest + 1):
+        folders = [name.replace("\\", "/").split("/")[:-1] for name in some]
+        shared = sum(len(set(level)) == 1 for level in zip(*folders, strict=False))
+        for cut in range(1, shared + 1):
             if all(len(self.meant(name, beside=beside, cut=cut)) == 1 for name in some):
                 return cut
         return 0
@@ -173,7 +196,8 @@ class Tree:
         assert member in self._known
         where = f"{self.root / member}"
         try:
-            if self.root.is_dir():
+            source, inner = self.place(member)
+            if self.sources[source].is_dir():
                 path = self.root / member
                 if (size_now := path.stat().st_size) > most:
                     raise DataError(
@@ -184,9 +208,9 @@ class Tree:
                     while part := file.read(size):
                         yield part
             else:
-                archive, infos = self._archive
-                require_honest(infos[member], where, most)
-                with archive.open(infos[member]) as packed:
+                archive, infos = self._archive(source)
+                require_honest(infos[inner], where, most)
+                with archive.open(infos[inner]) as packed:
                     while part := packed.read(size):
                         yield part
         except (OSError, *DAMAGE) as error:

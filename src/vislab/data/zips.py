@@ -7,6 +7,7 @@ claims about itself is checked before a byte of it is read.
 import re
 import unicodedata
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 from vislab.errors import DataError
@@ -25,12 +26,13 @@ def named_members(opened: zipfile.ZipFile, where: Path) -> dict[str, zipfile.Zip
     """
     infos = [info for info in opened.infolist() if not info.filename.endswith(("/", "\\"))]
     _refuse_overlaps(infos, where)
-    encoding = _encoding_of([info for info in infos if not info.flag_bits & UTF8], where)
+    meant = {
+        **_readable([info for info in infos if not info.flag_bits & UTF8], where),
+        **_repaired([info.filename for info in infos if info.flag_bits & UTF8]),
+    }
     found = {}
     for info in infos:
-        name = info.filename
-        if not info.flag_bits & UTF8 and not name.isascii():
-            name = name.encode(OLD).decode(encoding)
+        name = meant.get(info.filename, info.filename)
         found["/".join(part for part in re.split(r"[/\\]", name) if part not in ("", "."))] = info
     return found
 
@@ -60,18 +62,42 @@ def _refuse_overlaps(infos: list[zipfile.ZipInfo], where: Path) -> None:
         end, before = info.header_offset + 30 + info.compress_size, info.filename
 
 
-def _encoding_of(infos: list[zipfile.ZipInfo], where: Path) -> str:
-    """Return what names without the mark of UTF-8 are written in: all of them in the same."""
-    raw = [info.filename.encode(OLD) for info in infos if not info.filename.isascii()]
-    for encoding, alphabet in (("utf-8", ""), (OLD, "LATIN"), ("cp866", "CYRILLIC")):
+def _readable(infos: list[zipfile.ZipInfo], where: Path) -> dict[str, str]:
+    """Return what each name without the mark of UTF-8 means: all are written in the same way."""
+    raw = {i.filename: i.filename.encode(OLD) for i in infos if not i.filename.isascii()}
+    ways: tuple[tuple[str, Callable[[bytes], str]], ...] = (
+        ("", lambda name: name.decode("utf-8")),
+        ("LATIN", lambda name: name.decode(OLD)),
+        ("CYRILLIC", lambda name: name.decode("cp866")),
+    )
+    for alphabet, way in ways:
         try:
-            letters = {c for name in raw for c in name.decode(encoding) if not c.isascii()}
-        except UnicodeDecodeError:
+            read = {name: way(content) for name, content in raw.items()}
+        except UnicodeError:
             continue
+        letters = {c for name in read.values() for c in name if not c.isascii()}
         if all(unicodedata.name(letter, "").startswith(alphabet) for letter in letters):
-            return encoding
-    shown = raw[0].decode("ascii", errors="replace")
+            again = _repaired(list(read.values()))
+            return {name: again.get(told, told) for name, told in read.items()}
+    shown = next(iter(raw.values())).decode("ascii", errors="replace")
     raise DataError(
         f"{where} does not say in which alphabet its names are written (first: {shown!r}); unpack "
         "it and give the folder, or pack it with names in UTF-8 (7-Zip: the parameter cu=on)"
     )
+
+
+def _repaired(names: list[str]) -> dict[str, str]:
+    """Return names as they were before a program took the code page of DOS for another one.
+
+    So it is where mathematical signs stand for letters and every one becomes a Cyrillic letter.
+    """
+    odd = [name for name in names if not name.isascii()]
+    if not any(unicodedata.category(letter).startswith("S") for name in odd for letter in name):
+        return {}
+    try:
+        read = {name: name.encode(OLD).decode("cp866") for name in odd}
+    except UnicodeError:
+        return {}
+    letters = {letter for name in read.values() for letter in name if not letter.isascii()}
+    cyrillic = all(unicodedata.name(letter, "").startswith("CYRILLIC") for letter in letters)
+    return read if cyrillic else {}

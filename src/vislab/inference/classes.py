@@ -32,7 +32,12 @@ class Classes(Kind):
         self, model: nn.Module, card: ModelCard, questions: Sequence[Question], *, drawn: bool
     ) -> list[Answer]:
         """Return labels; drawn is where the network looked, if it keeps places."""
-        read = np.stack([read_image(path, card.size, card.crop) for (path,) in questions])
+        read = np.stack(
+            [
+                read_image(path, card.size, card.crop, fit=card.fit, depth=card.depth)
+                for (path,) in questions
+            ]
+        )
         with torch.inference_mode():
             probabilities = model(shown(model, card, read)).float().softmax(dim=1).cpu()
         best, which = probabilities.topk(min(5, len(card.classes)), dim=1)

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from vislab import models
 from vislab.data.augment_batch import normalise
-from vislab.data.decode import contents, decode, fit_square
+from vislab.data.decode import Fit, contents, decode, fit_square, square
 from vislab.data.faces import largest_face
-from vislab.errors import DataError, RunError, UnknownName
+from vislab.errors import DataError, RunError, UnknownName, VislabError
+from vislab.models.from_a_folder import require_harmless
 from vislab.models.weights import load_weights
 from vislab.ops import processes
 from vislab.runs.folder import RunFolder
@@ -21,7 +22,8 @@ from vislab.runs.model_card import ModelCard
 def network_of(run: RunFolder) -> tuple[nn.Module, ModelCard]:
     """Return the run's network with its weights, in eval mode, and its card.
 
-    Raises RunError when the run kept none, or when its network is not known by name.
+    Raises RunError when the run kept none, when its network is not known by name, and when the
+    folder asks for what is not done because a folder says so.
     """
     kept = any((run.path / f"model.{kind}").exists() for kind in ("json", "safetensors"))
     if run.result.status == "finished" and not kept:
@@ -33,6 +35,7 @@ def network_of(run: RunFolder) -> tuple[nn.Module, ModelCard]:
             f"the network of {run.path} was not made by models.create, so it cannot be built again "
             "from its folder; give your class a name with @models.register(...) and create it by it"
         )
+    require_harmless(built, str(run.path / "model.json"))
     try:
         model = models.create(built["name"], classes=built["classes"], **built["options"])
     except UnknownName as error:
@@ -40,25 +43,43 @@ def network_of(run: RunFolder) -> tuple[nn.Module, ModelCard]:
             f"the network of {run.path} is called {built['name']!r}, which vislab does not know; "
             "if a recipe of your own registers it, name its file: --recipe FILE.py"
         ) from error
+    except VislabError:
+        raise
+    except Exception as error:  # libraries raise anything for options that make no network
+        raise RunError(
+            f"{run.path / 'model.json'} is damaged: {built['name']} cannot be built as it says "
+            f"({type(error).__name__}: {error})"
+        ) from error
+    weights = load_weights(run.path / "model.safetensors")
     try:
-        model.load_state_dict(load_weights(run.path / "model.safetensors"))
+        model.load_state_dict(weights)
     except RuntimeError as error:
         raise RunError(
             f"the weights in {run.path} do not fit network {built['name']!r}; "
             "the folder was mixed up or made by another version"
         ) from error
+    bad = [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]
+    if bad:
+        raise RunError(f"the weights in {run.path} are damaged: {bad[0]} is not finite")
     return model.eval().to(processes.device()), card
 
 
-def read_image(path: Path, size: int, crop: str | None = None) -> UInt8[np.ndarray, "s s 3"]:
+def read_image(
+    path: Path,
+    size: int,
+    crop: str | None = None,
+    *,
+    fit: Fit = "crop",
+    depth: int | None = None,
+) -> UInt8[np.ndarray, "s s 3"]:
     """Return an image file as a network is shown it; with `crop="face"` its largest face.
 
     Raises DataError naming the file when it cannot be read or holds no face.
     """
     content = contents(path)
     if crop != "face":
-        return fit_square(decode(content, str(path), at_least=size), size)
-    face = largest_face(decode(content, str(path)))
+        return square(decode(content, str(path), at_least=size, depth=depth), size, fit)
+    face = largest_face(decode(content, str(path), depth=depth))
     if face is None:
         raise DataError(f"no face seen from the front was found in {path}; cut it out by hand")
     return fit_square(face, size)

@@ -21,7 +21,12 @@ class Numbers(Kind):
         self, model: nn.Module, card: ModelCard, questions: Sequence[Question], *, drawn: bool
     ) -> list[Answer]:
         """Return the numbers of each image."""
-        read = np.stack([read_image(path, card.size, card.crop) for (path,) in questions])
+        read = np.stack(
+            [
+                read_image(path, card.size, card.crop, fit=card.fit, depth=card.depth)
+                for (path,) in questions
+            ]
+        )
         with torch.inference_mode():
             found = model(shown(model, card, read)).float().cpu().flatten(1)
         names = card.outputs or tuple(f"output {k}" for k in range(found.shape[1]))

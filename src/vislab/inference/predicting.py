@@ -1,5 +1,6 @@
 """One verb: what the network of a finished run makes of new input, whatever it answers."""
 
+import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,18 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
+from torch import nn
 
-from vislab.errors import OptionError, RunError
+from vislab.errors import DataError, OptionError, RunError
 
 # The kinds of answers are registered when they are imported.
 from vislab.inference import classes, dense, numbers  # noqa: F401
-from vislab.inference.answers import Answer, Question, kind_of
+from vislab.inference.answers import Answer, Kind, Question, kind_of
 from vislab.inference.networks import network_of
 from vislab.runs.folder import RunFolder, file_name
 from vislab.runs.model_card import ModelCard
 from vislab.runs.own_files import JSON_KEY, OURS, free_stem, marked
 from vislab.runs.writing import replacing, saying_why, write_bytes, write_json
 
+LONGEST = 200  # bytes of an answer's name
 DRAWN = 50  # answers whose drawing tells why, not what: more than one looks at
 
 
@@ -30,9 +33,10 @@ def predict(
     `inputs` are as many as the network takes for each question, one question after another. With
     `out`, a folder, each answer is written there: NAME.json always, NAME.png where there is
     something to see (of classes for the first `DRAWN`), NAME.webp where it moves, and the field's
-    own file. Nothing is written over an input or a file that vislab did not write.
+    own file. Nothing is written over an input or a file that vislab did not write. An input that
+    cannot be read is left out: its row has "error" in place of an answer, and the others go on.
 
-    Raises OptionError for a wrong number of inputs, DataError naming the first that cannot be read,
+    Raises OptionError for a wrong number of inputs, DataError where none at all can be read,
     RunError without a folder where the answer is an image alone.
     """
     model, card = network_of(run)
@@ -45,14 +49,32 @@ def predict(
     for start in range(0, len(asked), kind.at_once):
         some = asked[start : start + kind.at_once]
         drawn = out is not None and (kind.at_once == 1 or len(rows) < DRAWN)
-        for question, answer in zip(some, kind.answer(model, card, some, drawn=drawn), strict=True):
+        for question, answer in zip(some, answered(kind, model, card, some, drawn), strict=True):
+            if isinstance(answer, DataError):
+                told = f"left out: {answer}"
+                rows.append({"input": names_of(question), "error": str(answer), "line": told})
+                continue
             row = {"input": names_of(question), **answer.json, "line": answer.line}
             if kind.at_once > 1 and len(rows) >= DRAWN:
                 answer = replace(answer, drawn=None)
             if out is not None:
                 row["files"] = keep(answer, row, question, out, taken)
             rows.append(row)
+    if rows and all("error" in row for row in rows):
+        raise DataError(rows[0]["error"])
     return rows
+
+
+def answered(
+    kind: Kind, model: nn.Module, card: ModelCard, some: Sequence[Question], drawn: bool
+) -> Sequence[Answer | DataError]:
+    """Return an answer to each question, or what is wrong with its input."""
+    try:
+        return kind.answer(model, card, some, drawn=drawn)
+    except DataError as error:
+        if len(some) == 1:
+            return [error]
+        return [one for each in some for one in answered(kind, model, card, [each], drawn)]
 
 
 def questions(run: Path, card: ModelCard, inputs: Sequence[Path]) -> list[Question]:
@@ -94,7 +116,7 @@ def keep(
         contents[".png"] = answer.drawn
     if answer.moving:
         contents[".webp"] = as_webp(answer.moving)
-    wanted = file_name(question[0].stem) if question else "answer"
+    wanted = short(file_name(question[0].stem)) if question else "answer"
     stem = free_stem(out, wanted, [".json", *contents], taken)
     files = {ending: out / f"{stem}{ending}" for ending in contents}
     # First of all what lists the others: after a kill they are known as ours.
@@ -109,6 +131,15 @@ def keep(
     written = [out / f"{stem}.json", *files.values()]
     taken.update(path.resolve() for path in written)
     return [str(path) for path in written]
+
+
+def short(name: str) -> str:
+    """Return a name that leaves room for endings: a file's may have 255 bytes."""
+    content = name.encode()
+    if len(content) <= LONGEST:
+        return name
+    digest = hashlib.sha256(content).hexdigest()[:8]
+    return f"{content[: LONGEST - 9].decode(errors='ignore')}-{digest}"
 
 
 def as_webp(frames: Sequence[Image.Image]) -> bytes:

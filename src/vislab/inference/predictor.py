@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vislab import models
 from vislab.data.augment_batch import normalise
-from vislab.data.decode import fit_whole, opened, within
+from vislab.data.decode import Fit, fit_whole, opened, within
 from vislab.data.normalisation import Normalisation
 from vislab.errors import OptionError, pick
 from vislab.inference.networks import network_of, read_image
@@ -32,12 +32,14 @@ class Predictor:
     size: int  # side in pixels
     normalisation: Normalisation
     crop: str | None = None
+    fit: Fit = "crop"
+    depth: int | None = None
     answers: str = "classes"  # or boxes, masks
 
     def read(self, path: Path) -> UInt8[np.ndarray, "s s 3"]:
         """Return an image file as the network is shown it. Raises DataError naming the file."""
         if self.answers == "classes":
-            return read_image(path, self.size, self.crop)
+            return read_image(path, self.size, self.crop, fit=self.fit, depth=self.depth)
         return fit_whole(opened(path), self.size)
 
     def area(self, path: Path) -> Bool[np.ndarray, "s s"] | None:
@@ -92,7 +94,15 @@ def predictor(name: str, weights: Path | None = None) -> Predictor:
                 "explain; take one that classifies, detects or segments"
             )
         return Predictor(
-            name, model, card.classes, card.size, card.normalisation, card.crop, card.answers
+            name,
+            model,
+            card.classes,
+            card.size,
+            card.normalisation,
+            card.crop,
+            card.fit,
+            card.depth,
+            card.answers,
         )
     if weights is None and name in NETWORKS and not has_weights(name):
         raise OptionError(

@@ -72,22 +72,34 @@ def explain_images(
     target: str | None = None,
     budget: int | None = None,
     quiet: bool = False,
+    left_out: dict[Path, str] | None = None,
 ) -> list[Explanation]:
     """Explain each image by each method and measure every map.
 
     Explained is the class that the network names itself unless `target` names another; of a
     detector its surest boxes, of a segmenter its largest regions, of that class if one is named.
-    `budget` is memory in bytes. Raises DataError naming the first file that is no image, and when
-    nothing is found in any image.
+    `budget` is memory in bytes. A file that is no image goes to `left_out` with the reason, where
+    that is given, and the others go on. Raises DataError naming the first such file otherwise or
+    where none is left, and when nothing is found in any image.
     """
     if not paths:
         raise OptionError("name at least one image to explain")
     wanted = None if target is None else predictor.class_named(target)
-    read = [predictor.read(path) for path in paths]  # a broken file is told before the work
-    shown = [predictor.prepare(pixels[None]) for pixels in read]
+    read: dict[Path, UInt8[np.ndarray, "s s 3"]] = {}
+    broken: dict[Path, DataError] = {}
+    for path in paths:
+        try:
+            read[path] = predictor.read(path)
+        except DataError as error:
+            broken[path] = error
+    if broken and (left_out is None or not read):  # a broken file is told before the work
+        raise next(iter(broken.values()))
+    if left_out is not None:
+        left_out.update({path: str(error) for path, error in broken.items()})
+    shown = {path: predictor.prepare(pixels[None]) for path, pixels in read.items()}
     asked = [
-        (path, pixels, images, number, question)
-        for path, pixels, images in zip(paths, read, shown, strict=True)
+        (path, read[path], images, number, question)
+        for path, images in shown.items()
         for number, question in enumerate(
             targets(predictor, images, wanted, area=predictor.area(path)), 1
         )

@@ -11,6 +11,7 @@ from vislab import data, models
 from vislab.data.annotated_images import Wanted
 from vislab.data.augment import Augment
 from vislab.data.batches import in_order
+from vislab.data.decode import Fit
 from vislab.data.images import HowToSplit
 from vislab.data.table import Table
 from vislab.errors import DataError, OptionError
@@ -19,6 +20,7 @@ from vislab.evaluate.report import report
 from vislab.evaluate.testing import run_test, told, write_down
 from vislab.lab.checkpoints import load_checkpoint
 from vislab.lab.head_training import HeadTraining, can_be_kept
+from vislab.lab.same_data import SameData, digest_of
 from vislab.lab.solving import CHECKED, Terms, data_of, solve
 from vislab.lab.training import Plan, Watch, train
 from vislab.lab.variants import (
@@ -63,8 +65,10 @@ class Lab(Notebook):
         save_every: float = 20.0,
         quiet: bool = False,
         watch: Watch | None = None,
+        data_changed: bool = False,
     ) -> None:
         super().__init__(run, quiet=quiet)
+        self._data = SameData(run, may_change=data_changed)
         self.seed, self.watch = seed, watch
         self.minutes, self.save_every = minutes, save_every
         self.device = processes.device()
@@ -88,6 +92,8 @@ class Lab(Notebook):
         split: HowToSplit = "given",
         labelled: bool = True,
         disjoint: bool = False,
+        labels: str | None = None,
+        fit: Fit = "crop",
     ) -> Table:
         """Open images (see `vislab.data.images`) and note in the run what they are.
 
@@ -95,7 +101,7 @@ class Lab(Notebook):
         """
         options: dict[str, Any] = {
             "size": size, "per_class": per_class, "validation": validation, "split": split,
-            "labelled": labelled, "disjoint": disjoint,
+            "labelled": labelled, "disjoint": disjoint, "labels": labels, "fit": fit,
         }  # fmt: skip
         if processes.rank() == 0:
             data.images(where, **options)
@@ -133,14 +139,14 @@ class Lab(Notebook):
     def open(self, opened: Table, where: str | None = None) -> Table:
         """Note in the run what a table holds, and return it: for tables that a recipe makes itself.
 
-        Raises DataError when there is nothing to test on.
+        Raises DataError when there is nothing to test on, RunError when a resumed run was begun
+        with others.
         """
         if len(opened.split("test")) == 0:
             place = where or opened.name
             raise DataError(f"{place} has no images to test on; add some, or a test folder")
-        about = opened.about()
-        if about not in self.run.result.data:  # a resumed run opens them again
-            self.run.result.data.append(about)
+        about = {**opened.about(), "digest": digest_of(opened)}
+        self._data.note(about)
         counts = about["counts"]
         self.say(
             f"{opened.name}: {len(opened.classes)} classes, "
@@ -453,7 +459,7 @@ class Lab(Notebook):
 
     def _cost_entry(self, name: str) -> dict[str, Any]:
         for known in self.run.result.costs:
-            if known["name"] == name:
+            if known.get("name") == name:
                 return known
         entry: dict[str, Any] = {"name": name}
         self.run.result.costs.append(entry)
@@ -475,6 +481,7 @@ class Lab(Notebook):
         card = ModelCard(
             built_as=getattr(task.model, "built_as", None),
             classes=table.classes, size=table.size, mean=mean, std=std, crop=crop,
+            fit=table.fit, depth=table.depth,
             answers=task.answers, takes=task.takes, outputs=task.outputs,
         )  # fmt: skip
         if not self.run.silent:

@@ -5,15 +5,34 @@ of the epoch so far. Randomness is no part of it: that is a function of seed, ep
 last two are kept, each written whole; with either the run ends at the same weights.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from vislab.errors import RunError
+from vislab.runs.shape import Shape, at_least_zero, fits, require
 from vislab.runs.writing import replacing, saying_why
 
 FORMAT = 3
+
+
+def _count(value: Any) -> bool:
+    return fits(value, int) and value >= 0
+
+
+OF_ANY: Shape = {
+    "epoch": _count, "seconds": at_least_zero, "finished": bool, "stopped_by": str,
+}  # fmt: skip
+OF_TASK: Shape = {
+    **OF_ANY, "task": {"*": Any}, "optimisers": [{"*": Any}], "schedules": [{"*": Any}],
+    "step": _count, "counts": {"*": float},
+    "best": lambda value: fits(value, BEST) or value == {},
+}  # fmt: skip
+BEST: Shape = {"score": float, "epoch": _count, "weights": {"*": torch.Tensor}}
+OF_SOLVER: Shape = {**OF_ANY, "solver": {"*": Any}}
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
@@ -35,10 +54,11 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
         (folder / "next.ckpt").replace(last)
 
 
-def load_checkpoint(folder: Path) -> dict[str, Any] | None:
+def load_checkpoint(folder: Path, shape: Shape = OF_ANY) -> dict[str, Any] | None:
     """Return the newest checkpoint, or None when nothing was saved yet.
 
-    Nothing in the file is run (torch's weights_only). Raises RunError when it is damaged.
+    Nothing in the file is run (torch's weights_only). Raises RunError when it is damaged or has not
+    the shape of such a training's.
     """
     # A kill between the two renames leaves `next` whole and no `last`.
     for name in ("next.ckpt", "last.ckpt", "previous.ckpt"):
@@ -48,21 +68,39 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
         try:
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
             version = int(state["format"])
+            if version <= FORMAT:
+                state = renamed(state) if version < FORMAT else state
+                require(state, shape, "it")
         except Exception as error:  # torch raises a dozen kinds for a damaged or hostile file
-            other = folder / "previous.ckpt"
-            way_out = (
-                f"delete it to continue from {other.name} beside it"
-                if path != other and other.exists()
-                else "delete it to train this part from its beginning"
-            )
-            raise RunError(f"the checkpoint {path} is damaged; {way_out}") from error
+            raise RunError(f"the checkpoint {path} is damaged; {_way_out(path)}") from error
         if version > FORMAT:
             raise RunError(
                 f"the checkpoint {path} was written by a newer vislab; "
                 "update with `pip install -U vislab`"
             )
-        return renamed(state) if version < FORMAT else state
+        return state
     return None
+
+
+def _way_out(path: Path) -> str:
+    other = path.with_name("previous.ckpt")
+    if path != other and other.exists():
+        return f"delete it to continue from {other.name} beside it"
+    return "delete it to train this part from its beginning"
+
+
+@contextmanager
+def fitting(folder: Path) -> Iterator[None]:
+    """Turn what is raised for a checkpoint that does not fit this training into a sentence."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as e:
+        why = str(e).strip().split("\n")[0][:200]
+        raise RunError(
+            f"the checkpoint in {folder} does not fit this training ({type(e).__name__}: {why}); "
+            "it was made with other options or is damaged. Delete it to train this part from its "
+            "beginning"
+        ) from e
 
 
 def renamed(state: dict[str, Any]) -> dict[str, Any]:

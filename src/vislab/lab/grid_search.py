@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from vislab import runs
 from vislab.errors import NonFiniteLoss
-from vislab.lab.recipe import Recipe
+from vislab.lab.training_recipe import LabelledImages
 from vislab.progress import track
 from vislab.runs.writing import write_json
 
@@ -27,7 +27,7 @@ Cell = Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class GridRecipe(Recipe):
+class GridRecipe(LabelledImages):
     """Base of the recipes that train by hand, at the best rate and penalty of a small grid."""
 
     data: str = "cifar10"
@@ -53,7 +53,7 @@ class GridRecipe(Recipe):
 
     def images(self, lab: "Lab") -> "Table":
         """Open the images; only their mean is taken away."""
-        opened = lab.images(self.data, per_class=self.per_class, size=self.size, validation=0.2)
+        opened = self.open_images(lab, validation=0.2)
         return opened.centred()
 
     def trained(

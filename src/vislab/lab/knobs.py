@@ -1,11 +1,12 @@
 """A recipe's options as plain values: to keep in YAML, to type on a command line, to search."""
 
 import dataclasses
+import math
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from vislab.errors import RunError
 from vislab.runs.old_names import by_new_names
@@ -27,7 +28,7 @@ def plain(value: Any) -> Any:
 def restore(kind: type[T], values: Mapping[str, Any]) -> T:
     """Return a dataclass from what `plain` gave, also by a version with other names.
 
-    Raises RunError when a field is unknown.
+    Raises RunError when a field is unknown, or its value not of the field's type.
     """
     values = by_new_names(kind.__name__, values)
     hints = typing.get_type_hints(kind)
@@ -38,10 +39,17 @@ def restore(kind: type[T], values: Mapping[str, Any]) -> T:
             f"{kind.__name__} has no option {min(unknown)!r}: the run was made by another version "
             "of this recipe and cannot be continued"
         )
-    return kind(**{name: _restored(hints[name], value) for name, value in values.items()})
+    try:
+        return kind(**{name: _restored(hints[name], values[name], name) for name in values})
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise RunError(
+            f"the options of {kind.__name__} in recipe.yaml are damaged ({error}); begin a new run"
+        ) from error
 
 
-def _restored(hint: Any, value: Any) -> Any:
+def _restored(hint: Any, value: Any, name: str) -> Any:
+    if not _may_be(hint, value):
+        raise RunError(f"recipe.yaml is damaged: the option {name} is {value!r}; begin a new run")
     if typing.get_origin(hint) in (typing.Union, UnionType):
         if value is None:
             return None
@@ -51,6 +59,32 @@ def _restored(hint: Any, value: Any) -> Any:
     if hint is Path:
         return Path(value)
     return tuple(value) if isinstance(value, list) else value
+
+
+def _may_be(hint: Any, value: Any) -> bool:
+    """Return whether a value of YAML may stand for one of the type; of other types any may."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, UnionType):
+        return any(_may_be(inner, value) for inner in arguments)
+    if origin is Literal:
+        return value in arguments
+    if origin is Annotated:
+        return _may_be(arguments[0], value)
+    if origin in (tuple, list, Sequence):
+        each = [one for one in arguments if one is not ...]
+        if not isinstance(value, list):
+            return False
+        if origin is tuple and ... not in arguments:
+            return len(each) == len(value) and all(map(_may_be, each, value))
+        return all(_may_be(each[0], inner) for inner in value) if each else True
+    if dataclasses.is_dataclass(hint):
+        return isinstance(value, Mapping)
+    if hint in (str, Path):
+        return isinstance(value, str)
+    if hint in (int, float):
+        number = isinstance(value, int if hint is int else int | float)
+        return number and not isinstance(value, bool) and math.isfinite(value)
+    return not isinstance(hint, type) or hint is Any or isinstance(value, hint)
 
 
 def flags(recipe: Any, beside: Any = None) -> list[str]:

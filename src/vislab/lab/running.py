@@ -1,18 +1,21 @@
 """Run a recipe from its first line to its report: once, over several seeds, or continued."""
 
 import contextlib
+import errno
 import shlex
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from vislab.errors import OptionError, RunError, VislabError
+from vislab.lab.beginning import begin_from, take_up
 from vislab.lab.bench import Lab
+from vislab.lab.endings import ended_by_signals, outputs_closed
 from vislab.lab.knobs import plain
 from vislab.lab.recipe import Recipe
 from vislab.lab.training import Stopped, Watch
@@ -22,9 +25,13 @@ from vislab.runs.environment import environment
 from vislab.runs.folder import RunFolder, read_json
 from vislab.runs.intervals import over_seeds
 from vislab.runs.lesson import read_lesson
+from vislab.runs.occupied import occupied
 from vislab.runs.references import Protocol
 from vislab.runs.report import write_report
+from vislab.runs.shape import Misfit, Shape, require
 from vislab.runs.writing import write_json
+
+MOST_THREADS = 1024
 
 
 @dataclass(frozen=True)
@@ -34,12 +41,26 @@ class Conditions:
     seed: int = 0
     seeds: int = 1
     minutes: float | None = None
+    begun_from: str | None = None  # the run whose checkpoints it began with
+    changed: str | None = None  # the options that it has in place of that one's, as typed
 
     def __post_init__(self) -> None:
         if self.seeds < 1:
             raise OptionError(f"--seeds {self.seeds} runs nothing; use 1 or more")
         if self.minutes is not None and self.minutes <= 0:
             raise OptionError(f"--minutes {self.minutes:g} leaves no time; use more than 0")
+
+    def kept(self) -> dict[str, Any]:
+        """Return what recipe.yaml keeps of them."""
+        values = asdict(self)
+        return {key: values[key] for key in values if key in ALWAYS_KEPT or values[key] is not None}
+
+
+ALWAYS_KEPT = ("seed", "seeds", "minutes")
+KEPT: Shape = {
+    "seed?": int, "seeds?": int, "minutes?": (float, None), "begun_from?": (str, None),
+    "changed?": (str, None),
+}  # fmt: skip
 
 
 def execute(
@@ -49,6 +70,7 @@ def execute(
     conditions: Conditions | None = None,
     *,
     resume: bool = False,
+    data_changed: bool = False,
     save_every: float = 20.0,
     quiet: bool = False,
     watch: Watch | None = None,
@@ -56,34 +78,66 @@ def execute(
     """Run `recipe` into `folder` and return the finished run.
 
     With `resume` the folder holds a run of this recipe already; what is finished is not done
-    again. Whatever ends the run early, the folder says so and keeps what there is. `watch` is told
-    each epoch's validation accuracy and may end the run by raising `Stopped`.
+    again. Images that are others by now are refused, unless `data_changed` says that they may be.
+    Whatever ends the run early, the folder says so and keeps what there is; SIGTERM and SIGHUP end
+    it by SystemExit. `watch` is told each epoch's validation accuracy and may end the run by
+    raising `Stopped`. Raises RunError when another process is at work on the run.
     """
     conditions = conditions or Conditions()
     processes.join()
+    with contextlib.ExitStack() as held:
+        held.enter_context(ended_by_signals())
+        run = _opened(recipe, name, folder, conditions, resume, held)
+        options: dict[str, Any] = {
+            "data_changed": data_changed, "save_every": save_every, "quiet": quiet, "watch": watch,
+        }  # fmt: skip
+        if conditions.seeds > 1:
+            return _over_seeds(recipe, name, run, conditions, options)
+        with _filing(run, recipe, name, conditions):
+            lab = Lab(run, seed=conditions.seed, minutes=conditions.minutes, **options)
+            recipe.run(lab)
+    return run
+
+
+def _opened(
+    recipe: Recipe,
+    name: str,
+    folder: Path,
+    conditions: Conditions,
+    resume: bool,
+    held: contextlib.ExitStack,
+) -> RunFolder:
+    """Begin the run or open the one that is there, and hold it for this process."""
     silent = processes.rank() > 0
+    options = {**plain(recipe), "run": conditions.kept()}
+    refusal: RunError | None = None
+    if not silent:
+        try:
+            if resume:
+                RunFolder(folder).recipe()  # a folder that is no run is left as it is
+            else:
+                if conditions.begun_from is not None:
+                    begin_from(Path(conditions.begun_from), folder)
+                RunFolder.create(folder, name, options)
+            held.enter_context(occupied(folder))
+            take_up(folder)
+            RunFolder.open(folder).tidy()
+        except RunError as error:
+            refusal = error
+    # All processes end where the first may not begin; none waits for it in vain.
+    told = processes.share(None if refusal is None else str(refusal))
+    if told is not None:
+        raise refusal or RunError(told)
+    if silent and not resume:  # on another machine, maybe, where no folder is
+        return RunFolder.create(folder, name, options, silent=True)
+    run = RunFolder.open(folder, silent=silent)
     if resume:
-        processes.wait()
-        run = RunFolder.open(folder, silent=silent)
-        run.tidy()
         same_threads(folder)
-    else:
-        options = {**plain(recipe), "run": asdict(conditions)}
-        run = RunFolder.create(folder, name, options, silent=silent)
-    if conditions.seeds > 1:
-        return _over_seeds(
-            recipe, name, run, conditions, save_every=save_every, quiet=quiet, watch=watch
+    elif conditions.begun_from is not None:
+        run.result.notes.append(
+            f"It began from the last checkpoint of {conditions.begun_from}, with "
+            f"{conditions.changed}; trainings that were finished there are taken as they were."
         )
-    with _filing(run, recipe, name, conditions):
-        lab = Lab(
-            run,
-            seed=conditions.seed,
-            minutes=conditions.minutes,
-            save_every=save_every,
-            quiet=quiet,
-            watch=watch,
-        )
-        recipe.run(lab)
     return run
 
 
@@ -106,16 +160,21 @@ def _filing(run: RunFolder, recipe: Recipe, name: str, conditions: Conditions) -
     except Stopped as stop:
         result.notes.append(str(stop))
         raise
+    except BrokenPipeError:
+        raise  # who read what is printed went away: interrupted, as by a closed terminal
     except VislabError as error:
         result.status, result.error = "failed", str(error)
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.EIO and outputs_closed():
+            raise  # the terminal went away without a word
         result.status, result.error = "failed", f"{type(error).__name__}: {error}"
         raise
     finally:
         result.seconds = before + time.monotonic() - begun
         result.peak_memory_bytes = max(result.peak_memory_bytes, peak_memory())
-        ours = Protocol(**result.protocol)
+        known = {field.name for field in fields(Protocol)}  # a newer vislab may know more
+        ours = Protocol(**{key: value for key, value in result.protocol.items() if key in known})
         result.references = [
             reference.beside(result.metrics, result.intervals, ours)
             for reference in recipe.references
@@ -128,26 +187,54 @@ def _filing(run: RunFolder, recipe: Recipe, name: str, conditions: Conditions) -
 
 
 def same_threads(folder: Path) -> None:
-    """Compute with as many threads as the run was begun with: sums of floats depend on it."""
+    """Compute with as many threads as the run was begun with: sums of floats depend on it.
+
+    Raises RunError when environment.json is damaged.
+    """
     path = folder / "environment.json"
     threads = read_json(path).get("threads") if path.exists() else None
-    if threads and processes.world_size() == 1:
-        torch.set_num_threads(int(threads))
+    if threads is None:
+        return
+    if not isinstance(threads, int) or not 1 <= threads <= MOST_THREADS:
+        raise RunError(
+            f"{path} is damaged: no run has {threads!r} threads; delete the file to continue with "
+            "as many as this machine takes"
+        )
+    if processes.world_size() == 1:
+        torch.set_num_threads(threads)
 
 
 def close(run: RunFolder) -> None:
-    """Write result and report, and drop the checkpoints that a finished run needs no longer."""
-    run.save()
+    """Write report and result, and drop the checkpoints that a finished run needs no longer.
+
+    A run is finished on the disk when its report is there; killed before, it is resumed.
+    """
     if run.silent:
         return
+    if run.result.status != "finished":
+        run.save()
+        write_report(run)
+        return
     write_report(run)
-    if run.result.status == "finished":
-        for spare in run.path.glob("checkpoints/*/previous.ckpt"):
-            spare.unlink()
+    run.save()
+    for spare in run.path.glob("checkpoints/*/previous.ckpt"):
+        spare.unlink()
+
+
+def complete(folder: Path) -> bool:
+    """Write the report of a finished run where it is missing; return whether it was."""
+    if (folder / "report.html").is_file():
+        return False
+    with occupied(folder):
+        write_report(RunFolder.open(folder))
+    return True
 
 
 def command(recipe: Recipe, name: str, conditions: Conditions) -> str:
     """Return the command that repeats the run on the same data."""
+    if conditions.begun_from is not None:
+        words = ["vislab", "run", name, "--resume", conditions.begun_from]
+        return f"{shlex.join(words)} {conditions.changed}"
     words = ["vislab", recipe.verb, name, *recipe.words(), "--seed", str(conditions.seed)]
     if conditions.seeds > 1:
         words += ["--seeds", str(conditions.seeds)]
@@ -161,10 +248,7 @@ def _over_seeds(
     name: str,
     run: RunFolder,
     conditions: Conditions,
-    *,
-    save_every: float,
-    quiet: bool,
-    watch: Watch | None,
+    options: dict[str, Any],
 ) -> RunFolder:
     """Run once a seed, in folders below, and report mean and interval."""
     with _filing(run, recipe, name, conditions):
@@ -176,20 +260,9 @@ def _over_seeds(
             if begun and RunFolder.open(folder).result.status == "finished":
                 parts.append(RunFolder.open(folder, silent=run.silent))
                 continue
-            if not quiet and not run.silent:
+            if not options["quiet"] and not run.silent:
                 print(f"seed {seed}", flush=True)
-            parts.append(
-                execute(
-                    recipe,
-                    name,
-                    folder,
-                    one,
-                    resume=begun,
-                    save_every=save_every,
-                    quiet=quiet,
-                    watch=watch,
-                )
-            )
+            parts.append(execute(recipe, name, folder, one, resume=begun, **options))
         _average(run, parts)
     return run
 
@@ -230,6 +303,17 @@ def _average(run: RunFolder, parts: list[RunFolder]) -> None:
 
 
 def read_conditions(run: dict[str, Any]) -> tuple[dict[str, Any], Conditions]:
-    """Take the options of recipe.yaml apart: the recipe's own, and the run's conditions."""
+    """Take the options of recipe.yaml apart: the recipe's own, and the run's conditions.
+
+    Raises RunError when the conditions are none.
+    """
     options = dict(run["options"])
-    return options, Conditions(**options.pop("run", {}))
+    kept = options.pop("run", {})
+    try:
+        require(kept, KEPT, "run")
+    except Misfit as misfit:
+        raise RunError(
+            f"recipe.yaml is damaged ({misfit}); the run cannot be continued"
+        ) from misfit
+    known = {field.name for field in fields(Conditions)}
+    return options, Conditions(**{key: kept[key] for key in kept if key in known})

@@ -4,6 +4,7 @@ The solver knows steps and epochs; here it gets the run's images, clock, journal
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from vislab.data.augment_batch import normalise
 from vislab.data.table import Table
-from vislab.lab.checkpoints import load_checkpoint, save_checkpoint
+from vislab.lab.checkpoints import OF_SOLVER, fitting, load_checkpoint, save_checkpoint
 from vislab.progress import track
 from vislab.runs.folder import RunFolder
 from vislab.scratch.solver import Solver
@@ -66,12 +67,17 @@ def solve(solver: Solver, run: RunFolder, terms: Terms) -> dict[str, Any]:
     NonFiniteLoss when the loss stops being a number; the last good checkpoint stays.
     """
     folder = run.path / "checkpoints" / terms.name
-    state = load_checkpoint(folder)
+    state = load_checkpoint(folder, OF_SOLVER)
     trained_before = 0.0
     if state is None:
         run.forget_after(terms.name, 0)  # what a run logged that was killed before it saved
     else:
-        solver.restore(state["solver"])
+        with fitting(folder):
+            own = solver.state()
+            require_alike(state["solver"], own, "solver")
+            if state["solver"].keys() != own.keys():  # each becomes an attribute of the solver
+                raise ValueError("it holds more than a solver's state")
+            solver.restore(state["solver"])
         trained_before = float(state["seconds"])
         if state["finished"]:
             return {key: state[key] for key in ("epoch", "seconds", "stopped_by")}
@@ -99,6 +105,21 @@ def solve(solver: Solver, run: RunFolder, terms: Terms) -> dict[str, Any]:
         "stopped_by": clock.stopped_by,
         "images_per_second": clock.steps * solver.batch_size / max(taken, 1e-9),
     }
+
+
+def require_alike(state: Any, own: Any, where: str) -> None:
+    """Raise ValueError where a state that was kept is not of the kinds of the solver's own."""
+    if isinstance(own, Tensor) and isinstance(state, Tensor) and state.shape == own.shape:
+        return
+    if isinstance(own, Mapping) and isinstance(state, Mapping):
+        for name in own:  # update rules and the best epoch add more while training
+            if name not in state:
+                raise ValueError(f"{where} has no {name}")
+            require_alike(state[name], own[name], f"{where}.{name}")
+        return
+    numbers = isinstance(own, int | float) and isinstance(state, int | float)
+    if not numbers and (isinstance(own, Tensor) or not isinstance(state, type(own))):
+        raise ValueError(f"{where} is no {type(own).__name__} as it should be")
 
 
 def _steps(solver: Solver) -> int:

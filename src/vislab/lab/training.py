@@ -19,8 +19,8 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from vislab.errors import NonFiniteLoss
-from vislab.lab.checkpoints import load_checkpoint, save_checkpoint
+from vislab.errors import NonFiniteLoss, RunError
+from vislab.lab.checkpoints import OF_TASK, fitting, load_checkpoint, save_checkpoint
 from vislab.lab.sync_batch_norm import share_batch_norm
 from vislab.ops import processes
 from vislab.ops.seeding import seed_of
@@ -133,7 +133,14 @@ class Conductor(lightning.Callback):
         self._device_counts: dict[str, Tensor] = {}
 
     def continue_from(self, state: dict[str, Any]) -> None:
-        """Take up place and counts of a checkpoint."""
+        """Take up place and counts of a checkpoint.
+
+        Raises ValueError where it stands at no place of this training.
+        """
+        if state["epoch"] > self.plan.epochs or state["step"] >= self.batches.steps:
+            raise ValueError(f"it stands at epoch {state['epoch']}, step {state['step']}")
+        if "images" not in state["counts"]:
+            raise ValueError("it counts no images")
         self.epoch, self.step = state["epoch"], state["step"]
         self.counts, self.best = dict(state["counts"]), dict(state["best"])
         self.trained_before = state["seconds"]
@@ -160,14 +167,15 @@ class Conductor(lightning.Callback):
     def on_train_start(self, trainer: Any, task: Any) -> None:
         """Take up the optimisers' states, open the event file and start the clock."""
         if self.restored is not None:
-            for optimiser, state in zip(
-                trainer.optimizers, self.restored["optimisers"], strict=True
-            ):
-                optimiser.load_state_dict(state)
-            for config, state in zip(
-                trainer.lr_scheduler_configs, self.restored["schedules"], strict=True
-            ):
-                config.scheduler.load_state_dict(state)
+            with fitting(self.folder):
+                for optimiser, state in zip(
+                    trainer.optimizers, self.restored["optimisers"], strict=True
+                ):
+                    restore_optimiser(optimiser, state)
+                for config, state in zip(
+                    trainer.lr_scheduler_configs, self.restored["schedules"], strict=True
+                ):
+                    config.scheduler.load_state_dict(state)
             self.restored = None
         self.begun = self.saved = time.monotonic()
         if not self.run.silent:
@@ -313,6 +321,18 @@ class Conductor(lightning.Callback):
                 )
 
 
+def restore_optimiser(optimiser: Any, state: dict[str, Any]) -> None:
+    """Give an optimiser its state back; groups built from a recipe keep the recipe's own options.
+
+    They differ where a run begins from another's checkpoint with another weight decay.
+    """
+    ours = [{k: v for k, v in group.items() if k != "params"} for group in optimiser.param_groups]
+    optimiser.load_state_dict(state)
+    for group, options in zip(optimiser.param_groups, ours, strict=True):
+        if "scale" in options:
+            group.update(options)
+
+
 def train(
     task: Task,
     batches: Source,
@@ -334,7 +354,7 @@ def train(
     good checkpoint stays.
     """
     folder = run.path / "checkpoints" / plan.name
-    state = load_checkpoint(folder)
+    state = load_checkpoint(folder, OF_TASK)
     if processes.world_size() > 1 and not torch.cuda.is_available():
         share_batch_norm(task)
     name = plan.name.replace("-", " ")
@@ -345,17 +365,31 @@ def train(
             if state is None:
                 run.forget_after(plan.name, 0)  # what was logged before the first checkpoint
             else:
-                task.load_state_dict(state["task"])
-                conductor.continue_from(state)
+                take_weights(task, state["task"], folder)
+                with fitting(folder):
+                    conductor.continue_from(state)
                 if processes.rank():
                     conductor.counts = dict.fromkeys(conductor.counts, 0.0)
                 advance(conductor.global_step)
             state = _go(task, conductor, state)
     else:
-        task.load_state_dict(state["task"])
+        take_weights(task, state["task"], folder)
     if state["best"] and plan.until is None:
-        task.network.load_state_dict(state["best"]["weights"])
+        with fitting(folder):
+            task.network.load_state_dict(state["best"]["weights"])
     return state
+
+
+def take_weights(task: Task, weights: dict[str, Any], folder: Path) -> None:
+    """Load the weights of a checkpoint. Raises RunError where they do not fit or are no numbers."""
+    with fitting(folder):
+        task.load_state_dict(weights)
+    bad = [name for name, p in task.named_parameters() if not torch.isfinite(p).all()]
+    if bad:
+        raise RunError(
+            f"the checkpoint in {folder} is damaged: {bad[0]} is not finite; delete it to train "
+            "this part from its beginning"
+        )
 
 
 def _go(task: Task, conductor: Conductor, state: dict[str, Any] | None) -> dict[str, Any]:

@@ -5,10 +5,39 @@ Importing this file does not import torch.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 from vislab.data.augment import Augment
 from vislab.lab.recipe import Recipe
 from vislab.tasks.optim import Optim
+
+if TYPE_CHECKING:
+    from vislab.data.table import Table
+    from vislab.lab.bench import Lab
+
+
+@dataclass(frozen=True)
+class LabelledImages(Recipe):
+    """Base of the recipes whose images have a label each, and may be the user's own."""
+
+    data: str = "cifar10"
+    """A name of the catalogue, a folder or a zip."""
+    per_class: int | None = None
+    """Training images of each class; None takes all."""
+    labels: str | None = None
+    """Columns of a CSV of your own that hold paths and labels, and perhaps split and group, as
+    `image_id,dx`; `folders` takes the folders' names, whatever tables say."""
+    fit: Literal["crop", "whole", "squash"] = "crop"
+    """What becomes of images that are not square: their middle, the whole with the rest filled, or
+    the whole squashed."""
+
+    def open_images(self, lab: "Lab", **options: Any) -> "Table":
+        """Open the images as the knobs say, and as `Lab.images` does."""
+        size = options.pop("size", None) or getattr(self, "size", 64)
+        return lab.images(
+            self.data, size=size, per_class=self.per_class, labels=self.labels, fit=self.fit,
+            **options,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -29,11 +58,8 @@ class TrainingRecipe(Recipe):
 
 
 @dataclass(frozen=True)
-class LabelledRecipe(TrainingRecipe):
-    """Base of the recipes whose images have a label each."""
-
-    per_class: int | None = None
-    """Training images of each class; None takes all."""
+class LabelledRecipe(TrainingRecipe, LabelledImages):
+    """Base of the recipes that train networks on images with a label each."""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from vislab.models.all_cnn import AllCNN
 from vislab.models.compact import Compact
 from vislab.models.convnet import ConvNet
 from vislab.models.densenet import DenseNet
+from vislab.models.from_a_folder import require_harmless
 from vislab.models.parameter_groups import parameter_groups
 from vislab.models.preact_resnet import PreActResNet
 from vislab.models.preprocessing import Preprocessing, three
@@ -171,6 +172,7 @@ def of_run(
     built = card.built_as
     if not built:
         raise DataError(f"the network of {folder} has no name, so it cannot be built again")
+    require_harmless(built, str(folder / "model.json"))
     kept = built["classes"]
     model = create(built["name"], classes=classes or kept, **built["options"])
     given = read_weights(folder / "model.safetensors")

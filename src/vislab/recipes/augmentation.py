@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from vislab import data, models, runs, tasks
 from vislab.data.augment import Augment
-from vislab.lab.recipe import Recipe
+from vislab.lab.training_recipe import LabelledImages
 from vislab.runs.claims import claim
 from vislab.tasks.optim import Optim
 
@@ -30,7 +30,7 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @dataclass(frozen=True)
-class Augmentation(Recipe):
+class Augmentation(LabelledImages):
     """Climb a ladder of augmentations with small ConvNets and measure what each rung is worth.
 
     Every network is trained from the same weights on every rung: nothing, mirrored, moved,
@@ -90,7 +90,7 @@ class Augmentation(Recipe):
 
         require_names(self.networks, NETWORKS, "networks")
         require_names(self.rungs, LADDER, "rungs")
-        images = lab.images(self.data, per_class=self.per_class, size=self.size, validation=0.1)
+        images = self.open_images(lab, validation=0.1)
         lab.show(
             "what each rung shows the network",
             runs.figures.named_rows(

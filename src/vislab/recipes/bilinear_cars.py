@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from vislab import tasks
 from vislab.data.augment import Augment
-from vislab.lab.recipe import Recipe
+from vislab.lab.training_recipe import LabelledImages
 from vislab.runs.claims import claim
 from vislab.runs.references import Protocol, course
 from vislab.tasks.optim import Optim
@@ -27,7 +27,7 @@ HEAD_EPOCHS = 100  # of features that are computed once
 
 
 @dataclass(frozen=True)
-class BilinearCars(Recipe):
+class BilinearCars(LabelledImages):
     """Tell models of cars apart by which features occur together.
 
     Three heads on the same pre-trained features: the usual one on their mean over places, bilinear
@@ -85,7 +85,7 @@ class BilinearCars(Recipe):
         from vislab.lab.variants import Variants, require_names
 
         require_names(self.variants, VARIANTS, "variants")
-        images = lab.images(self.data, per_class=self.per_class, size=self.size, validation=0.1)
+        images = self.open_images(lab, validation=0.1)
         lab.dry_run(lambda name: self.created(lab, name, images), self.variants)
         lab.plan(fits=len(self.variants) * (2 if self.epochs else 1))
         found, last = Variants(lab, "variants"), Variants(lab, "variants")

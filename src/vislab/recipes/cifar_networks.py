@@ -100,7 +100,7 @@ class CifarNetworks(LabelledRecipe):
 
     def run(self, lab: "Lab") -> None:
         """Train each, test each, compare."""
-        images = lab.images(self.data, per_class=self.per_class, size=self.size, validation=0.1)
+        images = self.open_images(lab, validation=0.1)
         found = lab.variants(
             self.networks, lambda name: self.task(name, len(images.classes)), images, of=NETWORKS,
             fit=self.training, known=True, examine=False,

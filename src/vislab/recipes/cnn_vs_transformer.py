@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from vislab import runs, tasks
 from vislab.data.augment import Augment
-from vislab.lab.recipe import Recipe
+from vislab.lab.training_recipe import LabelledImages
 from vislab.runs.claims import claim
 from vislab.runs.references import Protocol, literature
 from vislab.tasks.optim import Optim
@@ -46,7 +46,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class CnnVsTransformer(Recipe):
+class CnnVsTransformer(LabelledImages):
     """Compare convolutional networks and transformers, each tuned with as many trials.
 
     Every network tries the same number of learning rates, batches, schedules and amounts of
@@ -125,7 +125,7 @@ class CnnVsTransformer(Recipe):
         from vislab.lab.variants import Variant, Variants, require_names
 
         require_names(self.networks, None, "networks")
-        opened = lab.images(self.data, per_class=self.per_class, size=self.size, validation=0.1)
+        opened = self.open_images(lab, validation=0.1)
         tries = self.tries()
         lab.plan(fits=len(self.networks) * (len(tries) + 1))
         lab.dry_run(
@@ -134,7 +134,7 @@ class CnnVsTransformer(Recipe):
         found, scores = Variants(lab, "networks"), {}
         for network in self.networks:
             scores[network] = {
-                label: self.fit(
+                label: self.trained(
                     lab, network, opened, setting, self.tune_epochs, f"{network}, {label}"
                 )[0] or 0.0
                 for label, setting in tries.items()
@@ -144,7 +144,7 @@ class CnnVsTransformer(Recipe):
                 f"{network}: best of {len(tries)} short trainings "
                 f"{max(scores[network].values()):.1%} on validation; trained in full with {best}."
             )
-            score, task, images = self.fit(lab, network, opened, best, self.epochs, network)
+            score, task, images = self.trained(lab, network, opened, best, self.epochs, network)
             outcome = lab.test(task, images, name=network, examine=False)
             found[network] = Variant(task, images, score, outcome)
         found.conclude()
@@ -188,7 +188,7 @@ class CnnVsTransformer(Recipe):
                 setting = replace(setting, **values[label])
         return setting
 
-    def fit(
+    def trained(
         self, lab: "Lab", network: str, opened: "Table", setting: Setting, epochs: int, name: str
     ) -> "tuple[float | None, Classify, Table]":
         """Train a network anew; return its score on validation images, and all as it sees them."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from vislab import explain, runs
 from vislab.errors import OptionError
-from vislab.lab.recipe import Recipe
+from vislab.lab.training_recipe import LabelledImages
 from vislab.runs.claims import claim
 from vislab.runs.references import Protocol, course
 
@@ -40,7 +40,7 @@ BEGINNINGS: dict[str, float | str] = {
 
 
 @dataclass(frozen=True)
-class ConvnetByHand(Recipe):
+class ConvnetByHand(LabelledImages):
     """Train a deep ConvNet with gradients derived by hand, and see what it takes to start one.
 
     Convolution, batch normalisation, ReLU and pooling, each with a backward pass that follows its
@@ -122,7 +122,7 @@ class ConvnetByHand(Recipe):
 
     def images(self, lab: "Lab") -> "Table":
         """Open the images; only their mean is taken away."""
-        opened = lab.images(self.data, per_class=self.per_class, size=self.size, validation=0.2)
+        opened = self.open_images(lab, validation=0.2)
         return opened.centred()
 
     def network(self, classes: int, lab: "Lab", **changed: Any) -> "DeepConvNet":

@@ -120,10 +120,7 @@ class FaceGender(LabelledRecipe):
         tables = {}
         for split in self.splits:
             try:
-                tables[split] = lab.images(
-                    self.data, per_class=self.per_class, size=self.size, validation=0.1,
-                    split=SPLITS[split],
-                )  # fmt: skip
+                tables[split] = self.open_images(lab, validation=0.1, split=SPLITS[split])
             except DataError as error:
                 if "image" not in self.splits or "no groups" not in str(error):
                     raise

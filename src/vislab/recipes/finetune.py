@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from vislab import data, runs, tasks
 from vislab.data.augment import Augment
-from vislab.lab.recipe import Recipe
+from vislab.lab.training_recipe import LabelledImages
 from vislab.runs.claims import claim
 from vislab.tasks.optim import Optim
 from vislab.tasks.strategy import Strategy
@@ -20,7 +20,7 @@ HEAD_EPOCHS = 60  # of features that are computed once: seconds
 
 
 @dataclass(frozen=True)
-class Finetune(Recipe):
+class Finetune(LabelledImages):
     """Fine-tune a pre-trained network on your images, and see how far to believe it.
 
     First the head alone learns, on features that are computed once. Then, where there are images
@@ -83,7 +83,7 @@ class Finetune(Recipe):
         choice = self.chosen(lab)
         lab.say(choice.reason)
         lab.note(f"Chosen: {choice.reason}")
-        images = lab.images(self.data, per_class=self.per_class, size=choice.size, validation=0.1)
+        images = self.open_images(lab, size=choice.size, validation=0.1)
         model, groups, images = lab.create_model(
             choice.network, images, pretrained=choice.pretrained
         )
@@ -130,7 +130,9 @@ class Finetune(Recipe):
         """Choose what is left open; a resumed run keeps what it chose."""
         from vislab.profiling import auto_config
 
-        survey = data.survey(self.data, per_class=self.per_class, validation=0.1)
+        survey = data.survey(
+            self.data, per_class=self.per_class, validation=0.1, labels=self.labels
+        )
         given: Any = {"network": self.network, "size": self.size, "strategy": self.strategy,
                       "epochs": self.epochs}  # fmt: skip
         found = lab.once(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vislab import evaluate, runs
-from vislab.lab.recipe import Recipe
+from vislab.lab.training_recipe import LabelledImages
 from vislab.runs.claims import claim
 from vislab.runs.references import Protocol, course
 
@@ -25,7 +25,7 @@ RULES = {"sgd": 1e-1, "sgd_momentum": 3e-2, "rmsprop": 3e-4, "adam": 1e-3}
 
 
 @dataclass(frozen=True)
-class FullyConnected(Recipe):
+class FullyConnected(LabelledImages):
     """Train Linear-ReLU layers by hand: four update rules on one plot, with and without dropout.
 
     All four rules begin with the same weights and see the same batches. Then the network is
@@ -179,7 +179,7 @@ class FullyConnected(Recipe):
 
     def images(self, lab: "Lab") -> "Table":
         """Open the images; only their mean is taken away."""
-        opened = lab.images(self.data, per_class=self.per_class, size=self.size, validation=0.2)
+        opened = self.open_images(lab, validation=0.2)
         return opened.centred()
 
     def network(self, lab: "Lab", classes: int, **changed: Any) -> "FullyConnectedNet":

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from vislab import runs
 from vislab.errors import OptionError
-from vislab.lab.recipe import Recipe
+from vislab.lab.training_recipe import LabelledImages
 from vislab.runs.claims import claim
 from vislab.runs.references import Protocol, course
 
@@ -27,7 +27,7 @@ def _course(train: int, test: int) -> Protocol:
 
 
 @dataclass(frozen=True)
-class Knn(Recipe):
+class Knn(LabelledImages):
     """Give an image the label of the training images whose pixels are most like its own.
 
     Nothing is learned: all training images are remembered, and a new one is compared with each.
@@ -85,7 +85,7 @@ class Knn(Recipe):
 
         if not self.k_choices or min(self.k_choices) < 1:
             raise OptionError("--k-choices needs one number of neighbours or more, each at least 1")
-        images = lab.images(self.data, per_class=self.per_class, size=self.size, validation=0.2)
+        images = self.open_images(lab, validation=0.2)
         train, labels = rows_of(images, "train")
         test, truth = rows_of(images, "test")
         found = scratch.knn_cross_validate(train, labels, self.folds, self.k_choices)

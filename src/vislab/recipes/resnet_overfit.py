@@ -77,7 +77,7 @@ class ResNetOverfit(LabelledRecipe):
         from vislab.inspection import views
         from vislab.inspection.explanations import explain_surest
 
-        images = lab.images(self.data, per_class=self.per_class, size=self.size)
+        images = self.open_images(lab)
         classes = len(images.classes)
         train = images.split("train")
         lab.show(

@@ -84,7 +84,7 @@ class SeeInside(LabelledRecipe):
         from vislab.inspection.explanations import chosen_methods
 
         methods = chosen_methods(self.methods)  # a name that there is not is told at once
-        opened = lab.images(self.data, per_class=self.per_class, size=self.size, validation=0.1)
+        opened = self.open_images(lab, validation=0.1)
         options = {"width": self.width} if self.network == "resnet9" and self.width else {}
         model, _, images = lab.create_model(
             self.network, opened, pretrained=models.has_weights(self.network), **options

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from vislab import evaluate, explain, models, runs, tasks
 from vislab.data.augment import Augment
 from vislab.errors import OptionError, ShapeError
-from vislab.lab.recipe import Recipe
+from vislab.lab.training_recipe import LabelledImages
 from vislab.runs.claims import claim
 from vislab.runs.references import Protocol, course
 from vislab.tasks.optim import Optim
@@ -33,7 +33,7 @@ IMAGES_SHOWN = 4
 
 
 @dataclass(frozen=True)
-class VitFinetune(Recipe):
+class VitFinetune(LabelledImages):
     """Fine-tune a vision transformer four ways, each at its own rate, and see what it attends to.
 
     Only the head, the last blocks and the head, everything, nothing. The course gave all four one
@@ -157,7 +157,7 @@ class VitFinetune(Recipe):
                 augment=Augment(crop=0.125, flip=True), name="pre-training",
             )  # fmt: skip
             lab.test(task, first, name="pre-training", examine=False)
-        images = lab.images(self.data, per_class=self.per_class, size=self.size, validation=0.1)
+        images = self.open_images(lab, validation=0.1)
         model, groups, images = lab.create_model(
             self.network, images, pretrained=before is None, **options
         )

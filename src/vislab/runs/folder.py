@@ -23,18 +23,64 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import yaml
 
 from vislab.errors import RunError
 from vislab.runs.old_names import by_new_names
-from vislab.runs.tables import Head, flat_rows, formats_of
-from vislab.runs.writing import finite, saying_why, write_bytes, write_json, write_text
+from vislab.runs.shape import NUMBER, Misfit, Shape, at_least_zero, pair, require, require_plain
+from vislab.runs.tables import Head, as_text, flat_rows, formats_of, from_text, is_format
+from vislab.runs.writing import (
+    finite,
+    saying_why,
+    write_bytes,
+    write_json,
+    write_new,
+    write_text,
+)
 
 FORMAT = 2  # raised when an older vislab could misread a folder
 
 Status = Literal["finished", "interrupted", "failed"]
+
+FILED: Shape = {"title": str, "file": str, "caption?": str, "folded?": bool}
+
+
+def _is_reference(value: Any) -> bool:
+    """Ask whether a reference that says how the two numbers compare has both."""
+    known = ("not measured", "not comparable")
+    return value["verdict"] in known or None not in (value["value"], value["ours"])
+
+
+REFERENCE: Shape = {
+    "metric": str, "value": NUMBER, "source": str, "kind": str, "ours": NUMBER, "verdict": str,
+    "cells": [{"cell": str, "theirs": Any, "ours": Any, "differs": bool}],
+}  # fmt: skip
+CLAIM: Shape = {
+    "claim": str, "metric": str, "verdict": str, "at_least?": NUMBER, "at_most?": NUMBER,
+    "value?": NUMBER, "interval?": (None, pair),
+}  # fmt: skip
+COST: Shape = {
+    "name?": str, "parameters?": NUMBER, "macs?": NUMBER, "train_images_per_second?": NUMBER,
+    "peak_memory_bytes?": NUMBER, "seconds?": NUMBER, "epochs?": NUMBER,
+    "latency_ms?": (None, {"*": (None, {"*": NUMBER})}),
+}  # fmt: skip
+LESSON: Shape = {
+    "title?": str, "story?": [str], "source?": str, "question?": str, "look_at?": [str],
+    "exercises?": [{"task": str, "answer": str}],
+}  # fmt: skip
+RESULT: Shape = {
+    "status?": {"finished", "interrupted", "failed"}, "title?": str, "seed?": int,
+    "command?": str, "metrics?": {"*": NUMBER}, "intervals?": {"*": pair},
+    "trivial?": {"*": NUMBER}, "references?": [REFERENCE], "claims?": [CLAIM],
+    "protocol?": {"*": Any}, "figures?": [FILED],
+    "tables?": [{**FILED, "shown?": bool, "formats?": {"*": is_format}, "spans?": [str]}],
+    "costs?": [COST], "lesson?": LESSON, "data?": [{"*": Any}], "notes?": [str],
+    "error?": (str, None), "seconds?": at_least_zero, "peak_memory_bytes?": at_least_zero,
+    "weights_sha256?": (str, None), "format?": int,
+}  # fmt: skip
+RECIPE: Shape = {"recipe": str, "format": int, "options": {"*": Any}}
 
 
 @dataclass
@@ -88,18 +134,20 @@ class RunFolder:
             return run
         if path.exists() and not path.is_dir():
             raise RunError(f"{path} is a file; name a folder for the run")
-        if (path / "recipe.yaml").exists():
+        with saying_why(path):
+            path.mkdir(parents=True, exist_ok=True)
+            foreign = any(not file.name.startswith(".") for file in path.iterdir())
+        if foreign and not (path / "recipe.yaml").exists():
+            raise RunError(f"{path} is not empty and holds no run; name another folder")
+        # First of all: what a kill leaves behind from here on is a run that can be continued. Of
+        # two processes that begin a run here at the same moment, one writes this file.
+        content = {"recipe": recipe, "format": FORMAT, "options": options}
+        text = yaml.safe_dump(content, sort_keys=False)
+        if not write_new(path / "recipe.yaml", text.encode()):
             raise RunError(
                 f"{path} already holds a run; continue it with `vislab run --resume {path}` "
                 "or name another folder"
             )
-        if path.exists() and any(not file.name.startswith(".") for file in path.iterdir()):
-            raise RunError(f"{path} is not empty and holds no run; name another folder")
-        with saying_why(path):
-            path.mkdir(parents=True, exist_ok=True)
-        # First of all: what a kill leaves behind from here on is a run that can be continued.
-        content = {"recipe": recipe, "format": FORMAT, "options": options}
-        write_text(path / "recipe.yaml", yaml.safe_dump(content, sort_keys=False))
         run.tidy()
         run.save()
         return run
@@ -112,7 +160,7 @@ class RunFolder:
             for inner in ("checkpoints", "figures", "tables"):
                 (self.path / inner).mkdir(exist_ok=True)
             for unfinished in self.path.rglob(".*.part"):
-                unfinished.unlink()
+                unfinished.unlink(missing_ok=True)  # of one that begins a run here and comes late
 
     @classmethod
     def open(cls, path: Path, *, silent: bool = False) -> "RunFolder":
@@ -131,6 +179,12 @@ class RunFolder:
         known = Result.__dataclass_fields__
         content = {key: value for key, value in content.items() if key in known}
         content["recipe"] = recipe["recipe"]
+        try:
+            require(content, RESULT, "it")
+            if not all(map(_is_reference, content.get("references", []))):
+                raise Misfit("a reference is compared with nothing")
+        except Misfit as misfit:
+            _refuse(file, misfit)
         # JSON has no NaN: null was written for what is not finite.
         content["metrics"] = {
             key: math.nan if value is None else value
@@ -152,15 +206,16 @@ class RunFolder:
             raise RunError(f"{self.path} is no run folder: it holds no recipe.yaml")
         try:
             content = yaml.safe_load(path.read_text(encoding="utf-8"))
-            written_by = int(content["format"])
-            if written_by > FORMAT:
+            require_plain(content, finite=False)
+            written_by = content.get("format") if isinstance(content, dict) else None
+            if isinstance(written_by, int) and written_by > FORMAT:
                 raise RunError(
                     f"{self.path} was written by a newer vislab (folder format {written_by}, "
                     f"this one reads up to {FORMAT}); update with `pip install -U vislab`"
                 )
-            content["recipe"], content["options"]
-        except (yaml.YAMLError, KeyError, TypeError, ValueError, OSError) as error:
-            raise RunError(f"{path} is damaged; this run cannot be read") from error
+            require(content, RECIPE, "it")
+        except (yaml.YAMLError, ValueError, OSError, RecursionError) as error:
+            _refuse(path, error)
         return dict(content)
 
     def save(self) -> None:
@@ -183,25 +238,32 @@ class RunFolder:
                 file.write((json.dumps(finite(line)) + "\n").encode())
 
     def logged(self) -> list[dict[str, Any]]:
-        """Return the lines of metrics.jsonl; a last line cut short by a kill is left out."""
+        """Return the lines of metrics.jsonl; those that are damaged are left out."""
+        return self._lines()[0]
+
+    def damaged_lines(self) -> int:
+        """Return how many lines of metrics.jsonl are damaged: cut short by a kill, or no object."""
+        return self._lines()[1]
+
+    def _lines(self) -> tuple[list[dict[str, Any]], int]:
         path = self.path / "metrics.jsonl"
         if not path.exists():
-            return []
-        lines = []
-        for text in path.read_text(encoding="utf-8").splitlines():
-            try:
-                lines.append(json.loads(text))
-            except json.JSONDecodeError:
-                continue
-        return lines
+            return [], 0
+        try:
+            texts = path.read_bytes().split(b"\n")
+        except OSError as error:
+            _refuse(path, error)
+        found = [line for text in texts if text.strip() and (line := _line(text)) is not None]
+        return found, sum(bool(text.strip()) for text in texts) - len(found)
 
     def forget_after(self, fit: str, step: int) -> None:
         """Drop what a killed run logged of `fit` after the step it continues from."""
         if not self.silent and (self.path / "metrics.jsonl").exists():
-            kept = [
-                line for line in self.logged() if line.get("fit") != fit or line["step"] <= step
-            ]
+            lines, damaged = self._lines()
+            kept = [line for line in lines if line.get("fit") != fit or line.get("step", 0) <= step]
             text = "".join(json.dumps(line) + "\n" for line in kept)
+            if damaged:
+                self.result.notes.append(damaged_sentence(damaged))
             write_text(self.path / "metrics.jsonl", text)
 
     def add_figure(
@@ -247,8 +309,7 @@ class RunFolder:
         if not self.silent:
             text = io.StringIO()
             writer = csv.writer(text, lineterminator="\n")
-            writer.writerow(names)
-            writer.writerows(lines)
+            writer.writerows([as_text(cell) for cell in line] for line in (names, *lines))
             write_text(path, text.getvalue())
         entry = {
             "title": title,
@@ -267,7 +328,7 @@ class RunFolder:
         path = self.path / "tables" / f"{free_name(title, self.result.tables)}.csv"
         try:
             with path.open(newline="", encoding="utf-8") as file:
-                columns, *rows = list(csv.reader(file))
+                columns, *rows = ([from_text(cell) for cell in line] for line in csv.reader(file))
         except FileNotFoundError as error:
             raise RunError(f"{self.path} holds no table {title!r} ({path} is missing)") from error
         except (OSError, ValueError, csv.Error) as error:
@@ -279,13 +340,35 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read an object from a JSON file. Raises RunError when it is missing or damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        require_plain(content)
+        require(content, {"*": Any}, "it")
     except FileNotFoundError as error:
         raise RunError(f"{path} is missing; the run ended before it was written") from error
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} is damaged; this run cannot be read") from error
-    if not isinstance(content, dict):
-        raise RunError(f"{path} is damaged; this run cannot be read")
-    return content
+    except (OSError, ValueError, RecursionError) as error:
+        _refuse(path, error)
+    return dict(content)
+
+
+def _refuse(path: Path, error: Exception) -> NoReturn:
+    why = f" ({error})" if isinstance(error, Misfit) else ""
+    raise RunError(f"{path} is damaged{why}; this run cannot be read") from error
+
+
+def _line(text: bytes) -> dict[str, Any] | None:
+    """Return a line of metrics.jsonl; None where it is damaged."""
+    try:
+        line = json.loads(text)
+        require_plain(line)
+        require(line, {"fit?": str, "epoch?": NUMBER, "step?": float}, "it")
+    except (ValueError, RecursionError):
+        return None
+    return dict(line)
+
+
+def damaged_sentence(count: int) -> str:
+    """Say how many lines of metrics.jsonl were left out."""
+    lines, were = ("1 damaged line", "was") if count == 1 else (f"{count} damaged lines", "were")
+    return f"{lines} of metrics.jsonl, cut short or no object, {were} left out."
 
 
 def file_name(title: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vislab.runs.folder import RunFolder
 from vislab.runs.tables import Head
+from vislab.runs.terminal import harmless
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,7 +31,7 @@ class Notebook:
     def say(self, text: str) -> None:
         """Print one line of what is going on, in the first process only."""
         if not self.muted:
-            print(text, flush=True)
+            print(harmless(text), flush=True)
 
     def record(
         self,

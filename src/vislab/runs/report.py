@@ -14,7 +14,7 @@ from typing import Any
 
 from vislab.errors import RunError
 from vislab.runs import figures
-from vislab.runs.folder import Result, RunFolder, read_json
+from vislab.runs.folder import Result, RunFolder, damaged_sentence, read_json
 from vislab.runs.formatting import (
     MISSING,
     THIN,
@@ -35,7 +35,7 @@ from vislab.runs.formatting import (
 )
 from vislab.runs.page import data_uri, page
 from vislab.runs.references import KIND
-from vislab.runs.tables import owner, with_bounds, written
+from vislab.runs.tables import BOUNDS, from_text, owner, with_bounds, written
 from vislab.runs.writing import write_text
 
 LARGE = 6  # metrics shown as large numbers; the others stand in a folded table
@@ -76,6 +76,8 @@ def report(run: RunFolder) -> str:
     images = [filed_figure(run, entry) for entry in result.figures]
     tables = [filed_table(run, entry) for entry in result.tables if entry.get("shown", True)]
     main = main_metrics(result)
+    damaged = run.damaged_lines()
+    notes = [*result.notes, *([damaged_sentence(damaged)] if damaged else [])]
     return page(
         "report.html.j2",
         title=(lesson.get("title") or result.title or result.recipe).removesuffix("."),
@@ -106,7 +108,7 @@ def report(run: RunFolder) -> str:
         environment=environment_rows(run),
         data=data_rows(result.data),
         options=[(key, plain(value)) for key, value in options.items()],
-        notes=result.notes,
+        notes=notes,
         command=result.command,
         folder=run.path.name,
         weights=result.weights_sha256,
@@ -277,8 +279,15 @@ def listed(words: Sequence[str]) -> str:
 
 def inside(run: RunFolder, file: str) -> Path | None:
     """Return a file of the run; None when it is missing or would lie outside the folder."""
-    path = (run.path / file).resolve()
-    held = path.is_relative_to(run.path.resolve()) and path.is_file()
+    try:
+        path = (run.path / file).resolve()
+        held = path.is_relative_to(run.path.resolve()) and path.is_file()
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+    ):  # no name that a file could have, or links in a ring
+        return None
     return path if held else None
 
 
@@ -300,12 +309,16 @@ def filed_table(run: RunFolder, entry: Mapping[str, Any]) -> dict[str, Any]:
     rows: list[list[str]] = []
     count = 0
     path = inside(run, entry["file"])
+    missing = path is None
     if path is not None:
-        with path.open(newline="", encoding="utf-8", errors="replace") as file:
-            reader = csv.reader(file)
-            columns = next(reader, [])
-            rows = list(islice(reader, ROWS))
-            count = len(rows) + sum(1 for _ in reader)
+        try:
+            with path.open(newline="", encoding="utf-8", errors="replace") as file:
+                reader = csv.reader(file)
+                columns = [from_text(cell) for cell in next(reader, [])]
+                rows = [[from_text(cell) for cell in row] for row in islice(reader, ROWS)]
+                count = len(rows) + sum(1 for _ in reader)
+        except (OSError, csv.Error):
+            columns, rows, count, missing = [], [], 0, True
     wide = [[*row, *[""] * len(columns)][: len(columns)] for row in rows]
     across = [[row[place] for row in wide] for place in range(len(columns))]
     right = [
@@ -320,7 +333,9 @@ def filed_table(run: RunFolder, entry: Mapping[str, Any]) -> dict[str, Any]:
         for cells, name in zip(across, columns, strict=True)
     ]
     for place in reversed(range(len(columns))):
-        if columns[place] in entry.get("spans", ()):  # its bounds follow: one cell in the report
+        bounds = [f"{columns[place]} {bound}" for bound in BOUNDS]
+        if columns[place] in entry.get("spans", ()) and columns[place + 1 : place + 3] == bounds:
+            # Its bounds follow: one cell in the report.
             texts[place] = list(map(with_bounds, *texts[place : place + 3]))
             del texts[place + 1 : place + 3], columns[place + 1 : place + 3]
             del right[place + 1 : place + 3]
@@ -329,7 +344,7 @@ def filed_table(run: RunFolder, entry: Mapping[str, Any]) -> dict[str, Any]:
         "caption": entry.get("caption", ""),
         "folded": entry.get("folded", False),
         "file": entry["file"],
-        "missing": path is None,
+        "missing": missing,
         "columns": list(zip(columns, right, strict=True)),
         "rows": [list(zip(row, right, strict=True)) for row in zip(*texts, strict=True)],
         "count": number(count),
@@ -495,7 +510,8 @@ def environment_rows(run: RunFolder) -> list[tuple[str, str]]:
     rows = []
     for key, value in flat(content).items():
         name = key.removeprefix("packages.").replace("_bytes", "").replace("_", " ")
-        text = memory(value) if key.endswith("_bytes") and value else plain(value)
+        bytes_ = key.endswith("_bytes") and isinstance(value, int | float) and value
+        text = memory(value) if bytes_ else plain(value)
         rows.append((name, "not installed" if value is None and "packages" in key else text))
     return rows
 

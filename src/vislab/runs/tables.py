@@ -5,6 +5,7 @@ column is a name, or a name and a format of Python's: `("test accuracy", ".1%")`
 """
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -13,6 +14,10 @@ from vislab.runs.intervals import Interval
 
 Cell = str | int | float | None | tuple[float, Interval | None]
 Head = str | tuple[str, str]
+
+# What a spreadsheet computes when it opens a CSV, with any apostrophes that keep it from that.
+COMPUTED = re.compile(r"'*[=+\-@\t\r]")
+FORM = re.compile(r"[ +-]?z?#?0?\d{0,2}[,_]?(\.\d{1,2})?[deEfFgG%]?")  # its width within bounds
 
 BOUNDS = ("low", "high")  # what the columns of an interval's bounds are called, after its own
 
@@ -66,6 +71,38 @@ def plain_cell(cell: Any) -> Any:
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return ""
     return cell.item() if hasattr(cell, "item") else cell
+
+
+def as_text(cell: Any) -> Any:
+    """Return a cell as CSV holds it: what a spreadsheet would compute behind an apostrophe."""
+    if isinstance(cell, str) and COMPUTED.match(cell) and not is_number(cell):
+        return f"'{cell}"
+    return cell
+
+
+def from_text(cell: str) -> str:
+    """Return a cell of a CSV as it was before `as_text`."""
+    return cell[1:] if cell.startswith("'") and COMPUTED.match(cell) else cell
+
+
+def is_number(text: str) -> bool:
+    """Return whether a text is a number and no more."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_format(form: Any) -> bool:
+    """Return whether numbers can be written in a format, and at no great length."""
+    if not isinstance(form, str) or not FORM.fullmatch(form):
+        return False
+    try:
+        written(0.5, form)
+    except ValueError:  # parts that do not go together
+        return False
+    return True
 
 
 def written(value: float, form: str) -> str:

@@ -12,6 +12,8 @@ from typing import Any, BinaryIO
 
 from vislab.errors import RunError
 
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
@@ -54,9 +56,51 @@ def write_bytes(path: Path, content: bytes) -> None:
         file.write(content)
 
 
+def write_new(path: Path, content: bytes) -> bool:
+    """Write the whole file unless there is one; return whether it was written.
+
+    Of several processes that do so at the same moment one does.
+    """
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        write_bytes(partial, content)
+        with saying_why(path):
+            try:
+                os.link(partial, path)
+            except FileExistsError:
+                return False
+            except OSError as error:
+                if error.errno not in NO_LINKS:
+                    raise
+                return _write_first(path, content)
+        return True
+    except RunError:
+        if path.exists():  # who was first has tidied up: our half file is gone
+            return False
+        raise
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+
+
+def _write_first(path: Path, content: bytes) -> bool:
+    """Do so where a file cannot have two names, as on FAT; a kill may leave a half there."""
+    try:
+        with path.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except FileExistsError:
+        return False
+    return True
+
+
 def write_text(path: Path, content: str) -> None:
-    """Write the whole file, as UTF-8, or nothing."""
-    write_bytes(path, content.encode())
+    """Write the whole file, as UTF-8, or nothing.
+
+    The bytes of a file name that are no text are written out, as \\udcff.
+    """
+    write_bytes(path, content.encode(errors="backslashreplace"))
 
 
 def write_json(path: Path, content: Any) -> None:

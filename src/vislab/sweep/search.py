@@ -28,6 +28,7 @@ from vislab.ops.seeding import seed_of
 from vislab.progress import track
 from vislab.runs.folder import RunFolder
 from vislab.runs.formatting import is_share, measured
+from vislab.runs.occupied import is_occupied
 from vislab.sweep.queue import Queue, locked
 from vislab.sweep.report import Found, Trial, file_sweep, is_test, setting, test_warning
 from vislab.sweep.space import Axis, Span, Value, check_extremes, placed
@@ -209,7 +210,11 @@ class Worker:
         return state, value, facts
 
     def folder_of(self, trial: optuna.Trial, recipe: Recipe) -> Path:
-        """Return the trial's folder; one of its number with another setting is left alone."""
+        """Return the trial's folder.
+
+        One of its number is left alone where it has another setting, or where a worker that was
+        taken for dead is at it still.
+        """
         for turn in itertools.count(1):
             name = f"{trial.user_attrs['number']:04d}" + (f"-{turn}" if turn > 1 else "")
             folder = self.folder / "trials" / name
@@ -217,7 +222,7 @@ class Worker:
                 break
             options = dict(RunFolder(folder).recipe()["options"])
             options.pop("run", None)
-            if options == plain(recipe):
+            if options == plain(recipe) and not is_occupied(folder):
                 break
         trial.set_user_attr("folder", f"trials/{name}")
         return folder

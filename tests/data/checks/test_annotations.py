@@ -5,10 +5,11 @@ import pytest
 from PIL import Image
 
 from tests.data.formats.sets import image, made, mask, voc, voc_object
-from vislab.data.annotations import AnnotationIssue
+from vislab.data.annotations import AnnotationIssue, require_sound
 from vislab.data.checks.annotation_sheet import COLOURS, annotation_sheet
 from vislab.data.checks.annotations import check_annotated
 from vislab.data.formats import read_annotated
+from vislab.errors import DataError
 
 SOUND = [
     (0, (1, 1, 10, 10), 0, {}), (0, (1, 15, 12, 25), 1, {}), (1, (1, 1, 5, 5), 0, {}),
@@ -221,3 +222,34 @@ def test_a_set_full_of_flaws_still_gets_its_page_and_its_sheet(tmp_path):
     assert len(issues.spoiling) == 3
     assert issues.lines()
     assert annotation_sheet(annotated).size[0] > 300
+
+
+def test_a_doubt_about_the_whole_set_spoils_and_is_told_first(tmp_path):
+    annotated = replace(made(tmp_path, SOUND), doubts=("a.yaml and b.txt disagree; keep one",))
+    assert looked_at(annotated).spoils == ("a.yaml and b.txt disagree; keep one",)
+    assert annotated.take(np.array([1, 2])).doubts == annotated.doubts
+    for skip_bad in (True, False):
+        with pytest.raises(DataError, match=r"a\.yaml and b\.txt disagree; keep one"):
+            require_sound(annotated, skip_bad=skip_bad)
+
+
+@pytest.mark.parametrize("apart", [0.0, 0.001])
+def test_thousands_of_boxes_in_one_image_are_compared_in_a_moment(tmp_path, apart):
+    boxes = [(0, (1 + n % 40 * apart, n // 40 * apart, 20, 20), 0, {}) for n in range(6000)]
+    spread = [(1, (n % 30, n // 30 / 8, n % 30 + 4, n // 30 / 8 + 4), 0, {}) for n in range(6000)]
+    annotated = made(tmp_path, [*boxes, *spread, *SOUND], images=3)
+    (alike,) = (i for i in looked_at(annotated).doubtful if "nearly equal" in i.sentence)
+    assert 6000 <= len(alike.places) <= 12_000  # each box once, with the first it is alike to
+
+
+def test_the_first_of_boxes_that_are_alike_is_named_with_each_other(tmp_path):
+    edges = [(5, 5, 25, 25), (30, 1, 38, 9), (5.5, 5, 25, 25), (5, 5.5, 25, 25), (4.5, 5, 25, 25)]
+    annotated = made(tmp_path, [*SOUND, *((1, edge, 1, {}) for edge in edges)])
+    (alike,) = (i for i in looked_at(annotated).doubtful if "nearly equal" in i.sentence)
+    assert len(alike.places) == 3
+    assert {place.split("object ")[1].split(" ")[0] for place in alike.places} <= {
+        "5",
+        "7",
+        "8",
+        "9",
+    }

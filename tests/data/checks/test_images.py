@@ -87,10 +87,12 @@ def test_unusual_kinds_are_counted(tmp_path):
     save(scene(58), train / "not turned.jpg", exif=upright)
     issues = looked_at(tmp_path)
     assert issues.facts["kinds"] == {
-        "grey": 2, "CMYK": 1, "16-bit": 1, "animated": 1, "turned by EXIF": 2,
+        "grey": 2, "CMYK": 1, "16-bit": 1, "several pages": 1, "turned by EXIF": 2,
     }  # fmt: skip
     assert issues.facts["height"]["max"] == 80  # as seen, not as stored
-    assert issues.warnings == issues.spoils == ()
+    assert only(issues.warnings).startswith("1 file holds several pages or frames, of which")
+    assert only(issues.doubtful).places == ("train/cat/moves.gif",)
+    assert issues.spoils == ()
 
 
 def test_images_that_cannot_be_read_spoil_and_each_says_why(tmp_path):
@@ -262,14 +264,18 @@ def test_an_image_that_is_not_there_spoils(tmp_path):
     assert issue.places == ("7.png",)
 
 
-def test_uneven_classes_and_a_missing_test_split_are_warnings(tmp_path):
-    for i in range(30):
-        save(scene(i), tmp_path / "train" / "cat" / f"{i}.png")
-    for i in range(3):
-        save(scene(100 + i), tmp_path / "train" / "dog" / f"{i}.png")
-    no_test, uneven = looked_at(tmp_path).warnings
-    assert no_test.startswith("no image is there to test on")
-    assert "30 images of 'cat', 3 of 'dog'" in uneven
+def test_uneven_classes_are_a_warning_and_a_missing_test_split_spoils(tmp_path):
+    rows = [f"cat/{i}.png,cat,,train" for i in range(30)]
+    rows += [f"dog/{i}.png,dog,,train" for i in range(30, 33)]
+    issues = looked_at(labelled(tmp_path, rows))
+    assert only(issues.spoils).startswith("no image is there to test on")
+    assert "30 images of 'cat', 3 of 'dog'" in only(issues.warnings)
+
+
+def test_what_must_be_settled_spoils(tmp_path):
+    for number, name in enumerate(("Cat", "cat") * 10):
+        save(scene(number), tmp_path / name / f"{number}.png")
+    assert any("'Cat' and 'cat' differ in the case" in s for s in looked_at(tmp_path).spoils)
 
 
 def test_long_images_lose_more_than_half_and_are_named(tmp_path):

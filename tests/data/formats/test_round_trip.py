@@ -77,6 +77,9 @@ def there_and_back(annotated, into, form):
 def same(one, other):
     """Assert that two sets agree; outlines too, to which table() is blind."""
     assert other.issues == ()
+    # A drawn set may be empty, and its run lengths are those of no box.
+    drawn = ("there is nothing to", "lie elsewhere than their outlines")
+    assert not [doubt for doubt in other.doubts if not any(words in doubt for words in drawn)]
     assert one.classes == other.classes
     assert table(one) == table(other)
     of = [
@@ -219,6 +222,64 @@ def test_images_of_one_name_in_two_folders_keep_apart(tmp_path, form):
         left = dict(zip(back.sizes[back.instances.image, 0].tolist(),
                         back.instances.boxes[:, 0].round(6).tolist(), strict=True))  # fmt: skip
         assert left == {40: 0, 41: 1, 42: 2, 43: 3}
+
+
+LONG = "b" * 200 + "ä" * 22  # 244 bytes
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_names_that_no_form_could_write_become_others(tmp_path, form):
+    members = (
+        f"x/{LONG}.png", f"y/{LONG}.png", "a:b?c.png", "50%20.png", " two  words .png",
+        "classes.png", "train.png", "K\u00e4fer.png", "z/Ka\u0308fer.png", ".hidden.png",
+    )  # fmt: skip
+    boxes = [(n, (n, n, 9 + n, 12), n % 2, {}) for n in range(len(members))]
+    annotated = made(tmp_path / "a", boxes, images=len(members), splits=[0, 1, 2] * 3 + [0])
+    for member, source in zip(members, annotated.members, strict=True):
+        (tmp_path / "a" / member).parent.mkdir(exist_ok=True)
+        (tmp_path / "a" / source).rename(tmp_path / "a" / member)
+    annotated = replace(annotated, members=members)
+    back = there_and_back(annotated, tmp_path / "b", form)
+    assert back.issues == back.doubts == ()
+    assert len(back) == len(members)
+    assert all(len(member.rsplit("/", 1)[1].encode()) < 255 for member in back.members)
+    split = dict(zip(back.sizes[:, 0].tolist(), back.splits.tolist(), strict=True))
+    assert split == dict(
+        zip(annotated.sizes[:, 0].tolist(), annotated.splits.tolist(), strict=True)
+    )
+    if form != "masks":
+        left = zip(back.sizes[back.instances.image, 0], back.instances.boxes[:, 0], strict=True)
+        assert sorted((width, round(x)) for width, x in left) == [
+            (SIZE[0] + n, n) for n in range(len(members))
+        ]
+
+
+@pytest.mark.parametrize("second", ["coco", "voc", "yolo"])
+@pytest.mark.parametrize("first", ["coco", "voc", "yolo"])
+def test_what_goes_through_two_forms_is_what_it_was(tmp_path, first, second):
+    boxes = [(0, (0, 0, 20, 20), 0, {}), (0, (5, 5, 10, 10), 1, {}), (1, (30, 20, 41, 30), 0, {}),
+             (3, (3, 3, 30, 30), 1, {})]  # fmt: skip
+    annotated = made(tmp_path / "a", boxes, images=5, splits=[0, 1, 2, 2, 0])
+    back = there_and_back(annotated, tmp_path / "b", first)
+    same(annotated, there_and_back(back, tmp_path / "c", second))
+
+
+@pytest.mark.parametrize("corners", [4, 6])
+def test_small_outlines_of_equal_length_come_back_as_outlines(tmp_path, corners):
+    rng = np.random.default_rng(2)
+    angles = np.linspace(0, 2 * np.pi, corners, endpoint=False)
+    objects = []
+    for row in range(3):
+        x, y = rng.uniform(12, 22, 2)
+        points = np.column_stack([x + 2 * np.cos(angles), y + 3 * np.sin(angles)]).tolist()
+        outline = tuple(value for point in points for value in point)
+        box = (min(outline[::2]), min(outline[1::2]), max(outline[::2]), max(outline[1::2]))
+        objects.append((row, box, 0, {"outline": (outline,)}))
+    annotated = made(tmp_path / "a", objects, classes=("cat",))
+    back = there_and_back(annotated, tmp_path / "b", "yolo")
+    assert back.doubts == ()
+    assert table(back) == table(annotated)
+    assert None not in back.instances.outlines
 
 
 def test_new_names_differ_in_more_than_the_case_of_letters(tmp_path):

@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.data.formats.sets import image, turned, voc, voc_object, whats
+from vislab.data.annotations import require_sound
 from vislab.data.formats.voc import read, recognises
 from vislab.errors import DataError
 
@@ -70,13 +71,126 @@ def test_a_list_that_names_nothing_or_two_splits_is_a_flaw(tmp_path):
     ]
 
 
-def test_a_file_of_names_gives_the_order_and_refuses_others(tmp_path):
-    (tmp_path / "voc.names").write_text("dog\n\n cat \n")
+def test_a_list_that_names_all_classes_gives_their_order(tmp_path):
+    (tmp_path / "voc.names").write_text("dog\n\n Cat \ncow\n")
     annotated = read(voc(tmp_path, instances=voc_object("cat") + voc_object("cow", (2, 2, 5, 5))))
-    assert annotated.classes == ("dog", "cat")
-    assert annotated.instances.label.tolist() == [1]
-    assert whats(annotated) == ["its class is unknown: 'cow'"]
-    assert annotated.issues[0].row == 0
+    assert annotated.classes == ("dog", "cat", "cow")
+    assert annotated.instances.label.tolist() == [1, 2]
+    assert annotated.issues == annotated.doubts == ()
+
+
+def test_a_list_that_lacks_a_class_is_another_programs(tmp_path):
+    (tmp_path / "classes.txt").write_text("dog\ncat\n")
+    annotated = read(voc(tmp_path, instances=voc_object("cat") + voc_object("cow", (2, 2, 5, 5))))
+    assert annotated.classes == ("cat", "cow")
+    assert annotated.issues == ()
+    assert "classes.txt was not used: it does not name 'cow'" in annotated.notes
+
+
+@pytest.mark.parametrize("file", ["{}.png", "JPEGImages/{}.png", "{}.xml", "{} 1", "{}.png -1"])
+@pytest.mark.parametrize("sets", ["Main", "Segmentation", "own"])
+def test_lists_may_have_endings_folders_and_a_second_column(tmp_path, file, sets):
+    for stem in ("a", "b b", "c.1", "d"):
+        voc(tmp_path, stem, voc_object())
+    lists = tmp_path / "ImageSets" / sets
+    lists.mkdir(parents=True)
+    for name, stems in {"train": ("a", "b b"), "val": ("c.1",)}.items():
+        (lists / f"{name}.txt").write_text("".join(f"{file.format(stem)}\n" for stem in stems))
+    annotated = read(tmp_path)
+    assert annotated.issues == annotated.doubts == ()
+    assert annotated.members == ("JPEGImages/a.png", "JPEGImages/b b.png", "JPEGImages/c.1.png")
+    assert annotated.splits.tolist() == [0, 0, 2]
+    assert annotated.official
+
+
+def test_lists_that_contradict_the_folders_are_a_doubt(tmp_path):
+    for side, stem in (("train", "a"), ("val", "b")):
+        image(tmp_path / "JPEGImages" / side / f"{stem}.png")
+        voc(tmp_path, stem, voc_object(), draw=False)
+    lists = tmp_path / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("b\n")
+    (lists / "val.txt").write_text("a\n")
+    (doubt,) = read(tmp_path).doubts
+    assert "ImageSets/Main/train.txt" in doubt
+    assert "the names of folders disagree on the split of 2 images" in doubt
+
+
+@pytest.mark.parametrize("stale", ["2.png", "C:\\old\\2.png", "2"])
+def test_a_name_inside_and_a_name_outside_that_are_two_images_are_a_doubt(tmp_path, stale):
+    voc(tmp_path, "1", voc_object(), filename=stale)
+    image(tmp_path / "JPEGImages" / "2.png")
+    annotated = read(tmp_path)
+    if stale.startswith("C:"):  # as every path that leads out
+        assert whats(annotated)[0].startswith("its path leads out of the folder")
+        return
+    (doubt,) = annotated.doubts
+    assert "Annotations/1.xml" in doubt
+    assert "JPEGImages/1.png" in doubt
+    with pytest.raises(DataError, match="either pairing may be wrong"):
+        require_sound(annotated, skip_bad=True)
+
+
+@pytest.mark.parametrize("filename", ["C:\\Users\\me\\1.png", "/home/me/1.jpg", "1", "1.PNG"])
+def test_a_name_from_another_machine_that_is_the_files_own_is_read(tmp_path, filename):
+    annotated = read(voc(tmp_path, instances=voc_object(), filename=filename))
+    assert annotated.issues == annotated.doubts == ()
+    assert annotated.members == ("JPEGImages/1.png",)
+
+
+def test_an_image_without_an_xml_among_others_shows_nothing(tmp_path):
+    for side in ("train", "valid"):
+        for stem in ("a", "b"):
+            image(tmp_path / side / f"{side}_{stem}.png")
+        file = tmp_path / side / f"{side}_a.xml"
+        file.write_text(f"<annotation><filename>{side}_a.png</filename>{voc_object()}</annotation>")
+    image(tmp_path / "train" / "train_a.jpg")  # such as a depth map
+    image(tmp_path / "test" / "c.png")
+    annotated = read(tmp_path)
+    assert annotated.issues == annotated.doubts == ()
+    assert sorted(annotated.members) == [
+        f"{side}/{side}_{stem}.png" for side in ("train", "valid") for stem in ("a", "b")
+    ]
+    assert len(annotated.instances) == 2
+    for note in ("2 images have no XML", "1 images that share the name", "1 images in folders"):
+        assert any(text.startswith(note) for text in annotated.notes)
+
+
+def test_a_whole_split_without_annotations_is_not_taken_for_empty_images(tmp_path):
+    for stem in ("a", "b"):
+        voc(tmp_path, stem, voc_object())
+    image(tmp_path / "JPEGImages" / "empty.png")
+    image(tmp_path / "JPEGImages" / "unknown.png")
+    lists = tmp_path / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("a\nempty\n")
+    (lists / "val.txt").write_text("b\n")
+    (lists / "test.txt").write_text("unknown\n")
+    annotated = read(tmp_path)
+    (issue,) = annotated.issues
+    assert issue.where == "JPEGImages/unknown.png"
+    assert issue.what.startswith("its annotation is missing")
+    assert "JPEGImages/empty.png" in annotated.members
+
+
+def test_an_annotation_that_fits_several_images_alike_is_a_flaw(tmp_path):
+    for folder in ("north", "south"):
+        image(tmp_path / folder / "1.png")
+    voc(tmp_path, "1", voc_object(), draw=False)
+    (what,) = whats(read(tmp_path))
+    assert what == "several images fit it: north/1.png, south/1.png"
+
+
+def test_equal_names_in_two_splits_are_told_apart_by_their_folders(tmp_path):
+    for kind, side in (("cat", "train"), ("dog", "val")):
+        image(tmp_path / "JPEGImages" / side / "1.png")
+        file = tmp_path / "Annotations" / side / "1.xml"
+        file.parent.mkdir(parents=True)
+        file.write_text(f"<annotation><filename>1.png</filename>{voc_object(kind)}</annotation>")
+    annotated = read(tmp_path)
+    assert annotated.issues == ()
+    assert annotated.members == ("JPEGImages/train/1.png", "JPEGImages/val/1.png")
+    assert annotated.splits.tolist() == [0, 2]
 
 
 @pytest.mark.parametrize(

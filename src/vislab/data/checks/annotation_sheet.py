@@ -20,6 +20,7 @@ COLOURS = (VERMILLION, SKY, ORANGE, BLUE, PURPLE, GREEN, "#f0e442")
 WIDTH, HEIGHT, GAP, MARGIN, TOP = 320, 240, 10, 18, 52
 COLUMNS = 4
 PAPER, SHADE = "#ffffff", "#eceff2"
+NAMED = 300  # boxes of an image for whose names room is looked for, the largest
 VEIL = 0.45  # how much of a mask's colour lies over its pixels
 
 Place = tuple[float, float, float, float]
@@ -169,7 +170,7 @@ def _draw_boxes(annotated: Annotated, row: int, image: Image.Image) -> None:
         dashed = bool(instances.crowd[instance] or instances.difficult[instance])
         _box(draw, boxes[place].round().astype(int).tolist(), colour, dashed)
     taken: list[Place] = []
-    for place in order.tolist():
+    for place in order[:NAMED].tolist():
         label = int(instances.label[first + place])
         name = _printable(annotated.classes[label])[:18]
         wide = font.getlength(name) + 6

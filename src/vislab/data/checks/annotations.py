@@ -7,12 +7,12 @@ and what is merely odd is named for a person to look at.
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, SupportsIndex
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 
 from vislab.data.annotations import VOID, Annotated
 from vislab.data.checks.issues import Issue, Issues, printable
@@ -30,8 +30,8 @@ ALIKE = 0.9  # intersection over union of two boxes that may be one object
 
 def check_annotated(annotated: Annotated, *, progress: bool = True) -> Issues:
     """Return what is wrong with the set; every image is decoded, every mask read."""
-    spoiling: list[Issue] = []
-    doubtful: list[Issue] = [Issue(printable(note)) for note in annotated.notes]
+    spoiling = [Issue(printable(doubt)) for doubt in annotated.doubts]
+    doubtful = [Issue(printable(note)) for note in annotated.notes]
     _add_issues(annotated, spoiling)
     flawed = {issue.row for issue in annotated.issues}
     unreadable, digests = _decoded(annotated, flawed, progress)
@@ -131,13 +131,11 @@ def _judge_boxes(annotated: Annotated, doubtful: list[Issue]) -> None:
         ("box covers", "boxes cover"),
         f"over {100 * WHOLE:.0f} % of the image: look whether each is an object",
     )
-    pairs = []
-    for rows in _groups(annotated):
-        overlap = _overlaps(corners[rows])
-        for first, second in np.argwhere(np.triu(overlap > ALIKE, k=1)):
-            pairs.append(
-                f"{_instance(annotated, rows[first])} ≈ {printable(instances.where[rows[second]])}"
-            )
+    pairs = [
+        f"{_instance(annotated, first)} ≈ {printable(instances.where[second])}"
+        for rows in _groups(annotated)
+        for first, second in _alike(corners, rows)
+    ]
     _add(
         doubtful,
         pairs,
@@ -156,14 +154,30 @@ def _groups(annotated: Annotated) -> list[Int[np.ndarray, " m"]]:
     return [rows for rows in np.split(order, changes + 1) if len(rows) > 1]
 
 
-def _overlaps(corners: Float[np.ndarray, "m 4"]) -> Float[np.ndarray, "m m"]:
-    """Return the intersection over union of each box, xyxy, with each."""
-    least = np.maximum(corners[:, None, :2], corners[None, :, :2])
-    most = np.minimum(corners[:, None, 2:], corners[None, :, 2:])
-    shared = (most - least).clip(min=0).prod(axis=-1)  # (M, M)
-    area = (corners[:, 2:] - corners[:, :2]).prod(axis=1)
-    overlaps: Float[np.ndarray, "m m"] = shared / (area[:, None] + area[None, :] - shared)
-    return overlaps
+def _alike(
+    corners: Float[np.ndarray, "r 4"], rows: Int[np.ndarray, " m"]
+) -> Iterator[tuple[int, int]]:
+    """Yield for each box, xyxy, that is nearly equal to earlier ones the first of these.
+
+    In the order of their left edges a box can be alike only to some of those next to it.
+    """
+    boxes = corners[rows]
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    order = np.argsort(boxes[:, 0], kind="stable")
+    boxes, area, rows = boxes[order], area[order], rows[order]
+    reach = boxes[:, 0] + (1 - ALIKE) * (boxes[:, 2] - boxes[:, 0])
+    ends = np.searchsorted(boxes[:, 0], reach, side="right")
+    paired = np.zeros(len(rows), dtype=bool)
+    for place in np.flatnonzero(ends > np.arange(1, len(rows) + 1)).tolist():
+        near = slice(place + 1, ends[place])
+        least = np.maximum(boxes[near, :2], boxes[place, :2])
+        most = np.minimum(boxes[near, 2:], boxes[place, 2:])
+        shared = (most - least).clip(min=0).prod(axis=1)
+        overlap = shared / (area[near] + area[place] - shared)
+        for other in (place + 1 + np.flatnonzero((overlap > ALIKE) & ~paired[near])).tolist():
+            paired[other] = True
+            first, second = sorted((int(rows[place]), int(rows[other])))
+            yield first, second
 
 
 def _judge_classes(facts: dict[str, Any], spoiling: list[Issue], doubtful: list[Issue]) -> None:
@@ -208,15 +222,17 @@ def _instance_facts(annotated: Annotated) -> dict[str, Any]:
     area = (instances.boxes[:, 2:] - instances.boxes[:, :2]).prod(axis=1)
     splits = annotated.splits[instances.image]
     per_image = np.bincount(instances.image, minlength=len(annotated))
-    classes = {}
-    for label, name in enumerate(annotated.classes):
-        classes[printable(name)] = {
-            split: {
-                "instances": int((chosen := (instances.label == label) & (splits == number)).sum()),
-                "images": len(np.unique(instances.image[chosen])),
-            }
+    count = len(annotated.classes)
+    objects = _by_split(splits, instances.label, count)
+    pairs = np.unique(np.column_stack([instances.label, instances.image]), axis=0)
+    images = _by_split(annotated.splits[pairs[:, 1]], pairs[:, 0], count)
+    classes = {
+        printable(name): {
+            split: {"instances": objects[number][label], "images": images[number][label]}
             for number, split in enumerate(SPLITS)
         }
+        for label, name in enumerate(annotated.classes)
+    }
     return {
         "instances": len(instances),
         "classes": classes,
@@ -231,6 +247,15 @@ def _instance_facts(annotated: Annotated) -> dict[str, Any]:
         "difficult": int(instances.difficult.sum()),
         "outlined": sum(outline is not None for outline in instances.outlines),
     }
+
+
+def _by_split(
+    splits: UInt8[np.ndarray, " r"], labels: Int[np.ndarray, " r"], count: int
+) -> list[list[int]]:
+    """Return how often each label occurs in each split."""
+    places = splits.astype(np.int64) * count + labels
+    counts = np.bincount(places, minlength=len(SPLITS) * count).reshape(len(SPLITS), count)
+    return [row.tolist() for row in counts]
 
 
 def _mask_facts(annotated: Annotated, flawed: set[int | None], progress: bool) -> dict[str, Any]:

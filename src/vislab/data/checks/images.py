@@ -35,7 +35,7 @@ FLAT = 2.0  # grey levels of standard deviation; below it a hash is made of nois
 FEW = 3  # images of a class: fewer cannot be in every split
 UNEVEN = 10  # the largest class to the smallest
 LONG = 2  # one side to the other: the middle square keeps less than half of the image
-KINDS = ("grey", "CMYK", "16-bit", "animated", "turned by EXIF")
+KINDS = ("grey", "CMYK", "16-bit", "several pages", "turned by EXIF")
 
 
 def check(images: Listing | Arrays, *, progress: bool = True) -> Issues:
@@ -214,6 +214,7 @@ def _judge_listing(images: Listing | Arrays, spoiling: list[Issue], doubtful: li
         "no label and would be left out; put each into its class folder or name it in the label "
         "file",
     )
+    spoiling.extend(Issue(printable(doubt)) for doubt in images.doubts)
     doubtful.extend(Issue(printable(note)) for note in images.notes)
 
 
@@ -255,7 +256,7 @@ def _judge_classes(images: Listing | Arrays, spoiling: list[Issue], doubtful: li
             "to test",
         )
     else:
-        doubtful.append(Issue("no image is there to test on; add a test split"))
+        spoiling.append(Issue("no image is there to test on; add a test split"))
     _add(
         doubtful,
         [
@@ -370,8 +371,15 @@ def _judge_shapes(images: Listing | Arrays, seen: _Seen, doubtful: list[Issue]) 
             for row in np.flatnonzero(seen.readable & (long > LONG * short)).tolist()
         ],
         ("image is", "images are"),
-        f"over {LONG} times as long as wide: vislab keeps the middle square, less than half; crop "
-        "to what matters",
+        f"over {LONG} times as long as wide: the middle square that is kept is less than half; "
+        "show all of each with --fit whole, or crop to what matters",
+    )
+    paged = seen.readable & seen.kinds[:, KINDS.index("several pages")]
+    _add(
+        doubtful,
+        [_where(images, row) for row in np.flatnonzero(paged).tolist()],
+        ("file holds", "files hold"),
+        "several pages or frames, of which the first is read; save the one that matters alone",
     )
 
 

@@ -14,9 +14,11 @@ import numpy as np
 
 from vislab.data.annotations import Annotated
 from vislab.data.archives import unpack
+from vislab.data.formats.foreign import foreign_form, without_classes
 from vislab.data.home import home
 from vislab.data.making import alone_with, put_in_place, sweep, work_folder
 from vislab.data.splits import TRAIN, VAL, draw_split
+from vislab.data.tree import Tree
 from vislab.errors import DataError, OptionError, pick
 
 FORMS = {"coco": "coco", "voc": "voc", "yolo": "yolo", "masks": "mask_folders"}
@@ -27,10 +29,18 @@ LAYOUT = (
 
 
 def recognise(path: Path) -> str | None:
-    """Return the form of the annotations in a folder or a zip, or None. Nothing is unpacked."""
+    """Return the form of the annotations in a folder or a zip, or None. Nothing is unpacked.
+
+    "another" is one that `read_annotated` refuses by its name; images in folders that could be
+    classes are taken for these instead.
+    """
     if path.is_file() and path.suffix.lower() != ".zip":
         return None
-    return next((form for form in FORMS if _module(form).recognises(path)), None)
+    form = next((form for form in FORMS if _module(form).recognises(path)), None)
+    if form is None:
+        tree = Tree(path)
+        return "another" if without_classes(tree) and foreign_form(tree) is not None else None
+    return form
 
 
 def read_annotated(path: Path, *, validation: float = 0.0, seed: int = 0) -> Annotated:
@@ -43,8 +53,15 @@ def read_annotated(path: Path, *, validation: float = 0.0, seed: int = 0) -> Ann
     if not 0 <= validation < 1:
         raise OptionError(f"validation={validation} is no share of the training images: 0 to 1")
     form = recognise(path)
-    if form is None:
-        raise DataError(f"{path} holds no annotations that are recognised; {LAYOUT}")
+    if form not in FORMS:
+        told = foreign_form(Tree(path)) if path.is_dir() or form is not None else None
+        if told is None and path.is_dir():
+            told = _module("masks").nearly_masks(Tree(path))
+        raise DataError(
+            f"{path} {told}"
+            if told
+            else f"{path} holds no annotations that are recognised; {LAYOUT}"
+        )
     root = path if path.is_dir() else _unpacked(path)
     annotated: Annotated = _module(form).read(root, seed=seed)
     if path.is_file():

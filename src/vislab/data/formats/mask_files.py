@@ -1,73 +1,133 @@
-"""One mask: an image file whose pixels are classes, indexed or binary."""
+"""One image's mask: a file, or one for each object, read as the whole set says."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int, UInt8
 
 from vislab.data.annotations import VOID
-from vislab.data.decode import open_image, require_room
+from vislab.data.formats.mask_pixels import Pixels, pixels_of
+from vislab.data.mask_reading import MaskReading
 from vislab.errors import DataError
 
-BINARY = ("background", "foreground")
-SAMPLE = 50  # masks that decide whether a set is binary
-SMEARED = 0.1  # the share of pixels between black and white that smoothing may leave
-MASK_FILES = (".png", ".bmp", ".gif", ".tif", ".tiff")  # what keeps every pixel as it was
+STRAY = 0.001  # the share of pixels whose colour no class has that are void and no flaw
+SHIFTS = {"red": 16, "green": 8, "blue": 0}
 
 
-def read_mask(path: Path, *, binary: bool | None = None) -> UInt8[np.ndarray, "h w"]:
+def read_mask(root: Path, files: Sequence[str], reading: MaskReading) -> UInt8[np.ndarray, "h w"]:
     """Return the class of every pixel, and VOID where there is none.
 
-    `binary` says that 255 is the foreground and becomes 1 (`Annotated.binary_masks`); without it
-    the other masks in the file's folder are looked at, which takes a while. Raises DataError for a
-    file that cannot be read, and for colours that are no indexes.
+    Of several files, each of which holds an object, the objects together. Raises DataError, with
+    the reason alone, for a file that cannot be read and for one that holds what has no class.
     """
-    if binary is None:
-        found = [p for p in path.parent.iterdir() if p.suffix.lower() in MASK_FILES]
-        binary = is_binary(sorted(found))
-    values = _values(path)
-    return np.where(values == VOID, np.uint8(1), values) if binary else values
-
-
-def is_binary(masks: list[Path]) -> bool:
-    """Say whether 255 is the foreground in these masks: of 50 of them, evenly spaced.
-
-    It is when, next to nothing else, they hold 0 and 255. A few values between, left by smoothing,
-    do not make classes of them.
-    """
-    places = np.linspace(0, len(masks) - 1, min(len(masks), SAMPLE)).round().astype(int)
-    counts = np.zeros(256, dtype=np.int64)
-    for place in places:
+    whole: UInt8[np.ndarray, "h w"] | None = None
+    for file in files:
         try:
-            counts += np.bincount(_values(masks[place]).reshape(-1), minlength=256)
-        except DataError:
-            continue  # told as an issue of that file
-    between = counts[1:VOID]
-    if not counts[VOID]:
-        return False  # 0 and 1 are indexes
-    if not between.any():
-        return True
-    smooth = np.count_nonzero(between) > 20 and between[200:].any()  # few sets have 200 classes
-    return bool(smooth and between.sum() < SMEARED * counts.sum())
+            held = codes(pixels_of(root / file), reading)
+            kinds, place = np.unique(held, return_inverse=True)
+            counts = np.bincount(place.reshape(-1))
+            classes = classes_of(kinds, counts, reading)[place].reshape(held.shape)
+        except DataError as error:
+            raise DataError(f"{error} ({file})" if file != files[0] else str(error)) from error
+        if whole is None:
+            whole = classes
+            continue
+        if whole.shape != classes.shape:
+            raise DataError(f"the masks of its objects are of different sizes: {file}")
+        whole = np.maximum(whole, classes)
+    assert whole is not None
+    return whole
 
 
-def _values(path: Path) -> UInt8[np.ndarray, "h w"]:
-    """Return what the file holds for each pixel. Raises DataError, with the reason alone."""
-    try:
-        with open_image(path) as image:
-            require_room(image)
-            image.load()
-            mode = image.mode
-            values = np.asarray(image.convert("L") if mode == "1" else image)
-    except DataError as error:
-        raise DataError(f"the mask cannot be read: {path.name} {error}") from error
-    if values.ndim == 3:
-        colours = values[..., : 1 if mode in ("LA", "PA", "La") else 3]
-        if (colours != colours[..., :1]).any():
-            raise DataError(f"the mask holds colours, not the numbers of classes: {path.name}")
-        values = colours[..., 0]
-    if not np.isfinite(values).all() or values.min() < 0 or values.max() > VOID:
-        raise DataError(f"the mask holds numbers beyond 0 to 255: {path.name}")
-    if (values != values.astype(np.uint8)).any():
-        raise DataError(f"the mask holds fractions: {path.name}")
-    return values.astype(np.uint8)
+def codes(pixels: Pixels, reading: MaskReading) -> Int[np.ndarray, "h w"]:
+    """Return what tells the class in each pixel, a key of the reading's table."""
+    held = codes_of_values(pixels, pixels.values, reading)
+    if reading.by == "alpha":
+        return np.ones_like(held) if pixels.hidden is None else (~pixels.hidden).astype(np.int32)
+    if reading.hides and pixels.hidden is not None:
+        held = np.where(pixels.hidden, 0, held)
+    return held
+
+
+def codes_of_values(
+    pixels: Pixels, values: Int[np.ndarray, "..."], reading: MaskReading
+) -> Int[np.ndarray, "..."]:
+    """Return the same for values that such a file holds; what is transparent is not looked at."""
+    if reading.by == "alpha":
+        return values
+    kind = pixels.kind
+    if kind == "smeared":
+        if pixels.flaw:
+            raise DataError(pixels.flaw)
+        if not reading.smeared:
+            raise DataError(
+                "the mask is saved as JPEG, which smears the numbers of classes: save it as PNG, "
+                "from the original"
+            )
+        return values if reading.by == "number" else values * 0x010101
+    if reading.by == "number":
+        if kind == "colour":
+            raise DataError("the mask holds colours, not the numbers of classes")
+        if kind == "bits":
+            if reading.white is None:
+                raise DataError(
+                    "the mask is black and white and the others hold numbers of classes; save it "
+                    "with the number of its class"
+                )
+            return values * reading.white
+        return values
+    colours = colours_of(pixels, values)
+    return colours if reading.by == "colour" else (colours >> SHIFTS[reading.by]) & 255
+
+
+def colours_of(pixels: Pixels, values: Int[np.ndarray, "..."]) -> Int[np.ndarray, "..."]:
+    """Return the colours that such a file shows for its values, as 0xRRGGBB."""
+    if pixels.kind == "index":
+        assert pixels.palette is not None
+        colours: np.ndarray = pixels.palette[values]
+        return colours
+    if pixels.kind == "colour":
+        return values
+    if pixels.kind == "bits":
+        return values * 0xFFFFFF
+    if values.size and values.max() > 255:
+        raise DataError("the mask holds numbers beyond 0 to 255, and the others colours")
+    return values * 0x010101
+
+
+def classes_of(
+    kinds: Int[np.ndarray, " k"], counts: Int[np.ndarray, " k"], reading: MaskReading
+) -> UInt8[np.ndarray, " k"]:
+    """Return the class of each thing that a mask holds; `counts` says of how many pixels."""
+    if reading.table is None:
+        if kinds.max() > VOID:
+            raise DataError(f"the mask holds numbers beyond 0 to 255: up to {kinds.max()}")
+        return kinds.astype(np.uint8)
+    table = dict(reading.table)
+    classes = np.array([table.get(kind, -1) for kind in kinds.tolist()])
+    stray = classes < 0
+    allowed = STRAY * counts.sum() if reading.by == "colour" else 0
+    if counts[stray].sum() > allowed:
+        order = np.argsort(-counts[stray], kind="stable")
+        first = kinds[stray] if reading.by != "colour" else kinds[stray][order]
+        told = [
+            written(kind) if reading.by == "colour" else str(kind) for kind in first[:5].tolist()
+        ]
+        some = "; ".join(told) if reading.by == "colour" else ", ".join(told)
+        more = ", ..." if stray.sum() > 5 else ""
+        if reading.table is not None and set(table.values()) == {0, 1} and VOID in table:
+            more += " (where edges are smoothed, cut them at 128)"
+        known = len(set(table.values()) - {VOID})
+        if reading.by == "colour":
+            raise DataError(
+                f"the mask holds colours of no class in over {100 * STRAY} % of its pixels: "
+                f"{some}{more}"
+            )
+        raise DataError(f"the mask holds a class beyond the {known} that are known: {some}{more}")
+    return np.where(stray, VOID, classes).astype(np.uint8)
+
+
+def written(colour: int) -> str:
+    """Return a colour as a person would write it in a table: red,green,blue."""
+    return f"{colour >> 16},{colour >> 8 & 255},{colour & 255}"

@@ -2,11 +2,13 @@
 
 import math
 import reprlib
+import unicodedata
 from collections.abc import Sequence
 
 _brief = reprlib.Repr()
 _brief.maxstring = 80
 FAR = 1e7  # pixels; nothing in an image lies as far, and squares of it stay exact
+LONGEST = 10**1000  # beyond it Python takes its time to write a number
 PLAIN = frozenset({int, float})
 
 
@@ -17,6 +19,20 @@ def whole(value: object) -> int | None:
     if isinstance(value, float) and not value.is_integer():
         return None
     return int(value) if abs(value) < 2**53 else None
+
+
+def key(value: object) -> str | None:
+    """Return a number or a text from JSON that names something, as text; None for other values.
+
+    Whole numbers of any size; 3.0 is 3, and so is "3".
+    """
+    if isinstance(value, str):
+        return value.strip() or None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 2**53 else None
+    return str(value) if abs(value) < LONGEST else None
 
 
 def finite(values: object, count: int | None = None) -> tuple[float, ...] | None:
@@ -46,8 +62,8 @@ def number(text: str) -> float | None:
 
 
 def class_name(text: str) -> str:
-    """Return a class's name on one line, with a mark for what cannot be printed."""
-    words = " ".join(text.split())
+    """Return a class's name on one line, its letters composed, with a mark for the unprintable."""
+    words = unicodedata.normalize("NFC", " ".join(text.split()))
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in words)
 
 
@@ -78,12 +94,14 @@ def sound_box(
     0 is one that is not known.
     """
     left, top, right, bottom = corners
+    width, height = size
+    if 0 <= left < right <= width and 0 <= top < bottom <= height:
+        return (left + 0.0, top + 0.0, right, bottom), ""  # + 0.0 makes 0.0 of -0.0
     told = f"({left:.6g}, {top:.6g}) to ({right:.6g}, {bottom:.6g})"
     if not all(-FAR < value < FAR for value in corners):
         return None, f"its box holds what is no number of pixels: {told}"
     if right <= left or bottom <= top:
         return None, f"its box is empty or inverted: {told}"
-    width, height = size
     if not width or not height:
         return (left, top, right, bottom), ""
     told = f"{told} of {width}×{height} pixels"
@@ -91,7 +109,6 @@ def sound_box(
         return None, f"its box lies outside the image: {told}"
     if left < -1 or top < -1 or right > width + 1 or bottom > height + 1:
         return None, f"its box sticks out of the image: {told}"
-    # + 0.0 makes 0.0 of -0.0
     return (
         max(left, 0.0) + 0.0, max(top, 0.0) + 0.0, min(right, float(width)),
         min(bottom, float(height)),

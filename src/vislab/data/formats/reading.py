@@ -1,21 +1,26 @@
 """One annotated set while it is read: first its images, then their sizes, then the objects.
 
-What is wrong is gathered here; nothing of it is raised.
+What is wrong is gathered here, with single annotations and with the whole set; nothing of it is
+raised.
 """
 
 import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int, UInt8
 
 from vislab.data.annotations import Annotated, AnnotationIssue, Instances, InstancesTable, Outline
 from vislab.data.formats.numbers import shown, sound_box
 from vislab.data.formats.sizes import Size, disagreement, size_of
-from vislab.data.splits import TEST, TRAIN, VAL, draw_split
-from vislab.data.tree import Tree
+from vislab.data.listing import SPLITS
+from vislab.data.split_lists import Stated
+from vislab.data.splits import TEST, TRAIN, VAL, draw_split, split_of
+from vislab.data.tree import Tree, folded
 from vislab.errors import DataError
 from vislab.progress import track
+
+IN_ONE_PIXEL = 1.5  # the largest edge of a box that is written in shares
 
 
 class Reading:
@@ -30,12 +35,27 @@ class Reading:
         self.table = InstancesTable()
         self.issues: list[AnnotationIssue] = []
         self.notes: list[str] = []
+        self.doubts: list[str] = []
         self._row_of: dict[str, int] = {}
         self._stated: dict[int, tuple[str, tuple[int, int]]] = {}
 
     def issue(self, where: str, what: str, row: int | None) -> None:
         """Take note of something wrong."""
         self.issues.append(AnnotationIssue(where, what, row))
+
+    def doubt(self, sentence: str) -> None:
+        """Take note of what makes every label of the set doubtful; the way out stands in it."""
+        if sentence not in self.doubts:
+            self.doubts.append(sentence)
+
+    def lists(self, stated: Stated) -> None:
+        """Take note of where the split stands, if not in folders too, and of what is wrong."""
+        if any(split_of(image) != split for image, split in stated.splits.items()):
+            self.notes.append(stated.source())
+        for where, name in stated.missing:
+            self.issue(where, f"it names no image, or several: {shown(name)}", None)
+        if stated.twice:
+            self.doubt(f"{stated.overlap()}; name each image in one of them")
 
     def row_of(self, member: str) -> int | None:
         """Return the row of an image that was added, or None."""
@@ -62,6 +82,21 @@ class Reading:
         else:
             self._row_of[member] = row
         return row
+
+    def again(
+        self, row: int, split: int | None, where: str, stated: tuple[int, int] | None
+    ) -> None:
+        """Take note that another file names an image too; it must say the same of it."""
+        if split is not None and self.splits[row] not in (None, split):
+            self.doubt(
+                f"{where} and others: images are in two splits (first: {self.members[row]}, in "
+                f"{SPLITS[self.splits[row] or 0]} and {SPLITS[split]}); name each in one file"
+            )
+            return
+        if self.splits[row] is None:
+            self.splits[row] = split
+        if stated is not None and (0, 0) != self.sizes[row] != stated:
+            self.issue(where, "other files state another size of its image", row)
 
     def measure(self) -> None:
         """Read the size of every image and hold what the annotations state against it."""
@@ -128,13 +163,21 @@ class Reading:
         *,
         seed: int,
         masks: tuple[str | None, ...] | None = None,
-        binary_masks: bool = False,
     ) -> Annotated:
         """Return what was read, with the split that came or one that is drawn."""
         if not self.members:
             raise DataError(f"{self.tree.root} has no image with annotations in the form {form}")
         instances = self._once(self.table.finished())
         splits, official = self._split(seed)
+        self._judge_names(classes)
+        if masks is None:
+            self._judge_boxes(instances)
+            self._judge_splits(instances, splits, official)
+        if self.tree.unopened:
+            self.notes.append(
+                f"{len(self.tree.unopened)} photographs cannot be opened and were left out (first: "
+                f"{self.tree.unopened[0]}); save them as PNG or JPEG"
+            )
         return Annotated(
             name=self.name,
             form=form,
@@ -145,11 +188,58 @@ class Reading:
             splits=splits,
             instances=instances,
             masks=masks,
-            binary_masks=binary_masks,
             official=official,
             issues=tuple(self.issues),
             notes=tuple(self.notes),
+            doubts=tuple(self.doubts),
         )
+
+    def _judge_names(self, classes: tuple[str, ...]) -> None:
+        """Judge names that differ in the case of letters only: one class, or two?"""
+        spelled: dict[str, str] = {}
+        for name in classes:
+            other = spelled.setdefault(folded(name), name)
+            if other != name:
+                self.doubt(
+                    f"the classes {shown(other)} and {shown(name)} differ in the case of letters "
+                    "only; write both alike, or call one of them otherwise"
+                )
+
+    def _judge_boxes(self, instances: Instances) -> None:
+        """Judge boxes that all lie in the first pixel: they are shares of the image."""
+        sizes = self.table_sizes(instances)
+        if len(instances) and (sizes > 4).all() and (instances.boxes <= IN_ONE_PIXEL).all():
+            self.doubt(
+                f"all boxes lie within one pixel (first: {instances.where[0]}): they seem to be "
+                "shares of the image; multiply them by its width and height"
+            )
+
+    def table_sizes(self, instances: Instances) -> Int[np.ndarray, "r 2"]:
+        """Return width and height of the image of each object; 0 where they are not known."""
+        sizes = np.array(self.sizes, dtype=np.int64).reshape(-1, 2)
+        return sizes.take(instances.image, axis=0)
+
+    def _judge_splits(
+        self, instances: Instances, splits: UInt8[np.ndarray, " n"], official: bool
+    ) -> None:
+        """Judge a set, or a split that came with it, that shows nothing to learn or to find.
+
+        Where annotations are flawed these are told, and not what is missing for their sake.
+        """
+        if self.issues:
+            return
+        found = ~instances.crowd
+        if not found.any():
+            what = "every object is a crowd" if len(instances) else "no image shows an object"
+            self.doubt(f"{what}: there is nothing to learn; annotate single objects")
+        elif official:
+            for split, kind in ((TRAIN, found), (TEST, found & ~instances.difficult)):
+                if (splits == split).any() and not (splits[instances.image[kind]] == split).any():
+                    self.doubt(
+                        f"no {SPLITS[split]} image shows an object: there is nothing to "
+                        + ("learn" if split == TRAIN else "score")
+                        + "; annotate some, or take these images out"
+                    )
 
     def _once(self, instances: Instances) -> Instances:
         """Return the objects less those that stand there twice, each of which is an issue."""

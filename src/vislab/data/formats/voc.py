@@ -10,25 +10,29 @@ Source: Everingham et al. 2010, "The PASCAL Visual Object Classes Challenge", de
 """
 
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from vislab.data.annotations import Annotated
-from vislab.data.formats.class_names import names_listed
+from vislab.data.formats.class_names import list_files, listed_names
 from vislab.data.formats.copies import Copies
+from vislab.data.formats.image_names import IMAGE_FOLDERS
 from vislab.data.formats.numbers import class_name, covered, number, shown
 from vislab.data.formats.reading import Reading
 from vislab.data.formats.xml_tree import parse_xml
 from vislab.data.listing import SPLITS
+from vislab.data.split_lists import contradiction, folders_say, split_lists
 from vislab.data.splits import TEST, TRAIN, VAL, split_of
-from vislab.data.tree import Tree, inside
+from vislab.data.tree import Tree, folded, inside, is_image
 from vislab.errors import DataError
 from vislab.progress import track
 from vislab.runs.writing import write_bytes, write_text
 
-IMAGE_FOLDERS = ("jpegimages", "images", "image", "imgs", "img", "pictures")
 EDGES = ("xmin", "ymin", "xmax", "ymax")
 LISTS = {"train": TRAIN, "val": VAL, "test": TEST, "trainval": TRAIN}
+MARKS = ("-1", "0", "1")  # in a second column: whether the image shows what the list is about
 
 
 def recognises(root: Path) -> bool:
@@ -37,39 +41,46 @@ def recognises(root: Path) -> bool:
 
 
 def read(root: Path, *, seed: int = 0) -> Annotated:
-    """Read all annotations of a folder. Raises DataError only when there is none."""
+    """Read all annotations of a folder; an image beside others without one shows no object.
+
+    Raises DataError only when there is no annotation.
+    """
     tree = Tree(root)
     reading = Reading(tree)
     files = _files(tree)
     if not files:
         raise DataError(f"{root} has no XML annotation of an image")
-    splits = _listed_splits(reading, files)
+    places = _Places(tree, files)
+    lists = _Lists(reading, files)
     roots: dict[int, tuple[str, Element]] = {}
     unlisted = 0
     with track(f"reading {reading.name}", total=len(files), unit="annotations") as advance:
         for file in files:
             advance(1)
-            listed = splits.get(_base(file))
-            if listed is not None and PurePosixPath(file).stem not in listed:
+            if lists.leave_out(_base(file), PurePosixPath(file).stem):
                 unlisted += 1
                 continue
-            split = split_of(file) if listed is None else listed[PurePosixPath(file).stem]
+            split = lists.split(file)
             try:
                 element = parse_xml(tree.read(file))
             except DataError as error:
-                found = _image_of(tree, file, None)
-                row = None if found is None else reading.image(found, split, file)
+                found = places.image(file, None)
+                row = reading.image(found[0], split, file) if len(found) == 1 else None
                 reading.issue(file, f"it cannot be read: {error}", row)
                 continue
-            row = _add_image(reading, file, split, element)
+            row = _add_image(reading, places, file, split, element)
             if row is not None:
                 roots[row] = (file, element)
+    if places.doubt:
+        reading.doubt(places.doubt)
+    unlisted += _add_negatives(reading, places, lists)
     if unlisted:
         reading.notes.append(
             f"{unlisted} annotations that no list of ImageSets names were left out"
         )
+    _state_splits(reading, lists)
     reading.measure()
-    classes = names_listed(tree) or _names_found(roots)
+    classes = _classes(reading, roots)
     labels = {name: label for label, name in enumerate(classes)}
     for row, (file, element) in roots.items():
         for place, instance in enumerate(element.findall("object"), start=1):
@@ -84,7 +95,7 @@ def _files(tree: Tree) -> list[str]:
         folders[PurePosixPath(file).parent.as_posix()].append(file)
     chosen = []
     for files in folders.values():
-        if any(b"<annotation" in tree.start(file) for file in files[:20]):
+        if any(b"<annotation" in tree.start(file).replace(b"\0", b"") for file in files[:20]):
             chosen += files
     return sorted(chosen)
 
@@ -97,68 +108,216 @@ def _base(file: str) -> str:
     return (folder.parent if folder.name.lower() == "annotations" else folder).as_posix()
 
 
-def _listed_splits(reading: Reading, files: list[str]) -> dict[str, dict[str, int]]:
-    """Return the split of each image by base folder and stem, as the lists of ImageSets say."""
-    stems = {(_base(file), PurePosixPath(file).stem) for file in files}
-    splits: dict[str, dict[str, int]] = {}
-    for base in sorted({base for base, _ in stems}):
-        for name, split in LISTS.items():
-            member = (PurePosixPath(base) / "ImageSets" / "Main" / f"{name}.txt").as_posix()
-            if member not in reading.tree:
+class _Lists:
+    """The split of each image by base folder and stem, as the lists of ImageSets say."""
+
+    def __init__(self, reading: Reading, files: Sequence[str]) -> None:
+        self.splits: dict[str, dict[str, int]] = {}
+        self.files: list[str] = []
+        self.twice: list[str] = []
+        stems: dict[str, set[str]] = defaultdict(set)
+        for file in files:
+            stems[_base(file)].add(PurePosixPath(file).stem)
+        for base, known in sorted(stems.items()):
+            for member, split in _lists_of(reading.tree, base):
+                self.files.append(member)
+                self._read(reading, base, member, split, known)
+
+    def _read(self, reading: Reading, base: str, member: str, split: int, known: set[str]) -> None:
+        listed = self.splits.setdefault(base, {})
+        both = PurePosixPath(member).stem.lower() == "trainval"
+        for line, text in enumerate(reading.tree.text(member).split("\n"), start=1):
+            if not text.strip():
                 continue
-            listed = splits.setdefault(base, {})
-            text = reading.tree.text(member)
-            for line, words in enumerate(map(str.split, text.splitlines()), start=1):
-                if not words:
-                    continue
-                where, stem = f"{member}, line {line}", words[0]
-                if (base, stem) not in stems:
-                    reading.issue(where, f"its annotation is missing: {shown(stem)}", None)
-                elif name == "trainval":
-                    listed.setdefault(stem, split)
-                elif listed.setdefault(stem, split) != split:
-                    other = SPLITS[listed[stem]]
-                    reading.issue(where, f"it is in two splits: {stem}, {other}", None)
-    return splits
+            names = list(_stems(text.strip()))
+            stem = next((name for name in names if name in known), None)
+            if stem is None:
+                stem = next((name for name in names if reading.tree.with_stem(name)), None)
+            where = f"{member}, line {line}"
+            if stem is None:
+                reading.issue(where, f"its annotation is missing: {shown(names[-1])}", None)
+            elif both:
+                listed.setdefault(stem, split)
+            elif listed.setdefault(stem, split) != split:
+                other = SPLITS[listed[stem]]
+                reading.issue(where, f"it is in two splits: {stem}, {other}", None)
+                self.twice.append(where)
+
+    def leave_out(self, base: str, stem: str) -> bool:
+        """Say whether there are lists and none names it."""
+        return base in self.splits and stem not in self.splits[base]
+
+    def split(self, file: str) -> int | None:
+        """Return the split of a file: of an annotation, or of an image in its place."""
+        listed = self.splits.get(_base(file))
+        return split_of(file) if listed is None else listed.get(PurePosixPath(file).stem)
 
 
-def _image_of(tree: Tree, file: str, named: str | None) -> str | None:
-    """Return the image an annotation is about: the one it names, else the one called alike."""
-    stem = PurePosixPath(file).stem
-    base = PurePosixPath(_base(file))
-    folders = [PurePosixPath(file).parent, base / "JPEGImages"]
-    for folder in folders if named else ():
-        exact = (folder / str(named)).as_posix()
-        if exact in tree:
-            return exact
-    last = PurePosixPath(named).name if named else None
-    alike = [*tree.called(last or stem), *tree.with_stem(stem)]
-    if not alike:
-        return None
-
-    def distance(member: str) -> tuple[bool, bool, bool, str]:
+def _lists_of(tree: Tree, base: str) -> Iterator[tuple[str, int]]:
+    """Yield the lists of one folder of ImageSets, those of Main first, and their splits."""
+    sets = f"{'' if base == '.' else base + '/'}imagesets/"
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for member in tree.ending(".txt"):
         path = PurePosixPath(member)
-        return (
-            path.name != last,
-            not path.is_relative_to(base),
-            path.parent.name.lower() not in IMAGE_FOLDERS and path.parent not in folders,
-            member,
+        if member.lower().startswith(sets.lower()) and path.stem.lower() in LISTS:
+            found[path.parent.name][path.stem.lower()] = member
+    if found:
+        folder = min(found, key=lambda name: (name.lower() != "main", -len(found[name]), name))
+        for name, split in LISTS.items():
+            if name in found[folder]:
+                yield found[folder][name], split
+
+
+def _stems(line: str) -> Iterator[str]:
+    """Yield what a line may mean: all of it, or what stands before a second column."""
+    words = line.split()
+    texts = [line]
+    if len(words) > 1:
+        texts += [line[: line.rindex(words[-1])].strip()] if words[-1] in MARKS else []
+        texts.append(words[0])
+    for text in texts:
+        name = text.replace("\\", "/").rsplit("/", 1)[-1]
+        yield name
+        if is_image(name) or name.lower().endswith(".xml"):
+            yield PurePosixPath(name).stem
+
+
+@dataclass
+class _Places:
+    """Which image each annotation is about."""
+
+    tree: Tree
+    files: Sequence[str]
+    doubt: str | None = None
+    used: dict[str, str] = field(default_factory=dict)  # by image, the annotation
+
+    def image(self, file: str, named: str | None) -> list[str]:
+        """Return the image an annotation is about: the one it names, else the one called alike.
+
+        Several where it cannot be told. Where both are there and differ there is a doubt.
+        """
+        path = PurePosixPath(file)
+        own = self._nearest(file, self.tree.with_stem(path.stem) or self.tree.meant(path.stem))
+        if named is None:
+            return own
+        for folder in (path.parent, PurePosixPath(_base(file)) / "JPEGImages"):
+            exact = (folder / named).as_posix()
+            if exact in self.tree:
+                found = [exact]
+                break
+        else:
+            last = PurePosixPath(named).name
+            found = self._nearest(file, self.tree.called(last) or self.tree.meant(last))
+        if found and own and folded(PurePosixPath(found[0]).stem) != folded(path.stem):
+            self.doubt = self.doubt or (
+                f"{file} says that it is about {PurePosixPath(named).name}, and {own[0]} is called "
+                "as it is: both images are there, so either pairing may be wrong; write into each "
+                "XML the filename of the image that its boxes are about"
+            )
+        return found or own
+
+    def _nearest(self, file: str, alike: Sequence[str]) -> list[str]:
+        """Return those of some images that lie nearest to an annotation."""
+        base, split = PurePosixPath(_base(file)), split_of(file)
+        folders = (PurePosixPath(file).parent, base / "JPEGImages")
+
+        def distance(member: str) -> tuple[bool, bool, bool]:
+            path = PurePosixPath(member)
+            return (
+                split is not None and split_of(member) != split,
+                not path.is_relative_to(base),
+                path.parent.name.lower() not in IMAGE_FOLDERS and path.parent not in folders,
+            )
+
+        least = min(map(distance, alike), default=None)
+        return [member for member in alike if distance(member) == least]
+
+
+def _add_negatives(reading: Reading, places: _Places, lists: _Lists) -> int:
+    """Add images without an annotation that lie among others; return how many lists leave out."""
+    tree = reading.tree
+    folders = {PurePosixPath(image).parent: file for image, file in places.used.items()}
+    stems = {str(PurePosixPath(image).with_suffix("")) for image in places.used}
+    stems |= {str(PurePosixPath(file).with_suffix("")) for file in places.files}
+    found, beside, elsewhere, unlisted = [], [], [], 0
+    for image in tree.images:
+        path = PurePosixPath(image)
+        if reading.row_of(image) is not None:
+            continue
+        if path.parent not in folders:
+            elsewhere.append(image)
+            continue
+        near = folders[path.parent]
+        base = _base(near)
+        annotated = (PurePosixPath(near).parent / path.stem).as_posix() in stems
+        if annotated or str(path.with_suffix("")) in stems:
+            beside.append(image)
+        elif not lists.leave_out(base, path.stem):
+            split = lists.splits[base][path.stem] if base in lists.splits else split_of(image)
+            found.append((image, split))
+    known = {split for split in reading.splits if split is not None}
+    negatives = 0
+    for image, split in found:
+        if known and split is not None and split not in known:
+            # Of a whole split without any annotation nothing says that it shows no object.
+            row = reading.image(image, split, image)
+            reading.issue(image, "its annotation is missing, as those of its whole split are", row)
+        else:
+            reading.image(image, split, image)
+            negatives += 1
+    for count, what in (
+        (negatives, "images have no XML file and are taken to show no object"),
+        (len(beside), "images that share the name of an annotated one were left out"),
+        (len(elsewhere), "images in folders without annotated ones were left out"),
+    ):
+        if count:
+            reading.notes.append(f"{count} {what}")
+    return unlisted
+
+
+def _state_splits(reading: Reading, lists: _Lists) -> None:
+    """Hold the lists against the folders' names; take lists beside where neither says a split."""
+    if lists.twice:
+        reading.doubt(
+            f"{len(lists.twice)} lines of ImageSets put an image in a second split (first: "
+            f"{lists.twice[0]}); name each image in one list"
         )
+    if lists.files:
+        said = {
+            member: split
+            for member, split in zip(reading.members, reading.splits, strict=True)
+            if split is not None
+        }
+        by_folder, who = folders_say(reading.members), ", ".join(lists.files)
+        what = contradiction(said, by_folder, who, "the names of folders")
+        if what is not None:
+            reading.doubt(what)
+    elif not any(split is not None for split in reading.splits):
+        stated = split_lists(reading.tree)
+        if stated:
+            reading.splits = [stated.splits.get(member) for member in reading.members]
+            reading.lists(stated)
 
-    return min(alike, key=distance)
 
-
-def _add_image(reading: Reading, file: str, split: int | None, element: Element) -> int | None:
+def _add_image(
+    reading: Reading, places: _Places, file: str, split: int | None, element: Element
+) -> int | None:
     told = (element.findtext("filename") or "").strip()
     named = inside(told) if told else None
-    found = _image_of(reading.tree, file, named)
+    last = told.replace("\\", "/").rsplit("/", 1)[-1]
+    if named is None and folded(PurePosixPath(last).stem) == folded(PurePosixPath(file).stem):
+        named = inside(last)  # as on another machine, and called as the XML is
+    found = places.image(file, named)
     stated, wrong = _stated(element)
+    member = found[0] if found else named or PurePosixPath(file).with_suffix(".jpg").name
+    row: int | None = None
+    if found or not told or named is not None:
+        row = reading.image(member, split, file, stated)
+        places.used.setdefault(member, file)
     if told and named is None:
-        row = None if found is None else reading.image(found, split, file, stated)
         reading.issue(file, f"its path leads out of the folder: {shown(told)}", row)
-    else:
-        missing = named or PurePosixPath(file).with_suffix(".jpg").name
-        row = reading.image(found or missing, split, file, stated)
+    if len(found) > 1:
+        reading.issue(file, f"several images fit it: {', '.join(found[:3])}", row)
     if wrong:
         reading.issue(file, wrong, row)
     return row
@@ -175,13 +334,26 @@ def _stated(element: Element) -> tuple[tuple[int, int] | None, str]:
     return (int(values[0] or 0), int(values[1] or 0)), ""
 
 
-def _names_found(roots: dict[int, tuple[str, Element]]) -> tuple[str, ...]:
+def _classes(reading: Reading, roots: dict[int, tuple[str, Element]]) -> tuple[str, ...]:
+    """Return the classes that the objects name, in the order of a list that names all of them.
+
+    A list that does not is another program's.
+    """
     found = {
         class_name(instance.findtext("name") or "")
         for _, element in roots.values()
         for instance in element.findall("object")
-    }
-    return tuple(sorted(found - {""}))
+    } - {""}
+    spelled = {folded(name): name for name in found}
+    for file in sorted(list_files(reading.tree), key=lambda file: (file.count("/"), file)):
+        names = listed_names(reading.tree, file)
+        keys = dict.fromkeys(map(folded, names))
+        if len(spelled) == len(found) and len(keys) == len(names) and set(spelled) <= set(keys):
+            return tuple(spelled.get(key, name) for key, name in zip(keys, names, strict=True))
+        missing = sorted(name for name in found if folded(name) not in keys)
+        if missing:
+            reading.notes.append(f"{file} was not used: it does not name {shown(missing[0])}")
+    return tuple(sorted(found))
 
 
 def _instance(
