@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from vislab.runs.folder import RunFolder
-from vislab.runs.report import filed_table
-from vislab.runs.tables import flat_rows, written
+from vislab.runs.report import filed_table, report
+from vislab.runs.tables import flat_rows, is_format, written
 
 COLUMNS = ("network", ("accuracy", ".1%"), ("weights", ",d"), "note")
 ROWS = [
@@ -61,3 +61,32 @@ def test_what_is_no_number_is_an_empty_cell():
 )  # fmt: skip
 def test_numbers_are_written_with_a_real_minus_and_thin_spaces(value, form, text):
     assert written(value, form) == text
+
+
+CELLS = ["=1+1", "+a", "-b", "@c", "\td", "\re", "'=f", "''-g", "'h", "-1.5", "+3", "1e-3", "-", ""]
+
+
+def test_what_a_spreadsheet_would_compute_is_kept_from_it_and_read_back_as_it_was(tmp_path):
+    run = RunFolder.create(tmp_path / "run", "one", {})
+    path = run.add_table("cells", ["=head", "number"], [(cell, -1.5) for cell in CELLS])
+    with path.open(newline="", encoding="utf-8") as file:
+        head, *rows = csv.reader(file)
+    assert head == ["'=head", "number"]
+    acting = [row[0] for row in rows if row[0][:1] in ("=", "+", "-", "@", "\t", "\r")]
+    assert acting == ["-1.5", "+3"], "numbers stay numbers"
+    assert {row[1] for row in rows} == {"-1.5"}
+    columns, read = run.table("cells")
+    assert columns == ["=head", "number"]
+    assert [row[0] for row in read] == CELLS
+    run.save()
+    assert ">=1+1<" in report(RunFolder.open(run.path)), "the report shows it as it is"
+
+
+@pytest.mark.parametrize("form", [".1%", "+z.2f", ",d", ".3g", "", "5.1f"])
+def test_a_format_that_is_used_here_is_one(form):
+    assert is_format(form)
+
+
+@pytest.mark.parametrize("form", ["999f", "zd", ".999f", "s", "x", "{}", ".1%%", 3, None])
+def test_a_format_that_would_fail_or_fill_the_memory_is_none(form):
+    assert not is_format(form)
