@@ -133,13 +133,13 @@ def test_boxes_in_a_table_are_told_by_name(tmp_path):
 
 
 def test_a_contests_form_and_a_table_that_says_what_folders_say_are_put_aside(tmp_path):
-    members = [f"{name}/{n}{name}.jpg" for name in ("cat", "dog") for n in range(4)]
+    members = [f"{name}/{n}{name}.jpg" for name in ("big_cat", "dog") for n in range(4)]
     put(tmp_path, *members)
-    (tmp_path / "sample_submission.csv").write_text("id,guess\n0cat,cat\n1cat,cat\n")
-    rows = [f"{m.split('/')[1]},{m.split('/')[0]}" for m in members]
+    (tmp_path / "sample_submission.csv").write_text("id,guess\n0dog,cat\n1dog,cat\n")
+    rows = [f"{m.split('/')[1]},{m.split('/')[0].replace('_', ' ').title()}" for m in members]
     (tmp_path / "all.csv").write_text("\n".join(["name,animal", *rows]) + "\n")
     listing = list_folder(tmp_path)
-    assert listing.classes == ("cat", "dog")
+    assert listing.classes == ("big_cat", "dog")
     assert len(listing.notes) == 2
 
 
@@ -157,3 +157,10 @@ def test_a_row_that_stands_there_twice_counts_once_and_is_told(tmp_path):
     assert len(listing) == 2
     assert "1 rows say again" in " ".join(listing.notes)
     require_whole(listing, tmp_path)
+
+
+def test_a_table_of_pairs_of_images_is_no_table_of_labels(tmp_path):
+    put(tmp_path, *(f"{name}/{n}.jpg" for name in ("ann", "bob") for n in range(4)))
+    rows = [f"ann/{n}.jpg,bob/{n}.jpg,0\nann/{n}.jpg,ann/{(n + 1) % 4}.jpg,1" for n in range(4)]
+    (tmp_path / "pairs.csv").write_text("\n".join(["a,b,same", *rows]) + "\n")
+    assert list_folder(tmp_path).classes == ("ann", "bob")

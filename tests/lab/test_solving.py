@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from tests.lab.undrawn import draw_nothing
 from vislab import data, recipes
-from vislab.errors import NonFiniteLoss, OptionError
+from vislab.errors import NonFiniteLoss, OptionError, RunError
 from vislab.inference import predict
 from vislab.lab.bench import Lab
 from vislab.lab.checkpoints import load_checkpoint, save_checkpoint
@@ -457,3 +457,28 @@ def test_a_few_images_are_spread_over_the_split_with_their_labels(count):
         assert int(y) == images.split("train").labels[place]
     assert len(found["X_val"]) == 40
     assert len(set(found["y_train"].tolist())) >= min(count, 6)
+
+
+def without_configs(state):
+    del state["solver"]["configs"]
+
+
+@pytest.mark.parametrize(
+    ("harm", "sentence"),
+    [
+        (lambda state: state.update(solver=[1]), "damaged"),
+        (without_configs, "solver has no configs"),
+        (lambda state: state["solver"].update(epoch="three"), r"solver\.epoch is no int"),
+        (lambda state: state["solver"].update(train=1), "more than a solver's state"),
+        (lambda state: state["solver"]["params"].update(W1=torch.zeros(2)), r"params\.W1 is no"),
+    ],
+)
+def test_a_checkpoint_that_is_no_solvers_is_refused_in_a_sentence(lab, harm, sentence):
+    solved(lab)
+    folder = lab.run.path / "checkpoints" / "training"
+    state = load_checkpoint(folder)
+    harm(state)
+    torch.save(state, folder / "last.ckpt")
+    again = Lab(RunFolder.open(lab.run.path), quiet=True)
+    with pytest.raises(RunError, match=sentence):
+        solved(again)

@@ -176,7 +176,7 @@ def test_a_run_folder_that_was_tampered_with_is_opened_or_refused_in_a_sentence(
         ("recipe.yaml", "recipe: a\nformat: 2\noptions: &a {b: *a}", r"it holds too much"),
         ("recipe.yaml", "recipe: a\nformat: 2\noptions: {a: 2001-01-01}", r"date is no kind of"),
         ("recipe.yaml", b"\xff\xfe\x00", r"recipe\.yaml is damaged"),
-        ("model.json", '{"built_as": 1}', r"\(it\.built_as is 1\)"),
+        ("model.json", '{"built_as": 1}', r"\(it\.built_as is 1, not an object\)"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named(made, tmp_path, file, content, sentence):

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 
 from vislab.data.listing import SPLITS
 from vislab.data.splits import split_called, split_in
-from vislab.data.tree import Tree
+from vislab.data.tree import Tree, folded
 from vislab.errors import DataError, OptionError
 
 FOLDERS = "folders"  # in place of columns: labels are the folders' names
@@ -241,6 +241,9 @@ def _propose(tree: Tree, table: Table) -> None:
             named[column] = found
     if not named:
         return
+    first, *others = named.values()
+    if any(first != other for other in others):
+        return  # it is about pairs of images
     path = max(named, key=lambda c: (sum(map(bool, named[c])), c in PATHS))
     where = tree.root / table.file
     for boxes in BOXES:
@@ -251,8 +254,7 @@ def _propose(tree: Tree, table: Table) -> None:
             )
     rest = [column for column in table.columns if column != path]
     labels = [c for c in rest if 1 < len(set(table.cells(c)[:LOOKED_AT])) <= _most(table)]
-    agrees = [c for c in labels if _are_folders(table.cells(c), named[path])]
-    if agrees:
+    if any(_are_folders(table.cells(column), named[path]) for column in rest):
         return  # the folders say the same
     labels.sort(key=lambda c: (c not in LABELS, len(set(table.cells(c)))))
     best = labels or rest
@@ -269,7 +271,13 @@ def _most(table: Table) -> int:
 
 
 def _are_folders(cells: Sequence[str], found: Sequence[Sequence[str]]) -> bool:
-    """Say whether cells are the names of the folders that the images lie in."""
-    pairs = [(cell, one) for cell, one in zip(cells, found, strict=False) if one]
-    right = sum(any(cell in PurePosixPath(m).parts[:-1] for m in one) for cell, one in pairs)
+    """Say whether cells are the names of the folders that the images lie in, signs aside."""
+
+    def plain(name: str) -> str:
+        return "".join(letter for letter in folded(name) if letter.isalnum())
+
+    pairs = [(plain(cell), one) for cell, one in zip(cells, found, strict=False) if one]
+    right = sum(
+        any(cell in map(plain, PurePosixPath(m).parts[:-1]) for m in one) for cell, one in pairs
+    )
     return bool(pairs) and right == len(pairs)

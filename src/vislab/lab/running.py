@@ -316,4 +316,6 @@ def read_conditions(run: dict[str, Any]) -> tuple[dict[str, Any], Conditions]:
             f"recipe.yaml is damaged ({misfit}); the run cannot be continued"
         ) from misfit
     known = {field.name for field in fields(Conditions)}
+    if kept.get("minutes") is not None:
+        kept = {**kept, "minutes": float(kept["minutes"])}
     return options, Conditions(**{key: kept[key] for key in kept if key in known})

@@ -29,7 +29,16 @@ import yaml
 
 from vislab.errors import RunError
 from vislab.runs.old_names import by_new_names
-from vislab.runs.shape import NUMBER, Misfit, Shape, at_least_zero, pair, require, require_plain
+from vislab.runs.shape import (
+    NUMBER,
+    Misfit,
+    Shape,
+    at_least_zero,
+    fits,
+    pair,
+    require,
+    require_plain,
+)
 from vislab.runs.tables import Head, as_text, flat_rows, formats_of, from_text, is_format
 from vislab.runs.writing import (
     finite,
@@ -45,6 +54,10 @@ FORMAT = 2  # raised when an older vislab could misread a folder
 Status = Literal["finished", "interrupted", "failed"]
 
 FILED: Shape = {"title": str, "file": str, "caption?": str, "folded?": bool}
+
+
+def _is_count(value: Any) -> bool:
+    return fits(value, int) and value >= 0
 
 
 def _is_reference(value: Any) -> bool:
@@ -77,7 +90,7 @@ RESULT: Shape = {
     "protocol?": {"*": Any}, "figures?": [FILED],
     "tables?": [{**FILED, "shown?": bool, "formats?": {"*": is_format}, "spans?": [str]}],
     "costs?": [COST], "lesson?": LESSON, "data?": [{"*": Any}], "notes?": [str],
-    "error?": (str, None), "seconds?": at_least_zero, "peak_memory_bytes?": at_least_zero,
+    "error?": (str, None), "seconds?": at_least_zero, "peak_memory_bytes?": _is_count,
     "weights_sha256?": (str, None), "format?": int,
 }  # fmt: skip
 RECIPE: Shape = {"recipe": str, "format": int, "options": {"*": Any}}
@@ -187,14 +200,20 @@ class RunFolder:
             _refuse(file, misfit)
         # JSON has no NaN: null was written for what is not finite.
         content["metrics"] = {
-            key: math.nan if value is None else value
+            key: math.nan if value is None else float(value)
             for key, value in content.get("metrics", {}).items()
         }
         content["intervals"] = {
-            key: (pair[0], pair[1])
-            for key, pair in content.get("intervals", {}).items()
-            if None not in pair
+            key: (float(bounds[0]), float(bounds[1]))
+            for key, bounds in content.get("intervals", {}).items()
+            if None not in bounds
         }
+        content["trivial"] = {
+            key: float(value)
+            for key, value in content.get("trivial", {}).items()
+            if value is not None
+        }
+        content["seconds"] = float(content.get("seconds", 0.0))
         content["costs"] = [by_new_names("costs", cost) for cost in content.get("costs", [])]
         run.result = Result(**content)
         return run
@@ -307,10 +326,8 @@ class RunFolder:
         name = free_name(title, self.result.tables)
         path = self.path / "tables" / f"{name}.csv"
         if not self.silent:
-            text = io.StringIO()
-            writer = csv.writer(text, lineterminator="\n")
-            writer.writerows([as_text(cell) for cell in line] for line in (names, *lines))
-            write_text(path, text.getvalue())
+            text = csv_text([as_text(cell) for cell in line] for line in (names, *lines))
+            write_text(path, text)
         entry = {
             "title": title,
             "file": f"tables/{name}.csv",
@@ -334,6 +351,20 @@ class RunFolder:
         except (OSError, ValueError, csv.Error) as error:
             raise RunError(f"{path} is damaged; the table {title!r} cannot be read") from error
         return columns, rows
+
+
+def csv_text(rows: Iterable[Sequence[Any]]) -> str:
+    """Return rows as CSV, lines ended by \\n alone.
+
+    The writer quotes what its own line ends are made of: given \\n alone, a cell with \\r would end
+    its row.
+    """
+    lines = []
+    for row in rows:
+        held = io.StringIO(newline="")
+        csv.writer(held).writerow(row)
+        lines.append(held.getvalue().removesuffix("\r\n") + "\n")
+    return "".join(lines)
 
 
 def read_json(path: Path) -> dict[str, Any]:
