@@ -17,9 +17,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.fuzz.inputs import KINDS
+from tests.fuzz import inputs
+from tests.fuzz.runs import a_run_folder
 
-COUNTS = {"image": 1000, "annotated set": 500, "archive": 100}
+KINDS = inputs.KINDS | {"run folder": a_run_folder}
+COUNTS = {"image": 1000, "annotated set": 500, "archive": 100, "run folder": 300}
 PATIENCE = 20.0  # seconds
 
 

@@ -1,6 +1,7 @@
 import io
 import re
 import struct
+import time
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -8,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 import vislab
+from vislab.data import decode as decoding
 from vislab.data.decode import decode, fit_square, hushed, to_eight_bits
 from vislab.errors import DataError
 
@@ -271,3 +273,26 @@ def test_images_are_opened_in_one_place_alone():
         if re.search(r"(?<!_)Image\.open\(", path.read_text(encoding="utf-8"))
     ]
     assert sorted(opening) == ["classes.py", "decode.py", "own_files.py"]  # two open our own PNGs
+
+
+def test_images_that_are_large_together_are_decoded_one_after_another(monkeypatch):
+    content = encoded(Image.new("L", (200, 100)), "PNG")  # takes 100 000 bytes
+    monkeypatch.setattr(decoding, "LARGEST", 250_000)
+    most, load = [], ImageFile.ImageFile.load
+
+    def watched(self):
+        most.append(decoding._taken)
+        time.sleep(0.01)
+        return load(self)
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", watched)
+    with ThreadPoolExecutor(8) as pool:
+        sizes = {image.size for image in pool.map(lambda _: decode(content, "a"), range(16))}
+    assert sizes == {(200, 100)}
+    assert (max(most), decoding._taken) == (200_000, 0), "two at once, and all is given back"
+    monkeypatch.setattr(decoding, "LARGEST", 99_999)
+    with pytest.raises(DataError, match="megapixels of the mode L"):
+        decode(content, "a")
+    with pytest.raises(DataError):
+        decode(content[:60], "a")
+    assert decoding._taken == 0

@@ -47,10 +47,13 @@ def voc(tmp_path, monkeypatch):
     return tmp_path / "voc.zip"
 
 
-def test_of_three_processes_that_read_one_zip_at_once_each_reads_all_of_it(voc):
-    assert at_once(3, lambda _: len(read_annotated(voc).members)) == [50, 50, 50]
-    assert len(read_annotated(voc).members) == 50, "what is kept is whole"
-    assert len(list((voc.parent / "home/unpacked").iterdir())) == 1, "nothing is left beside it"
+def test_of_three_processes_that_read_one_zip_at_once_each_reads_all_of_it(voc, monkeypatch):
+    for turn in range(10):
+        home = voc.parent / f"home {turn}"
+        monkeypatch.setenv("VISLAB_HOME", str(home))
+        assert at_once(3, lambda _: len(read_annotated(voc).members)) == [50, 50, 50]
+        assert len(read_annotated(voc).members) == 50, "what is kept is whole"
+        assert len(list((home / "unpacked").iterdir())) == 1, "nothing is left beside it"
 
 
 def test_killed_while_it_unpacks_nobody_waits_for_it_and_its_half_is_removed(voc, monkeypatch):

@@ -62,6 +62,11 @@ def test_a_name_means_the_images_that_it_may_mean(tmp_path, name, found):
 def test_the_folder_of_the_table_comes_first_and_absolute_paths_of_this_set_are_its_own(tmp_path):
     tree = put(tmp_path, "a/1.jpg", "b/1.jpg")
     assert tree.meant("1.jpg", beside="b") == ["b/1.jpg"]
+    assert tree.meant("../a/1.jpg", beside="b") == ["a/1.jpg"]
+    assert tree.meant("..\\a\\.\\1.jpg", beside="b") == ["a/1.jpg"]
+    assert tree.meant("x/../a/1.jpg") == ["a/1.jpg"]
+    assert tree.meant("../../a/1.jpg", beside="b") == []
+    assert tree.meant("../1.jpg", beside="b") == [], "no other folder's"
     assert tree.meant(f"{tmp_path.resolve()}/a/1.jpg") == ["a/1.jpg"]
 
 

@@ -10,7 +10,8 @@ from vislab.lab.bench import Lab
 from vislab.lab.grid_search import GridRecipe, best_cell, grid_search, search_rate_and_penalty
 from vislab.ops.seeding import generator
 from vislab.runs import figures
-from vislab.runs.folder import RunFolder, read_json
+from vislab.runs.folder import RunFolder
+from vislab.runs.witnessed import read_witnessed
 from vislab.scratch import Softmax, Solver
 from vislab.tasks.engines import ByHand
 
@@ -73,7 +74,7 @@ def test_every_cell_is_trained_once_and_gets_its_own_validation_accuracy(folder)
 def test_a_cell_whose_loss_is_no_number_gets_nan(folder):
     found = grid_search(lab_on(folder), "a grid", AXES, Made())
     assert [math.isnan(found[cell]) for cell in found] == [False] * 4 + [True] * 2
-    kept = read_json(folder / "checkpoints/a-grid.json")
+    kept = read_witnessed(folder / "checkpoints/a-grid.json")
     assert kept["1e+39 0"] is None, "JSON has no NaN"
 
 
@@ -172,7 +173,7 @@ def images_on(lab):
 
 def cells(folder, name):
     """Return what the search kept, by rate and penalty."""
-    kept = read_json(folder / f"checkpoints/{name}.json")
+    kept = read_witnessed(folder / f"checkpoints/{name}.json")
     return {tuple(float(value) for value in key.split()): found for key, found in kept.items()}
 
 

@@ -1,6 +1,7 @@
 """What a run folder may ask for when its network is built again, and what it may not."""
 
 import json
+import time
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from vislab import models
 from vislab.errors import RunError, VislabError
 from vislab.inference.networks import network_of
 from vislab.models.from_a_folder import require_harmless
-from vislab.models.weights import save_weights
+from vislab.models.weights import load_weights, save_weights, sha256_of
 from vislab.runs.folder import RunFolder
 from vislab.runs.model_card import ModelCard
 
@@ -107,3 +108,33 @@ def test_what_was_kept_is_built_again(tmp_path):
 def test_a_network_that_nobody_could_have_trained_is_refused(tmp_path, built, sentence):
     with pytest.raises(VislabError, match=sentence):
         network_of(card(tmp_path / "run", **built))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"widths": [30_000, 30_000]}, {"widths": [1] * 20_000}, {"widths": [999_999]}],
+    ids=["wide", "deep", "a wide layer"],
+)
+def test_a_network_larger_than_its_weights_is_refused_before_it_takes_the_memory(tmp_path, options):
+    run = card(tmp_path / "run", options=options)
+    refused = pytest.raises(RunError, match="asks for a larger network than its weights are of")
+    begun = time.monotonic()
+    with refused:
+        network_of(run)
+    with refused:
+        models.create(str(tmp_path / "run"), classes=None)
+    assert time.monotonic() - begun < 20
+
+
+def test_weights_of_another_run_are_told_from_those_that_the_run_ended_with(tmp_path):
+    run = card(tmp_path / "run")
+    weights = load_weights(run.path / "model.safetensors")
+    run.result.weights_sha256 = sha256_of(run.path / "model.safetensors")
+    run.result.status = "finished"
+    network_of(run)
+    other = {name: tensor + 1 for name, tensor in weights.items()}
+    assert save_weights(run.path / "model.safetensors", other) != run.result.weights_sha256
+    with pytest.raises(RunError, match="not those that the run ended with"):
+        network_of(run)
+    run.result.status = "interrupted"  # such a run may have been killed between the two
+    network_of(run)

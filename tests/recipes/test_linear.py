@@ -11,6 +11,7 @@ from vislab import data, recipes
 from vislab.errors import UnknownName
 from vislab.inference import predict
 from vislab.runs.folder import RunFolder
+from vislab.runs.witnessed import read_witnessed
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,7 @@ def test_images_are_centred_and_not_scaled(run):
 def test_each_loss_has_a_grid_and_trains_longer_with_its_best_cell(run):
     kind = recipes.find("linear")
     for loss in ("svm", "softmax"):
-        grid = json.loads((run.path / f"checkpoints/{loss}-grid.json").read_text())
+        grid = read_witnessed(run.path / f"checkpoints/{loss}-grid.json")
         assert len(grid) == 4
         assert len([line for line in logged(run) if line["fit"] == loss]) == kind.smoke["epochs"]
 

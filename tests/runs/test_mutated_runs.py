@@ -1,128 +1,28 @@
 """Run folders whose files were damaged, or made by somebody else: a sentence, and no more."""
 
 import json
-import random
 import shutil
 import time
-from dataclasses import dataclass
 
 import pytest
 import torch
-import yaml
 
-from vislab import models, tasks
-from vislab.errors import RunError, VislabError
+from tests.fuzz.runs import Little, finished, tampered
+from vislab.errors import RunError
 from vislab.inference.networks import network_of
 from vislab.lab.knobs import restore
-from vislab.lab.recipe import Recipe
 from vislab.lab.running import execute, read_conditions
 from vislab.runs import figures
-from vislab.runs.compare import compare, comparison_lines, write_comparison
 from vislab.runs.folder import RunFolder
-from vislab.runs.report import report, write_report
+from vislab.runs.report import report
 
 MUTATIONS, SECONDS = 200, 12.0  # at most, whichever comes first
-
-
-@dataclass(frozen=True)
-class Little(Recipe):
-    """Train a very small network once."""
-
-    data: str = "shapes:easy"
-    size: int = 16
-    rates: tuple[float, ...] = (1e-3,)
-
-    def run(self, lab):
-        images = lab.images(self.data, per_class=2, size=self.size)
-        task = tasks.Classify(models.create("convnet", classes=len(images.classes), widths=(4,)))
-        lab.fit(task, images, epochs=1, batch=8)
-        lab.test(task, images, examine=False)
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """Return the folder of a finished run of few small files."""
-    folder = tmp_path_factory.mktemp("made") / "run"
-    execute(Little(), "little", folder, quiet=True)
-    return folder
-
-
-def files(folder):
-    kept = ("*.json", "*.yaml", "*.jsonl", "*.safetensors", "tables/*.csv", "checkpoints/*/*.ckpt")
-    return sorted(path for kind in kept for path in folder.glob(kind))
-
-
-STRANGE = [
-    None, True, -1, 0, 1.5, 10**400, 2**62, 1e308, float("nan"), float("inf"), "", "x" * 5000,
-    "\x1b[31m", "\ud800", "../../etc/passwd", [], [[]], {}, {"a": None}, [1, "a"], "1e999",
-]  # fmt: skip
-
-
-def places(content, before=()):
-    """Return the place of every value in nested lists and dicts, as keys."""
-    found = [before] if before else []
-    inner = content.items() if isinstance(content, dict) else enumerate(content)
-    for key, value in inner:
-        if isinstance(value, dict | list):
-            found += places(value, (*before, key))
-        else:
-            found.append((*before, key))
-    return found
-
-
-def mutate_content(content, chance):
-    """Change, drop or add one value somewhere."""
-    *way, last = chance.choice(places(content) or [("new",)])
-    at = content
-    for key in way:
-        at = at[key]
-    turn = chance.random()
-    if turn < 0.2:
-        del at[last]
-    elif turn < 0.3 and isinstance(at, dict):
-        at[str(chance.choice(STRANGE))] = chance.choice(STRANGE)
-    else:
-        at[last] = chance.choice(STRANGE)
-
-
-def mutate(path, chance):
-    """Harm one file in one of many ways."""
-    content = path.read_bytes()
-    turn = chance.random()
-    if path.suffix in (".json", ".yaml") and turn < 0.8:
-        held = yaml.safe_load(content)
-        mutate_content(held, chance)
-        text = json.dumps(held)  # is YAML as well
-        path.write_text(text)
-    elif path.suffix == ".ckpt" and turn < 0.6:
-        state = torch.load(path, weights_only=True)
-        mutate_content(state, chance)
-        torch.save(state, path)
-    elif turn < 0.85:
-        place = chance.randrange(len(content))
-        junk = bytes(chance.randrange(256) for _ in range(chance.choice([1, 4, 64])))
-        path.write_bytes(content[:place] + junk + content[place + len(junk) :])
-    elif turn < 0.9:
-        path.write_bytes(content[: chance.randrange(len(content))])
-    elif turn < 0.95:
-        path.write_bytes(b"")
-    else:
-        path.unlink()
-        if chance.random() < 0.5:
-            path.mkdir()
-
-
-def resumed(folder):
-    """Continue a run as `vislab run --resume` does; options that were changed are not tried out."""
-    values, conditions = read_conditions(RunFolder(folder).recipe())
-    if restore(Little, values) == Little() and conditions.seeds == 1:
-        execute(Little(), "little", folder, conditions, resume=True, quiet=True)
-
-
-def compared(folder, whole):
-    found = compare([RunFolder.open(whole), RunFolder.open(folder)])
-    comparison_lines(found)
-    write_comparison(found, folder / "comparison.html")
+    return finished(tmp_path_factory.mktemp("made") / "run")
 
 
 def test_a_run_folder_that_was_tampered_with_is_opened_or_refused_in_a_sentence(
@@ -132,26 +32,13 @@ def test_a_run_folder_that_was_tampered_with_is_opened_or_refused_in_a_sentence(
     monkeypatch.setattr(figures, "curves", lambda *_, **__: None)
     monkeypatch.setattr(figures, "to_png", lambda _: b"drawn")
     monkeypatch.setattr("vislab.runs.environment.git_commit", lambda _: None)
-    chance, begun, count, refused = random.Random(11), time.monotonic(), 0, 0
+    begun, count, refused = time.monotonic(), 0, 0
     while count < MUTATIONS and time.monotonic() - begun < SECONDS:
         folder = tmp_path / str(count)
-        shutil.copytree(made, folder)
-        for path in chance.sample(files(folder), chance.choice([1, 1, 2])):
-            mutate(path, chance)
-        openers = [
-            lambda folder: network_of(RunFolder.open(folder)),
-            lambda folder: compared(folder, made),
-            lambda folder: write_report(RunFolder.open(folder)),
-        ]
-        if count % 5 == 0:
-            openers.append(resumed)
-        for opener in openers:
-            try:
-                opener(folder)
-            except VislabError as error:
-                refused += len(str(error)) > 30
-            except Exception as error:
-                raise AssertionError(f"mutation {count} of {folder}: {error!r}") from error
+        try:
+            refused += tampered(count, made, folder)
+        except Exception as error:
+            raise AssertionError(f"mutation {count} of {folder}: {error!r}") from error
         shutil.rmtree(folder)
         count += 1
     assert count > 20

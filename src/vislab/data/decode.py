@@ -45,6 +45,7 @@ COSTS = {"RGB": 4, "1": 5, "L": 5, "P": 5, "LA": 16, "PA": 16, "RGBA": 13, "CMYK
 COST = 13  # of any other mode
 LARGEST = 800_000_000  # bytes that one image may take while it is decoded
 DEPTHS = (1, 8, 10, 12, 14, 16)  # bits of a grey as cameras and scanners have them
+_room, _taken = threading.Condition(), 0
 VERSION = 2  # part of a cache's fingerprint: raise it when the same bytes give other pixels
 
 
@@ -66,9 +67,9 @@ def decode(
                 # Twice the wanted side, so that the resize after it still averages.
                 scale = 2 * at_least / min(width, height)
                 image.draft("RGB", (max(1, round(width * scale)), max(1, round(height * scale))))
-            require_room(image)
-            image.load()
-            return to_rgb(upright(image), depth)
+            with room_for(image):
+                image.load()
+                return to_rgb(upright(image), depth)
     except DataError as error:
         raise DataError(f"{where} {error}") from error
 
@@ -96,8 +97,14 @@ def open_image(file: io.BytesIO | Path) -> Iterator[Image.Image]:
         raise DataError(f"is damaged or of an unusual kind ({reason})") from error
 
 
-def require_room(image: Image.Image) -> None:
-    """Raise DataError, with the reason alone, where decoding it would take too much memory."""
+@contextmanager
+def room_for(image: Image.Image) -> Iterator[None]:
+    """Wait until decoding an image leaves room for what other threads decode, and take that room.
+
+    So that a few large images at once take no more memory than the largest alone may. Raises
+    DataError, with the reason alone, where the image would take too much by itself.
+    """
+    global _taken
     width, height = image.size
     cost = width * height * COSTS.get(image.mode.split(";B")[0], COST)
     if cost > LARGEST:
@@ -105,6 +112,15 @@ def require_room(image: Image.Image) -> None:
             f"has {width * height / 1e6:.0f} megapixels of the mode {image.mode}, which take "
             f"{cost / 1e9:.1f} GB to decode; make it smaller"
         )
+    with _room:
+        _room.wait_for(lambda: _taken + cost <= LARGEST)
+        _taken += cost
+    try:
+        yield
+    finally:
+        with _room:
+            _taken -= cost
+            _room.notify_all()
 
 
 @cache

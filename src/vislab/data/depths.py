@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from vislab.data.decode import depth_of, open_image, require_room
+from vislab.data.decode import depth_of, open_image, room_for
 from vislab.errors import DataError
 
 LOOKED_AT = 48  # images, evenly spaced
@@ -23,8 +23,8 @@ def depth_in(read: Callable[[int], bytes], count: int) -> int | None:
             with open_image(io.BytesIO(read(row))) as image:
                 if not image.mode.startswith("I"):
                     continue
-                require_room(image)
-                top = int(np.asarray(image).max())
+                with room_for(image):
+                    top = int(np.asarray(image).max())
         except DataError:
             continue
         if top <= 65535:

@@ -5,6 +5,7 @@ by walking, so that a name can lead nowhere else.
 """
 
 import os
+import posixpath
 import unicodedata
 import urllib.parse
 import zipfile
@@ -145,6 +146,9 @@ class Tree:
         """
         text = name.strip().replace("\\", "/")
         top = f"{self.root.resolve().as_posix()}/"
+        if ".." in text.split("/"):  # from the list's own folder, and to nowhere else
+            led = inside(posixpath.normpath(f"{beside or '.'}/{text}"))
+            return [led] if led in self._images else []
         for written in dict.fromkeys((text.removeprefix(top), unescaped(text))):
             tidy = inside(written)
             if tidy is None:

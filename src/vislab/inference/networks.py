@@ -12,8 +12,8 @@ from vislab.data.augment_batch import normalise
 from vislab.data.decode import Fit, contents, decode, fit_square, square
 from vislab.data.faces import largest_face
 from vislab.errors import DataError, RunError, UnknownName, VislabError
-from vislab.models.from_a_folder import require_harmless
-from vislab.models.weights import load_weights
+from vislab.models.from_a_folder import no_larger_than, require_harmless
+from vislab.models.weights import load_weights, sha256_of
 from vislab.ops import processes
 from vislab.runs.folder import RunFolder
 from vislab.runs.model_card import ModelCard
@@ -35,9 +35,12 @@ def network_of(run: RunFolder) -> tuple[nn.Module, ModelCard]:
             f"the network of {run.path} was not made by models.create, so it cannot be built again "
             "from its folder; give your class a name with @models.register(...) and create it by it"
         )
-    require_harmless(built, str(run.path / "model.json"))
+    where = str(run.path / "model.json")
+    require_harmless(built, where)
+    weights = load_weights(run.path / "model.safetensors")
     try:
-        model = models.create(built["name"], classes=built["classes"], **built["options"])
+        with no_larger_than(weights, where):
+            model = models.create(built["name"], classes=built["classes"], **built["options"])
     except UnknownName as error:
         raise RunError(
             f"the network of {run.path} is called {built['name']!r}, which vislab does not know; "
@@ -47,10 +50,9 @@ def network_of(run: RunFolder) -> tuple[nn.Module, ModelCard]:
         raise
     except Exception as error:  # libraries raise anything for options that make no network
         raise RunError(
-            f"{run.path / 'model.json'} is damaged: {built['name']} cannot be built as it says "
+            f"{where} is damaged: {built['name']} cannot be built as it says "
             f"({type(error).__name__}: {error})"
         ) from error
-    weights = load_weights(run.path / "model.safetensors")
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
@@ -61,6 +63,12 @@ def network_of(run: RunFolder) -> tuple[nn.Module, ModelCard]:
     bad = [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]
     if bad:
         raise RunError(f"the weights in {run.path} are damaged: {bad[0]} is not finite")
+    told = run.result.weights_sha256 if run.result.status == "finished" else None
+    if told and told != sha256_of(run.path / "model.safetensors"):
+        raise RunError(
+            f"the weights in {run.path} are not those that the run ended with (their SHA-256 "
+            "differs); the folder was mixed up, or its weights were changed"
+        )
     return model.eval().to(processes.device()), card
 
 

@@ -36,11 +36,11 @@ from vislab.models.weights import save_weights
 from vislab.ops import processes
 from vislab.ops.seeding import seed_of
 from vislab.profiling.costs import costs
-from vislab.runs.folder import RunFolder, file_name, read_json
+from vislab.runs.folder import RunFolder, file_name
 from vislab.runs.model_card import ModelCard
 from vislab.runs.notebook import Notebook
 from vislab.runs.references import Protocol, as_cells
-from vislab.runs.writing import write_json
+from vislab.runs.witnessed import read_witnessed, write_witnessed
 from vislab.scratch.solver import Solver
 from vislab.tasks.classify import Classified, Classify
 from vislab.tasks.engines import ByHand
@@ -202,11 +202,11 @@ class Lab(Notebook):
         """
         path = self.run.path / "checkpoints" / f"{file_name(name)}.json"
         if path.exists():
-            found = read_json(path)
+            found = read_witnessed(path)
         else:
             found = dict(processes.share(make()))
             if not self.run.silent:
-                write_json(path, found)
+                write_witnessed(path, found)
             processes.wait()
         self._reseed(f"once {name}")  # whether it was made now or before
         return found

@@ -13,7 +13,7 @@ from vislab import runs
 from vislab.errors import NonFiniteLoss
 from vislab.lab.training_recipe import LabelledImages
 from vislab.progress import track
-from vislab.runs.writing import write_json
+from vislab.runs.witnessed import read_witnessed, write_witnessed
 
 if TYPE_CHECKING:
     from vislab.data.table import Table
@@ -129,10 +129,10 @@ def grid_search(
     `make` gives a solver for a cell, such as {"learning_rate": 0.1, "reg": 1e-3}. A training whose
     loss stops being a number gets NaN.
     """
-    from vislab.runs.folder import file_name, read_json
+    from vislab.runs.folder import file_name
 
     kept = lab.run.path / "checkpoints" / f"{file_name(name)}.json"
-    known: dict[str, float | None] = read_json(kept) if kept.exists() else {}
+    known: dict[str, float | None] = read_witnessed(kept) if kept.exists() else {}
     cells = list(itertools.product(*axes.values()))
     found: dict[tuple[float, ...], float] = {}
     with track(
@@ -148,7 +148,7 @@ def grid_search(
                 except NonFiniteLoss:
                     known[key] = None
                 if not lab.run.silent:
-                    write_json(kept, known)
+                    write_witnessed(kept, known)
             accuracy = known[key]
             found[values] = float("nan") if accuracy is None else accuracy
             advance(1)

@@ -24,7 +24,7 @@ from vislab.models.all_cnn import AllCNN
 from vislab.models.compact import Compact
 from vislab.models.convnet import ConvNet
 from vislab.models.densenet import DenseNet
-from vislab.models.from_a_folder import require_harmless
+from vislab.models.from_a_folder import no_larger_than, require_harmless
 from vislab.models.parameter_groups import parameter_groups
 from vislab.models.preact_resnet import PreActResNet
 from vislab.models.preprocessing import Preprocessing, three
@@ -172,10 +172,12 @@ def of_run(
     built = card.built_as
     if not built:
         raise DataError(f"the network of {folder} has no name, so it cannot be built again")
-    require_harmless(built, str(folder / "model.json"))
+    where = str(folder / "model.json")
+    require_harmless(built, where)
     kept = built["classes"]
-    model = create(built["name"], classes=classes or kept, **built["options"])
     given = read_weights(folder / "model.safetensors")
+    with no_larger_than(given, where):
+        model = create(built["name"], classes=classes or kept, **built["options"])
     fit_weights(model, given, head_of(model, card.size), str(folder))
     shown = Preprocessing(card.size, three(card.mean), three(card.std))
     model.preprocessing = shown  # type: ignore[assignment]

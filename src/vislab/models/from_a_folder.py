@@ -7,8 +7,13 @@ options, is then nobody's concern.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from vislab.errors import RunError
 
@@ -74,6 +79,43 @@ def require_harmless(built: Mapping[str, Any], where: str) -> None:
             raise _refused(where, f"the option {acting[0]!r} of {name}")
     elif any(text.startswith("hf:") or _is_folder(text) for text in _texts(options)):
         raise _refused(where, f"a network inside {name} that would have to be fetched")
+
+
+SPARE, TIMES = 50_000_000, 4  # values beyond the kept ones, for masks and what is drawn by the way
+SPARE_STEPS, STEPS_EACH = 10_000, 30  # allocations beside those of the kept tensors
+
+
+class _Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Count what is allocated and stop a network that is larger than its weights can be."""
+
+    def __init__(self, weights: Mapping[str, Tensor], where: str) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.values = SPARE + TIMES * sum(tensor.numel() for tensor in weights.values())
+        self.steps = SPARE_STEPS + STEPS_EACH * len(weights)
+        self.where = where
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        shape = args[0] if args else None
+        if isinstance(shape, list | tuple) and all(type(side) is int for side in shape):
+            self.values -= prod(shape)
+            self.steps -= 1
+        if self.values < 0 or self.steps < 0:
+            raise RunError(
+                f"{self.where} is damaged: it asks for a larger network than its weights are of"
+            )
+        return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def no_larger_than(weights: Mapping[str, Tensor], where: str) -> Iterator[None]:
+    """Raise RunError, naming `where`, as soon as a network built inside outgrows its weights.
+
+    Before the memory is taken: a file of a few bytes can ask for any width and any depth.
+    """
+    with _Allocations(weights, where):
+        yield
 
 
 def _refused(where: str, what: str) -> RunError:

@@ -112,6 +112,12 @@ def save_weights(path: Path, weights: dict[str, Tensor]) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file of weights, as `save_weights` does."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def load_weights(path: Path) -> dict[str, Tensor]:
     """Read safetensors. Raises RunError when the file is missing or damaged."""
     try:

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 import numpy as np
 from PIL import Image
 
-from vislab.data.decode import open_image, require_room
+from vislab.data.decode import open_image, room_for
 from vislab.data.formats.mask_pairs import Pairs, image_places, mask_places
 from vislab.data.formats.mask_pixels import looks_smeared_bilevel
 from vislab.data.tree import Tree
@@ -79,13 +79,11 @@ def _some(couples: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 def _image_and_mask(tree: Tree, image: str, mask: str) -> bool:
     try:
-        with open_image(io.BytesIO(tree.read(mask))) as opened:
-            require_room(opened)
+        with open_image(io.BytesIO(tree.read(mask))) as opened, room_for(opened):
             size = opened.size
             if not _few(opened):
                 return False
-        with open_image(io.BytesIO(tree.read(image))) as opened:
-            require_room(opened)
+        with open_image(io.BytesIO(tree.read(image))) as opened, room_for(opened):
             return opened.size == size and not _few(opened)
     except DataError:
         return False

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Int, UInt8
 from PIL import Image
 
-from vislab.data.decode import open_image, require_room
+from vislab.data.decode import open_image, room_for
 from vislab.errors import DataError
 
 Kind = Literal["bits", "grey", "index", "colour", "smeared"]
@@ -41,8 +41,7 @@ class Pixels:
 def pixels_of(path: Path) -> Pixels:
     """Read one mask. Raises DataError, with the reason alone."""
     try:
-        with open_image(path) as image:
-            require_room(image)
+        with open_image(path) as image, room_for(image):
             tiles = getattr(image, "tile", ())  # which a file that is opened has
             packing = str(tiles[0].args) if tiles else ""
             pages = getattr(image, "n_frames", 1)
