@@ -147,12 +147,18 @@ def tsne_table():
 
 def networks_table():
     names = ("grad-cam", "guided-backprop", "attention", "rollout", "gradient-rollout")
-    yield f"| network | pixels | last layer with places | {' | '.join(names)} |"
-    yield "|---|---:|---|" + "---|" * len(names)
+    yield (
+        f"| network | pixels | last layer with places | {' | '.join(names)} | Grad-CAM beside one "
+        "written out |"
+    )
+    yield "|---|---:|---|" + "---|" * len(names) + "---:|"
     for row in measured("explained_networks")["rows"]:
         found = (row["given"][name] for name in names)
         cells = " | ".join("–" if one.startswith("no:") else one for one in found)
-        yield f"| {row['network']} | {row['side']} | `{row['target_layer']}` | {cells} |"
+        yield (
+            f"| {row['network']} | {row['size']} | `{row['target_layer']}` | {cells} "
+            f"| {row['correlation']:.4f} |"
+        )
 
 
 def detection_table():
@@ -251,7 +257,9 @@ def page():
             "Which network gives which map",
             "With no argument but the network and two images; sizes of the maps, – where the "
             "method has no meaning, which it then says in a sentence. Saliency, SmoothGrad, "
-            "integrated gradients and occlusion need nothing of a network but gradients or scores.",
+            "integrated gradients and occlusion need nothing of a network but gradients or scores. "
+            "Every size is that of the network's true grid, told by hand; the last column is the "
+            "correlation with Grad-CAM written out from its equations at the layer told by hand.",
             networks_table,
         ),
         (

@@ -4,9 +4,13 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from vislab import models
+from vislab.cli.explain_command import named_classes
 from vislab.cli.main import main
+from vislab.inference.networks import read_image
 
 
 @pytest.fixture
@@ -59,3 +63,90 @@ def test_a_folder_that_cannot_be_made_is_told_before_the_work(photo, capsys, tmp
     (tmp_path / "file").write_text("in the way")
     assert main(["explain", str(photo), "--out", str(tmp_path / "file" / "out")]) == 1
     assert "file" in capsys.readouterr().err
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """Return a checkpoint with averaged weights of a small network with three classes."""
+    torch.manual_seed(3)
+    weights = models.create("convnet", classes=3).state_dict()
+    raw = {name: torch.zeros_like(tensor) for name, tensor in weights.items()}
+    path = tmp_path / "last.ckpt"
+    torch.save({"state_dict": raw, "state_dict_ema": weights, "epoch": 3}, path)
+    return path
+
+
+def explained(photo, tmp_path, *words):
+    out = tmp_path / "out"
+    command = ["explain", str(photo), "--model", "convnet", "--method", "saliency", *words]
+    assert main([*command, "--out", str(out)]) == 0
+    return json.loads((out / "scores.json").read_text())["images"][0]
+
+
+def probabilities(checkpoint, photo):
+    """Return those of the averaged weights, worked out without vislab's predictor."""
+    model = models.create("convnet", classes=3).eval()
+    model.load_state_dict(torch.load(checkpoint)["state_dict_ema"])
+    pixels = torch.tensor(read_image(photo, 32)).permute(2, 0, 1)[None] / 255
+    mean, std = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]).view(2, 1, 3, 1, 1)
+    with torch.no_grad():
+        return model((pixels - mean) / std)[0]
+
+
+def test_a_checkpoint_of_one_s_own_is_explained_under_its_own_names(
+    photo, checkpoint, capsys, tmp_path
+):
+    names = tmp_path / "names.txt"
+    names.write_text("a barn owl\ncat\ndog\n\n", encoding="utf-8-sig")
+    scores = probabilities(checkpoint, photo).softmax(0)
+    best = int(scores.argmax())
+    for listed in ("a barn owl, cat,dog", str(names)):
+        words = ["--weights", str(checkpoint), "--classes", listed]
+        found = explained(photo, tmp_path, *words)
+        top = found["top"][0]
+        assert top["label"] == ["a barn owl", "cat", "dog"][best]
+        assert top["probability"] == pytest.approx(float(scores[best]), abs=1e-4)
+        told = capsys.readouterr().err.splitlines()
+        assert len([line for line in told if "averaged ones are loaded" in line]) == 1
+
+
+def test_classes_without_names_are_numbered(photo, checkpoint, tmp_path):
+    best = int(probabilities(checkpoint, photo).argmax())
+    found = explained(photo, tmp_path, "--weights", str(checkpoint))
+    assert found["top"][0]["label"] == f"class {best}"
+
+
+def test_scores_are_read_as_the_user_says(photo, checkpoint, tmp_path):
+    scores = probabilities(checkpoint, photo).sigmoid()
+    found = explained(photo, tmp_path, "--weights", str(checkpoint), "--head", "sigmoid")
+    assert found["top"][0]["probability"] == pytest.approx(float(scores.max()), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (["--classes", "cat,dog"], 2, "2 classes are named and convnet has 3"),
+        (["--classes", "cat,,dog"], 2, "empty name"),
+        (["--classes", ""], 2, "empty name"),
+        (["--classes", "cat,dog, cat"], 2, "are named 'cat'"),
+        (["--classes", "nowhere.txt"], 1, "names of classes in nowhere.txt cannot be read"),
+        (["--head", "tanh"], 2, "softmax"),
+    ],
+)
+def test_names_that_do_not_fit_give_one_sentence(
+    words, code, sentence, photo, checkpoint, capsys, tmp_path
+):
+    command = ["explain", str(photo), "--model", "convnet", "--weights", str(checkpoint), *words]
+    try:
+        got = main([*command, "--out", str(tmp_path / "out")])
+    except SystemExit as end:  # a word that is no choice
+        got = end.code
+    assert got == code
+    assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("count", [1, 1000])
+def test_names_too_long_for_a_file_are_names(count):
+    names = tuple(f"{'very ' * 60} long name {k}" for k in range(count))
+    assert named_classes(",".join(names)) == names

@@ -117,3 +117,31 @@ def test_a_photo_is_taken_for_another_thing_by_a_change_one_cannot_see(real_data
     assert found.fooled
     assert found.largest * 255 < 24
     assert (found.images - photo).square().mean().sqrt() * 255 < 2
+
+
+class OfTheBatch(torch.nn.Module):
+    """A single logit, of how light an image is beside all that are shown with it, itself too."""
+
+    def forward(self, images):
+        light = images.mean(dim=(1, 2, 3))
+        return 40 * (light - 0.5) + 1000 * (light - light.mean())
+
+
+def test_a_single_logit_is_fooled_on_its_side_and_alone(rng):
+    model = OfTheBatch()
+    images = 0.45 + 0.1 * torch.rand(2, 3, 6, 5, generator=rng)
+    target = torch.tensor([1, 0])
+    images[0] -= 0.04
+    images[1] += 0.04
+    found = fool(model, images, target, lr=0.004, normalisation=PLAIN, quiet=True)
+    assert found.fooled.all()
+    logits = 40 * (found.images.mean(dim=(1, 2, 3)) - 0.5)
+    sides = torch.stack([logits[0].sigmoid(), (-logits[1]).sigmoid()])
+    torch.testing.assert_close(found.probability, sides, atol=1e-4, rtol=0)
+    assert (sides >= 0.55).all()
+
+
+def test_no_images_are_fooled_at_once():
+    found = fool(colour_net(), torch.zeros(0, 3, 6, 5), 1, quiet=True)
+    assert found.images.shape == (0, 3, 6, 5)
+    assert len(found.fooled) == 0

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from vislab.errors import ShapeError, UnknownName
 from vislab.explain.attention import attention, class_attention, distance, entropy, head_attention
 from vislab.explain.attention_extractor import Layer, watch
-from vislab.explain.windows import Layout
+from vislab.explain.windows import Layout, in_rows
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,8 @@ def vit():
 
 
 def layer(maps, rows, columns):
-    return Layer("here", maps, Layout(rows, columns, window=(rows, columns)))
+    """Patches row by row behind the others."""
+    return Layer("here", maps, in_rows(rows, columns, front=maps.shape[4] - rows * columns))
 
 
 def test_it_is_the_attention_that_the_values_are_weighed_by(vit):
@@ -189,8 +190,10 @@ def test_distance_by_hand():
 
 def test_neighbours_in_a_grid_window_are_a_stride_apart():
     swap = torch.eye(4)[[1, 0, 3, 2]].expand(1, 6, 1, 4, 4)  # left looks right, right left
-    apart = Layout(4, 6, windows=(2, 3), window=(2, 2), strided=True)
-    near = Layout(4, 6, windows=(2, 3), window=(2, 2))
+    corners = torch.tensor([0, 1, 2, 6, 7, 8])  # of a 4×6 map
+    apart = Layout(4, 6, corners[:, None] + torch.tensor([0, 3, 12, 15]))
+    corners = torch.tensor([0, 2, 4, 12, 14, 16])
+    near = Layout(4, 6, corners[:, None] + torch.tensor([0, 1, 6, 7]))
     assert distance(Layer("here", swap, apart)).tolist() == [3.0]
     assert distance(Layer("here", swap, near)).tolist() == [1.0]
 

@@ -4,16 +4,15 @@ import pytest
 import timm
 import torch
 import torchvision
-from timm.models.maxxvit import grid_partition, window_partition
 from timm.models.mobilevit import MobileVitBlock
 from timm.models.swin_transformer import SwinTransformerBlock
 from torch import nn
 
+from tests.explain import own_transformers as own
 from tests.explain.architectures import ARCHITECTURES, FAST_PATH, made, scores
 from vislab.errors import ShapeError
-from vislab.explain.attention import attention, class_attention, head_attention
+from vislab.explain.attention import attention, class_attention, distance, head_attention
 from vislab.explain.attention_extractor import watch
-from vislab.explain.windows import Layout, layout_of
 
 
 def state(model):
@@ -62,7 +61,7 @@ def test_nothing_is_left_after_an_error_in_the_middle_of_the_network():
     model, images = made("timm vit")
     model.blocks[1].mlp = nn.Linear(7, 7)
     before = state(model)
-    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+    with pytest.raises(ShapeError, match="shapes cannot be multiplied"):
         attention(model, images)
     assert state(model) == before
     model.blocks[1].mlp = nn.Identity()
@@ -154,16 +153,6 @@ def test_a_place_whose_key_stands_out_is_where_the_map_changes_most(name):
         assert divmod(int(change.argmax()), columns) == (row, column)
 
 
-@pytest.mark.parametrize(
-    ("partition", "strided"), [(window_partition, False), (grid_partition, True)]
-)
-def test_places_undo_the_partition(partition, strided):
-    index = torch.arange(6 * 9.0).reshape(1, 6, 9, 1)
-    cut = partition(index, (3, 3)).reshape(1, 6, 1, 9)
-    layout = layout_of(6, 9, 6 / 9, strided=strided)
-    assert torch.equal(layout.place(cut)[0, 0], index[0, :, :, 0])
-
-
 class Patches(nn.Module):
     """Attention among 2 × 7 patches of an image of 4 × 7, cut by a convolution or not."""
 
@@ -192,12 +181,50 @@ def test_tokens_that_fill_no_grid_are_told_not_drawn():
         class_attention(layer)
 
 
-@pytest.mark.parametrize("extra", [0, 1, 2, 5, 8])
-@pytest.mark.parametrize(("rows", "columns"), [(4, 4), (3, 5), (14, 14), (6, 4)])
-def test_extra_tokens_are_told_from_patches(extra, rows, columns):
-    layout = layout_of(1, rows * columns + extra, rows / columns)
-    assert layout == Layout(rows, columns, window=(rows, columns))
+@pytest.mark.parametrize(
+    ("front", "behind", "reads", "asking"),
+    [
+        (1, 0, 0, 0),
+        (0, 1, -1, 16),
+        (5, 1, 4, 4),  # four registers, then the class token
+        (1, 4, 0, 0),
+        (0, 3, -2, 17),
+        (4, 0, None, None),
+        (0, 4, None, None),
+    ],
+)
+@pytest.mark.parametrize("fused", [True, False])
+def test_the_class_token_is_the_one_that_the_answer_reads(front, behind, reads, asking, fused):
+    """Where it is the patches that are read, it is their mean; each place gets its own value."""
+    torch.manual_seed(0)
+    model = own.ViT(front, behind, reads=reads, fused=fused)
+    for layer in attention(model, torch.randn(2, 3, 16, 64)):
+        assert layer.layout.asking == asking
+        maps, patches = layer.maps[:, 0].mean(dim=1), slice(front, front + 16)
+        view = maps[:, patches].mean(dim=1) if asking is None else maps[:, asking]
+        expected = view[:, patches].reshape(2, 2, 8)
+        torch.testing.assert_close(class_attention(layer), expected)
 
 
-def test_nine_extra_tokens_are_too_many():
-    assert layout_of(1, 14 * 14 + 9, 1.0) is None
+def test_attention_among_channels_alone_is_told():
+    torch.manual_seed(0)
+    for side in (24, 32):  # of 16 channels; 9 and 16 tokens
+        with pytest.raises(ShapeError, match="among channels only"):
+            attention(own.ChannelAttention(), torch.randn(2, 3, side, side))
+
+
+def test_where_some_attention_is_among_channels_the_rest_is_found():
+    torch.manual_seed(0)
+    xcit = timm.create_model("xcit_nano_12_p16_224", depth=2)
+    layers = attention(xcit, torch.randn(2, 3, 64, 96))
+    assert [layer.name for layer in layers] == [f"cls_attn_blocks.{k}.attn" for k in range(2)]
+    for layer in layers:  # the class token asks alone, itself and 24 patches
+        expected = layer.maps[:, 0, :, 0, 1:].mean(dim=1).reshape(2, 4, 6)
+        torch.testing.assert_close(class_attention(layer), expected)
+    with pytest.raises(ShapeError, match="from 1 tokens to 25 others"):
+        distance(layers[0])
+    davit = timm.create_model("davit_tiny", embed_dims=(8, 8, 8, 8), num_heads=(1, 1, 2, 2))
+    layers = attention(davit, torch.randn(2, 3, 64, 64))
+    assert len(layers) == 6
+    assert all("blocks" in layer.name and ".0.attn" in layer.name for layer in layers)
+    assert class_attention(layers[0]).shape == (2, 16, 16)

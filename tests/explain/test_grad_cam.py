@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.explain import own_transformers as own
 from tests.explain.test_target_layers import InPlace, deit, squeezenet, state, swin, vit
 from vislab.errors import OptionError, ShapeError
 from vislab.explain.grad_cam import grad_cam
@@ -179,6 +180,50 @@ def test_a_transformer_with_a_class_token_has_a_map_of_its_patches(build, rng):
     weights = slope.mean(dim=1, keepdim=True)
     expected = (weights * patches).sum(dim=2).relu().reshape(2, 4, 4)
     assert expected.max() > 0
+    torch.testing.assert_close(grad_cam(model, images, target), expected)
+
+
+def of_timm(name, **options):
+    timm = pytest.importorskip("timm")
+    return timm.create_model(name, num_classes=4, **options)
+
+
+WITNESSED = {  # the network, its image, the layer, its grid, tokens in front of the patches
+    "class token first": (lambda: own.ViT(1, 0, reads=0), (32, 48), "blocks.1.norm1", (4, 6), 1),
+    "class token last": (lambda: own.ViT(0, 1, reads=-1), (48, 32), "blocks.1.norm1", (6, 4), 0),
+    "registers behind": (lambda: own.ViT(1, 4, reads=0), (32, 32), "blocks.1.norm1", (4, 4), 1),
+    "linear patches": (
+        lambda: own.ViT(2, 1, reads=1, linear=True), (32, 80), "blocks.1.norm1", (4, 10), 2
+    ),
+    "timm's xcit": (
+        lambda: of_timm("xcit_nano_12_p16_224", depth=2), (64, 96), "cls_attn_blocks.1.norm1",
+        (4, 6), 1,
+    ),
+    "timm's tnt": (
+        lambda: of_timm("tnt_s_patch16_224", img_size=64, depth=2), (64, 64), "blocks.1.norm_out",
+        (4, 4), 1,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WITNESSED)
+def test_it_is_that_of_the_patches_that_the_last_attention_reads(name, rng):
+    """Equations 1 and 2 by loops, at the layer and tokens told by hand."""
+    build, size, layer, (rows, columns), front = WITNESSED[name]
+    torch.manual_seed(0)
+    model, seen = build().eval(), []
+    images, target = torch.randn(2, 3, *size, generator=rng), torch.tensor([1, 3])
+    hook = model.get_submodule(layer).register_forward_hook(lambda _m, _x, out: seen.append(out))
+    score = model(images).gather(1, target[:, None]).sum()
+    hook.remove()
+    (slope,) = torch.autograd.grad(score, seen[0])
+    expected = torch.zeros(2, rows, columns)
+    for i in range(rows):
+        for j in range(columns):
+            token = seen[0][:, front + i * columns + j].detach()
+            mean = sum(slope[:, front + k] for k in range(rows * columns)) / (rows * columns)
+            expected[:, i, j] = (mean * token).sum(dim=1).relu()
+    assert (expected.amax(dim=(1, 2)) > 0).any()
     torch.testing.assert_close(grad_cam(model, images, target), expected)
 
 

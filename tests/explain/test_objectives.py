@@ -38,6 +38,20 @@ def test_the_score_and_the_log_probability_of_a_class(seen):
     torch.testing.assert_close(class_log_probability(0).value(seen)[1].exp(), by_hand)
 
 
+def test_a_single_logit_has_the_score_and_the_probability_of_its_side(seen):
+    one = Seen(seen.images, torch.tensor([[2.0], [-1.0]]), {})
+    assert class_score(1).value(one).tolist() == [2.0, -1.0]
+    assert class_score(0).value(one).tolist() == [-2.0, 1.0]
+    expected = torch.tensor([2.0, -1.0]).sigmoid()
+    torch.testing.assert_close(class_log_probability(1).value(one).exp(), expected)
+
+
+def test_each_label_of_many_has_its_own_probability(seen):
+    many = Seen(seen.images, seen.answer, {}, "sigmoid")
+    expected = torch.tensor([5.0, -1.0]).sigmoid()
+    torch.testing.assert_close(class_log_probability(2).value(many).exp(), expected)
+
+
 def test_a_channel_is_a_mean_and_a_unit_one_place(seen):
     maps, tokens, vector = (seen.layers[name] for name in ("maps", "tokens", "vector"))
     torch.testing.assert_close(channel("maps", 2).value(seen), maps[:, 2].mean(dim=(1, 2)))

@@ -9,13 +9,13 @@ from vislab.errors import ShapeError
 from vislab.explain.attention import attention
 from vislab.explain.attention_extractor import Layer
 from vislab.explain.rollout import gradient_rollout, mixed, rolled_out, rollout, through
-from vislab.explain.windows import Layout
+from vislab.explain.windows import in_rows
 
 
 def random_layers(count, tokens, rows, columns):
     return [
         Layer(f"{k}", torch.randn(2, 1, 3, tokens, tokens).softmax(-1),
-              Layout(rows, columns, window=(rows, columns)))
+              in_rows(rows, columns, front=tokens - rows * columns))
         for k in range(count)
     ]  # fmt: skip
 

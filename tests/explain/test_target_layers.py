@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.explain import own_transformers as own
 from vislab.errors import ShapeError
 from vislab.explain.target_layers import TargetLayer, last_target_layer
 from vislab.models import ConvNet, resnet18
@@ -111,6 +112,101 @@ def test_tokens_are_read_row_by_row_after_those_of_no_place(extra):
                     assert found[n, c, i, j] == output[n, extra + 3 * i + j, c]
 
 
+ORDER = torch.randperm(24, generator=torch.Generator().manual_seed(1))
+OWN = {  # the network, its image, its grid, and the number of the token at the left of row 1
+    "in front": (lambda: own.ViT(4, 0), (32, 48), (4, 6), 10),
+    "behind": (lambda: own.ViT(0, 4), (32, 48), (4, 6), 6),
+    "both": (lambda: own.ViT(1, 4, reads=0), (32, 48), (4, 6), 7),
+    "class token last": (lambda: own.ViT(0, 1, reads=-1), (64, 64), (8, 8), 8),
+    "none": (lambda: own.ViT(0, 0, fused=True), (64, 64), (8, 8), 8),
+    "linear patches": (lambda: own.ViT(1, 2, reads=0, linear=True), (32, 80), (4, 10), 11),
+    "two rows of two, five others": (lambda: own.ViT(5, 0), (16, 16), (2, 2), 7),
+    "three of three, seven others": (lambda: own.ViT(7, 0), (24, 24), (3, 3), 10),
+    "three of three, seven behind": (lambda: own.ViT(0, 7, reads=-7), (24, 24), (3, 3), 3),
+    "two rows of three": (lambda: own.ViT(3, 0), (16, 24), (2, 3), 6),
+    "two rows of one": (lambda: own.ViT(2, 1, reads=1), (16, 8), (2, 1), 3),
+    "a remainder": (lambda: own.ViT(1, 0, reads=0, patch=16), (70, 90), (4, 5), 6),
+    "any order": (
+        lambda: own.ViT(2, 1, order=ORDER), (32, 48), (4, 6), 2 + ORDER.tolist().index(6)
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_token_is_read_at_its_place(name, rng):
+    """The first of the second row is lit; also where others stand in front, behind or both."""
+    build, size, grid, lit = OWN[name]
+    torch.manual_seed(0)
+    model = build()
+    found = last_target_layer(model, torch.randn(3, *size, generator=rng))
+    assert (found.rows, found.columns) == grid
+    assert found.layer == ("norm" if model.reads is None else "blocks.1.norm1")
+    extra = model.front.shape[1] + model.behind.shape[1]
+    tokens = torch.zeros(1, grid[0] * grid[1] + extra, 16)
+    tokens[0, lit] = 1.0
+    assert found.read(tokens)[0, 0].nonzero().tolist() == [[1, 0]]
+
+
+def test_a_single_place_is_found_among_tokens_of_none():
+    found = last_target_layer(own.ViT(3, 1, reads=0), torch.zeros(3, 8, 8))
+    assert found == TargetLayer("blocks.1.norm1", 1, 1, "tokens", (3,))
+
+
+def test_tokens_may_come_before_images(rng):
+    """As nn.TransformerEncoder has them: (T, N, C), here with the class token last."""
+    torch.manual_seed(0)
+    found = last_target_layer(own.SequenceFirst(), torch.randn(3, 32, 48, generator=rng))
+    assert found == TargetLayer("encoder.layers.0", 4, 6, "sequence", tuple(range(24)))
+    output = torch.randn(25, 2, 5, generator=rng)
+    assert torch.equal(found.read(output)[1, :, 2, 3], output[15, 1])
+
+
+def test_joined_tokens_have_the_grid_of_the_joined(rng):
+    torch.manual_seed(0)
+    found = last_target_layer(own.Hierarchical(), torch.randn(3, 32, 48, generator=rng))
+    assert found == TargetLayer("norm", 4, 6, "tokens")
+
+
+@pytest.mark.parametrize("size", [(32, 32), (24, 24)], ids=["as many channels as tokens", "more"])
+def test_attention_of_channels_is_no_map(size, rng):
+    torch.manual_seed(0)
+    model = own.ChannelAttention()
+    found = last_target_layer(model, torch.randn(3, *size, generator=rng))
+    assert found == TargetLayer("norm", size[0] // 8, size[1] // 8, "tokens")
+
+
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "deit_tiny_distilled_patch16_224"])
+def test_an_attention_matrix_written_out_is_no_map(name, rng):
+    layers = pytest.importorskip("timm").layers
+    torch.manual_seed(0)
+    layers.set_fused_attn(False)
+    try:
+        model = vit(name=name)
+    finally:
+        layers.set_fused_attn(True)
+    found = last_target_layer(model, torch.randn(3, 32, 32, generator=rng))
+    assert found == TargetLayer("blocks.1.norm1", 4, 4, "tokens")
+
+
+class Shuffled(nn.Module):
+    """16 tokens, each of which sees all of the image."""
+
+    def __init__(self):
+        super().__init__()
+        self.project, self.norm = nn.Linear(3 * 12 * 12, 16 * 8), nn.LayerNorm(8)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x):
+        tokens = self.norm(self.project(x.flatten(1)).unflatten(1, (16, 8)))
+        return self.head(tokens.mean(dim=1))
+
+
+def test_tokens_of_which_none_has_a_place_are_told_so(rng):
+    torch.manual_seed(0)
+    with pytest.raises(ShapeError, match=r"where the tokens .* cannot be told"):
+        last_target_layer(Shuffled(), torch.randn(3, 12, 12, generator=rng))
+
+
 class Sideways(nn.Module):
     """Its answer comes from the first layer; the others are asked and not listened to."""
 
@@ -197,7 +293,7 @@ def test_nothing_is_left_behind(size):
     before, image = copy.deepcopy(state(model)), torch.randn(3, *size)
     assert len(set(before["modes"])) == 2
     if size == (1, 1):  # too small to be halved
-        with pytest.raises(RuntimeError):
+        with pytest.raises(ShapeError, match="too small"):
             last_target_layer(model, image)
     else:
         last_target_layer(model, image)

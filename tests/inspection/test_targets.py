@@ -76,6 +76,34 @@ def test_of_each_class_the_largest_region_is_asked_about_the_largest_first(segme
     assert int(ground.itself.sum()) == SIDE * SIDE - 16 - 100 - 42 - 4
 
 
+class Brightness(nn.Module):
+    """One logit: above 0 for light images."""
+
+    def __init__(self):
+        super().__init__()
+        self.one = nn.Parameter(torch.ones(1))
+
+    def forward(self, images):
+        return images.mean(dim=(1, 2, 3))[:, None] * self.one - 0.25
+
+
+def test_a_single_logit_is_asked_about_on_its_side_and_by_the_name_of_its_class(tmp_path):
+    asked = Predictor("one", Brightness().eval(), ("light",), SIDE, PLAIN)
+    dark, light = asked.prepare(painted()), asked.prepare(painted((0, 0, 0, SIDE, SIDE)))
+    for images, target in ((dark, 0), (light, 1)):
+        (found,) = targets(asked, images)
+        assert (found.target, found.labels) == (target, ("not light", "light"))
+    (named,) = targets(asked, dark, wanted=asked.class_named("light"))
+    assert named.labels[named.target] == "light"
+    Image.fromarray(painted()[0]).save(tmp_path / "dark.png")
+    (one,) = explain_images(asked, [tmp_path / "dark.png"], methods=["saliency"], quiet=True)
+    share = 1 / (1 + np.exp(0.25))
+    assert one.top == [
+        ("not light", pytest.approx(1 - share, abs=1e-5)), ("light", pytest.approx(share, abs=1e-5))
+    ]  # fmt: skip
+    assert one.name == "not light"
+
+
 def test_a_dark_image_has_nothing_to_ask_about(segmenter, tmp_path):
     assert targets(segmenter, segmenter.prepare(painted())) == []
     Image.fromarray(painted()[0]).save(tmp_path / "dark.png")

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from tests.models.fitting import count
-from vislab.models import create
+from vislab.models import create, faster_rcnn
 from vislab.models.faster_rcnn import FasterRCNN, Proposals
 
 STRIDE = 8
@@ -170,3 +170,21 @@ def test_it_is_built_again_from_what_a_run_keeps(rng):
         one, other = (net.eval().detect(images, least=0.0) for net in (network, again))
         assert len(one.boxes)
         assert all(torch.equal(*pair) for pair in zip(one, other, strict=True))
+
+
+def test_proposals_keep_their_places_where_maps_are_bfloat16(monkeypatch):
+    """Of 8 bits, 300.6 would be 300 or 302."""
+    torch.manual_seed(0)
+    network = create("faster-rcnn", classes=2).eval()
+    maps = torch.randn(1, network.backbone.channels, 24, 24)
+    boxes = torch.tensor([[300.6, 301.4, 317.3, 318.9], [130.5, 130.5, 135.4, 136.4]])
+    seen, align = [], faster_rcnn.roi_align
+    monkeypatch.setattr(
+        faster_rcnn, "roi_align", lambda m, r, *a, **k: (seen.append(r), align(m, r, *a, **k))[1]
+    )
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        scores, _ = network.judge(maps, boxes, torch.zeros(2, dtype=torch.int64))
+    assert torch.equal(seen[0][:, 1:], boxes)
+    with torch.no_grad():
+        exact, _ = network.judge(maps, boxes, torch.zeros(2, dtype=torch.int64))
+    torch.testing.assert_close(scores.float(), exact, atol=0.05, rtol=0.05)

@@ -397,8 +397,6 @@ def test_a_preprocessor_of_any_form_is_read(tmp_path, shown, expected):
 
 def test_without_a_preprocessor_nothing_is_said_of_what_was_shown(tmp_path):
     assert from_hugging_face.preprocessing(str(tmp_path)) is None
-    (tmp_path / "preprocessor_config.json").write_text("{")
-    assert from_hugging_face.preprocessing(str(tmp_path)) is None
 
 
 @pytest.mark.parametrize(

@@ -232,3 +232,40 @@ def test_half_precision_is_widened():
     assert fit_weights(model, given, HEAD, "there") is True
     assert model.stem.weight.dtype == torch.float32
     assert torch.equal(model.stem.weight, given["stem.weight"].float())
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("name", ["stem.weight", "norm.running_var", "head.bias"])
+def test_a_weight_that_is_not_finite_is_named_and_nothing_is_loaded(bad, name):
+    given = {key: tensor.clone() for key, tensor in trained().state_dict().items()}
+    given[name].view(-1)[1] = bad
+    model = Network(5)
+    before = model.stem.weight.clone()
+    with pytest.raises(DataError, match=rf"weights of there are damaged: {name} is not finite"):
+        fit_weights(model, given, HEAD, "there")
+    assert torch.equal(model.stem.weight, before)
+
+
+def test_a_mask_may_hold_minus_infinity_and_no_other():
+    class Masked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(2, 2)
+            self.register_buffer("mask", torch.zeros(2, 2))
+
+    given = Masked().state_dict()
+    given["mask"] = torch.tensor([[0.0, -torch.inf], [0.0, 0.0]])
+    model = Masked()
+    assert fit_weights(model, given, (), "there") is True
+    assert torch.isneginf(model.mask[0, 1])
+    given["mask"] = torch.tensor([[0.0, torch.nan], [0.0, 0.0]])
+    with pytest.raises(DataError, match="mask is not finite"):
+        fit_weights(Masked(), given, (), "there")
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.int64, torch.bool])
+def test_quantised_weights_are_refused(dtype):
+    given = {**trained().state_dict(), "stem.weight": torch.ones(6, 3, 3, 3, dtype=dtype)}
+    kind = str(dtype).removeprefix("torch.")
+    with pytest.raises(DataError, match=rf"quantised: stem\.weight is {kind}"):
+        fit_weights(Network(5), given, HEAD, "there")

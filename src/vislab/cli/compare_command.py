@@ -25,7 +25,7 @@ def show(
 ) -> None:
     """Put two or more runs side by side; the first is what the others are compared with.
 
-    Prints the difference in accuracy with a paired bootstrap 95 % interval over the test images,
+    Prints the difference in accuracy with a paired 95 % interval over the test images,
     beside speed, latency, memory and size, and writes the same as a page.
 
     Args:

@@ -4,13 +4,15 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
 from vislab.cli.predict_command import files
+from vislab.errors import DataError, OptionError
 
 LONG = 10.0  # seconds from which on the cost is told first
+LONGEST = 256  # characters that no file's name has
 
 
 def main(words: Sequence[str]) -> int:
@@ -26,6 +28,8 @@ def show(
     target: str | None = None,
     out: Path = Path("explained"),
     weights: Path | None = None,
+    classes: str | None = None,
+    head: Literal["softmax", "sigmoid", "probabilities"] | None = None,
     memory: int = 512,
     as_json: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
 ) -> None:
@@ -44,7 +48,14 @@ def show(
             gradient-rollout.
         target: The class to explain, by name or number; without, what the network says itself.
         out: The folder for what comes out.
-        weights: A file of weights for the network, in place of those its source has.
+        weights: A file of weights for the network, in place of those its source has: a checkpoint
+            of a training script, or safetensors. Its head decides how many classes there are, and
+            averaged weights (EMA, SWA) go before raw ones.
+        classes: The names of the classes in the order of the network's outputs, with commas
+            between, or a text file with one on each line; without, the network's own, or "class 0"
+            and so on.
+        head: What its scores mean: softmax (logits of one class of several), sigmoid (of several
+            that may be true at once) or probabilities; without, as the network says or they show.
         memory: Megabytes of activations at a time.
         as_json: Print what is in scores.json.
     """
@@ -56,7 +67,8 @@ def show(
 
     methods = chosen_methods([word.strip() for word in method.split(",") if word.strip()])
     paths = files(images)
-    asked = predictor(model, weights)
+    names = None if classes is None else named_classes(classes)
+    asked = predictor(model, weights, classes=names, reading=head)
     if target is not None:
         asked.class_named(target)
     with saying_why(out):  # told before the work, not after it
@@ -91,3 +103,27 @@ def show(
     for path in nothing:
         print(f"{path}: nothing found that could be explained")
     print(f"report: {report}")
+
+
+def named_classes(words: str) -> tuple[str, ...]:
+    """Return names that are listed with commas between, or each on a line of a text file.
+
+    Raises DataError when such a file cannot be read, OptionError for an empty name or one given
+    twice.
+    """
+    path = Path(words)
+    name_of_a_file = "," not in words and len(words) < LONGEST
+    if path.suffix == ".txt" or (name_of_a_file and path.is_file()):
+        try:
+            lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
+        except (OSError, ValueError) as error:
+            raise DataError(f"the names of classes in {path} cannot be read ({error})") from error
+    else:
+        lines = words.split(",")
+    names = tuple(line.strip() for line in lines)
+    if not names or not all(names):
+        raise OptionError(f"one of the classes in {words!r} has an empty name")
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise OptionError(f"two of the classes in {words!r} are named {twice!r}")
+    return names

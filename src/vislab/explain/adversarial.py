@@ -13,10 +13,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from vislab.errors import OptionError
+from vislab.explain.asking import checked, raw_scores, said_by
 from vislab.explain.canvas import check_images, device_of
+from vislab.explain.company import answered
+from vislab.explain.gradients import slope, still
 from vislab.explain.hooks import hooked
 from vislab.explain.image_optimisation import IMAGENET, Normalisation, normalise
-from vislab.explain.scores import Target, chosen, class_scores
+from vislab.explain.scores import Target, chances, chosen, sides
 from vislab.progress import track
 
 
@@ -54,6 +57,10 @@ def fool(
             f"{steps} steps at lr {lr:g} for a margin of {margin:g} fool nobody; use steps of "
             "1 or more, an lr above 0 and a margin from 0 to below 1"
         )
+    checked(images)
+    if not len(images):
+        none = torch.zeros(0)
+        return Fooled(images.float(), none.bool(), none, none.long(), none, none)
     given = check_images(images).to(device_of(model)).float()
     moving, count = given.clone(), len(given)
     taken = torch.zeros(count, dtype=torch.int64)
@@ -61,17 +68,23 @@ def fool(
     probability = torch.zeros(count)
     with (
         hooked(model, []),
+        still(model),
         torch.enable_grad(),
         track("fooling", total=steps, quiet=quiet) as advance,
     ):
+        with torch.no_grad():
+            first = normalise(given[:1], normalisation)
+            network = answered(model, first, many=count > 1).network
+        said = said_by(network)
         for step in range(steps + 1):
             left = (~won).nonzero()[:, 0].to(given.device)
             if not len(left):
                 break
             shown = _rounded(moving[left]).requires_grad_()
-            scores = class_scores(model(normalise(shown, normalisation)))
+            raw = raw_scores(network, normalise(shown, normalisation))
+            scores = sides(raw, said)
             wanted = chosen(scores, _of(target, left))[:, None]
-            found = scores.detach().softmax(1)
+            found = chances(raw.detach(), said)
             lead = found.gather(1, wanted)[:, 0]
             others = found.scatter(1, wanted, 0.0).amax(dim=1)
             probability[left.cpu()] = lead.float().cpu()
@@ -79,9 +92,9 @@ def fool(
             on = ~won[left.cpu()].to(given.device)
             if step == steps or not bool(on.any()):
                 break
-            (slope,) = torch.autograd.grad(scores.gather(1, wanted).sum(), shown)
-            size = slope.square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp_min(1e-20)
-            moving[left[on]] = (moving[left] + lr * slope / size).clamp(0, 1)[on]
+            up = slope(scores.gather(1, wanted).sum(), shown)
+            size = up.square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp_min(1e-20)
+            moving[left[on]] = (moving[left] + lr * up / size).clamp(0, 1)[on]
             taken[left[on].cpu()] += 1
             advance(1, f"{int(won.sum())} of {count} fooled")
     changed = _rounded(moving)

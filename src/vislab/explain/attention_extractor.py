@@ -1,27 +1,28 @@
 """Catch every attention that a network computes, whoever wrote it, while it runs.
 
-Three ways are known. Fused kernels give no attention back; it is worked out again from the queries
-and keys that they are called with: softmax(q kᵀ / √d) (Vaswani et al. 2017, arXiv:1706.03762,
-equation 1). `nn.MultiheadAttention` calls such a kernel out of a mode's sight. And a softmax along
-the last of two equal axes is taken for an attention that is computed openly.
+How it is computed, `attention_calls` knows. Fused kernels give no attention back; it is worked out
+again from the queries and keys that they are called with: softmax(q kᵀ / √d) (Vaswani et al. 2017,
+arXiv:1706.03762, equation 1). Where its tokens are in the image is found beforehand, by `unmixed`.
+Attention among channels (XCiT, DaViT) is none among places and is left out.
 """
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FunctionType
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 
 from vislab.errors import ShapeError, pick
+from vislab.explain.asking import checked
+from vislab.explain.attention_calls import AttentionCalls, Call, opened
 from vislab.explain.hooks import hooked
-from vislab.explain.windows import Layout, Size, layout_of
+from vislab.explain.unmixed import Among, layouts, values_of
+from vislab.explain.windows import Layout
 
 FUSE: dict[str, Callable[[Tensor], Tensor]] = {
     "mean": lambda maps: maps.mean(dim=-3, keepdim=True),
@@ -29,7 +30,7 @@ FUSE: dict[str, Callable[[Tensor], Tensor]] = {
     "min": lambda maps: maps.amin(dim=-3, keepdim=True),
 }
 NONE = "the network computes no attention that torch could see"
-SOFTMAX = (F.softmax, torch.softmax, Tensor.softmax, torch.special.softmax)
+CHANNELS = "the network computes attention among channels only, none among places"
 
 
 @dataclass(frozen=True)
@@ -49,17 +50,6 @@ class Layer:
         return self.maps.shape[1] > 1
 
 
-@dataclass
-class Frame:
-    """A module that is running."""
-
-    name: str
-    kind: str
-    sizes: list[Size]  # of the map that it was given
-    shift: Size = (0, 0)  # how far it has rolled a map so far
-    rolled: Size | None = None
-
-
 @contextmanager
 def watch(
     model: nn.Module,
@@ -77,78 +67,33 @@ def watch(
 
     Raises ShapeError when there is no attention, UnknownName when a name is of no such layer.
     """
-    mode = Watch(images, layers, pick(FUSE, fuse, "fusion") if fuse else None, in_graph)
-    with hooked(model, []), ExitStack() as hooks:
-        for name, module in model.named_modules():
-            if not isinstance(module, nn.Softmax):  # what asked for it counts
-                enter, leave = mode.hooks(name, module)
-                hooks.callback(module.register_forward_pre_hook(enter).remove)
-                hooks.callback(module.register_forward_hook(leave, always_call=True).remove)
-        with mode:
-            yield mode.found
+    found = layouts(model, checked(images)[0])
+    mode = Watch(len(images), found, layers, pick(FUSE, fuse, "fusion") if fuse else None, in_graph)
+    with hooked(model, []), mode.watching(model):
+        yield mode.found
     if not mode.names:
-        raise ShapeError(NONE)
+        raise ShapeError(CHANNELS if Among.CHANNELS in found.values() else NONE)
     for name in layers or ():
         pick(mode.names, name, "layer with attention")
 
 
-class Watch(TorchFunctionMode):
-    """Look at each call of torch in the block."""
+class Watch(AttentionCalls):
+    """Keep each attention in the block."""
 
     def __init__(
         self,
-        images: Tensor,
+        count: int,
+        layouts: dict[Call, Layout | Among | None],
         layers: Sequence[str] | None,
         fuse: Callable[[Tensor], Tensor] | None,
         in_graph: bool,
     ) -> None:
         super().__init__()
-        self.count, self.ratio = len(images), images.shape[2] / images.shape[3]
+        self.count, self.layouts = count, layouts  # of images; where tokens are, call by call
         self.layers, self.fuse, self.in_graph = layers, fuse, in_graph
         self.found: list[Layer] = []
         self.names: dict[str, None] = {}  # of every layer with attention, wanted or not
-        self.frames: list[Frame] = []
-        self.patches: Size | None = None  # of the last convolution's map
-
-    def hooks(self, name: str, module: nn.Module) -> tuple[Callable[..., None], ...]:
-        """Return what to do before and after a module."""
-
-        def enter(_: nn.Module, inputs: tuple[Any, ...]) -> None:
-            given = inputs[0] if inputs else None
-            self.frames.append(Frame(name, type(module).__name__, self.sizes(given)))
-
-        def leave(_: nn.Module, __: Any, output: Any) -> None:
-            self.frames.pop()
-            if isinstance(module, nn.Conv2d) and isinstance(output, Tensor):
-                self.patches = (output.shape[-2], output.shape[-1])
-
-        return enter, leave
-
-    def sizes(self, given: Any) -> list[Size]:
-        """Return rows and columns of a map (N, C, H, W) or (N, H, W, C) of the image."""
-        if not isinstance(given, Tensor) or given.ndim != 4 or len(given) != self.count:
-            return []
-        sizes = [(given.shape[2], given.shape[3]), (given.shape[1], given.shape[2])]
-        slack = max(1.0, self.ratio)
-        return [(h, w) for h, w in sizes if abs(h - w * self.ratio) <= slack]
-
-    def __torch_function__(
-        self,
-        function: Callable[..., Any],
-        types: Sequence[type],
-        arguments: tuple[Any, ...] = (),
-        keywords: dict[str, Any] | None = None,
-    ) -> Any:
-        keywords = keywords or {}
-        if function is F.scaled_dot_product_attention:
-            return self.fused(*arguments, **keywords)
-        if function is F.multi_head_attention_forward:
-            return self.multi_head(function, *arguments, **keywords)
-        if function in SOFTMAX:
-            return self.softmax(function(*arguments, **keywords), *arguments, **keywords)
-        if function in (torch.roll, Tensor.roll):
-            self.roll(*arguments, **keywords)
-        return function(*arguments, **keywords)
+        self.layout: Layout | None = None  # of the call that is being made
 
     def fused(self, query: Tensor, key: Tensor, value: Tensor, *rest: Any, **named: Any) -> Tensor:
         """Work out what a fused kernel does not give back."""
@@ -168,10 +113,8 @@ class Watch(TorchFunctionMode):
     def multi_head(self, function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
         """Run the function with eyes in the places where it computes attention.
 
-        Torch looks through no mode inside of it, and asking it a second time, for weights, costs
-        a third of the layer.
+        Asking it a second time, for weights, costs a third of the layer.
         """
-        assert isinstance(function, FunctionType), "torch has written it in another language"
         heads = keywords["num_heads"] if "num_heads" in keywords else arguments[4]
 
         def softmax(scores: Tensor, dim: int) -> Tensor:
@@ -180,36 +123,22 @@ class Watch(TorchFunctionMode):
                 return self.keep(maps.reshape(-1, heads, *maps.shape[1:]), must=True).flatten(0, 1)
             return maps
 
-        eyes = {
-            "has_torch_function": lambda _: False,  # it would come here again
-            "scaled_dot_product_attention": self.fused,
-            "softmax": softmax,
-        }
-        body = FunctionType(
-            function.__code__, {**function.__globals__, **eyes}, argdefs=function.__defaults__
-        )
+        body = opened(function, scaled_dot_product_attention=self.fused, softmax=softmax)
         return body(*arguments, **keywords)
 
-    def softmax(self, maps: Tensor, _: Tensor, dim: int | None = None, *__: Any, **___: Any) -> Any:
-        """Look whether a softmax is that of an attention."""
-        last = dim is not None and dim % maps.ndim == maps.ndim - 1
-        if last and maps.ndim > 2 and maps.shape[-1] == maps.shape[-2] > 1 and self.wanted():
-            return self.keep(maps)
-        return maps
-
-    def roll(self, given: Tensor, shifts: Any, dims: Any = None) -> None:
-        """Note how far a map has been rolled in the module that runs."""
-        if self.frames and isinstance(dims, tuple) and len(dims) == 2 and given.ndim == 4:
-            (first, down), (second, across) = sorted(zip(dims, shifts, strict=True))
-            frame = self.frames[-1]
-            frame.shift = (frame.shift[0] + down, frame.shift[1] + across)
-            frame.rolled = (given.shape[first], given.shape[second])
+    def softmax(self, maps: Tensor) -> Tensor:
+        """Keep an attention that is computed openly."""
+        return self.keep(maps) if self.wanted() else maps
 
     def wanted(self) -> bool:
-        """Return whether the attention of the module that runs was asked for."""
-        name = self.frames[-1].name
-        self.names[name] = None
-        return self.layers is None or name in self.layers
+        """Return whether the call that is being made is of a layer that was asked for."""
+        call = self.call()
+        layout = self.layouts.get(call)
+        if isinstance(layout, Among):
+            return False
+        self.layout = layout
+        self.names[call.name] = None
+        return self.layers is None or call.name in self.layers
 
     def keep(self, maps: Tensor, *, must: bool = False, ours: bool = False) -> Tensor:
         """Keep an attention (…, T, S) with all its images, windows and heads; return it.
@@ -217,39 +146,24 @@ class Watch(TorchFunctionMode):
         What is not `ours` is the network's own, which it may write over, and is copied.
         In the graph it is what was kept, not what came, that the answer is to be computed from.
         """
-        given, count, name = maps, self.count, self.frames[-1].name
-        if len(maps) % count == 0 and maps.ndim == 3:  # heads in the first axis, or none
-            maps = maps.reshape(count, 1, -1, *maps.shape[1:])
-        elif len(maps) % count == 0 and maps.ndim == 4:
-            maps = maps.reshape(count, -1, *maps.shape[1:])
-        if len(maps) != count or maps.ndim != 5:
+        name, split = self.frames[-1].name, values_of(maps, self.count)
+        if split is None:
             if must:
                 raise ShapeError(
                     f"the attention of {name!r} has the shape {tuple(maps.shape)}, which is not "
-                    f"that of {count} images"
+                    f"that of {self.count} images"
                 )
-            return given
-        layout = self.layout(maps.shape[1], maps.shape[4])
+            return maps
+        layout = self.layout
+        if layout is not None and layout.cells.shape != (split.shape[1], split.shape[4]):
+            layout = None
         if self.in_graph:
-            self.found.append(Layer(name, maps, layout))
-            return maps.reshape(given.shape)
-        maps = maps if ours or self.fuse is not None else maps.clone()
-        kept = self.fuse(maps) if self.fuse is not None else maps
+            self.found.append(Layer(name, split, layout))
+            return split.reshape(maps.shape)
+        own = split if ours or self.fuse is not None else split.clone()
+        kept = self.fuse(own) if self.fuse is not None else own
         self.found.append(Layer(name, kept.detach().cpu(), layout))
-        return given
-
-    def layout(self, windows: int, tokens: int) -> Layout | None:
-        """Return where tokens are, as far as the modules that run tell."""
-        shifted = next((f for f in reversed(self.frames) if f.shift != (0, 0)), self.frames[-1])
-        return layout_of(
-            windows, tokens, self.ratio,
-            patches=self.patches,
-            sizes=[size for frame in reversed(self.frames) for size in frame.sizes],
-            strided="grid" in self.frames[-1].name.lower()
-            or any("mobilevit" in frame.kind.lower() for frame in self.frames),
-            shift=shifted.shift,
-            rolled=shifted.rolled if shifted.shift != (0, 0) else None,
-        )  # fmt: skip
+        return maps
 
 
 def weights(

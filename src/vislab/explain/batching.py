@@ -5,6 +5,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
+from vislab.explain.asking import answer
+from vislab.explain.eager import scripted
+from vislab.explain.gradients import leaf
 from vislab.explain.hooks import hooked
 
 BUDGET = 512 << 20  # bytes of activations
@@ -15,7 +18,7 @@ AT_WORK = 3  # of a layer: what it reads, what it writes, what its kernel lays o
 
 def batch_within(
     model: nn.Module,
-    image: Float[Tensor, "3 h w"],
+    image: Float[Tensor, "channels h w"],
     budget: int | None = None,
     *,
     gradients: bool = False,
@@ -34,8 +37,8 @@ def batch_within(
 
 def _largest_output(model: nn.Module, image: Tensor) -> int:
     names = [name for name, module in model.named_modules() if name and not [*module.children()]]
-    with hooked(model, names) as seen, torch.no_grad():
-        model(image[None])
+    with hooked(model, [] if scripted(model) else names) as seen, torch.no_grad():
+        answer(model, image[None])
     sizes = [out.numel() * out.element_size() for out in seen.values() if isinstance(out, Tensor)]
     return max([image.numel() * image.element_size(), *sizes])
 
@@ -53,5 +56,5 @@ def _bytes_kept(model: nn.Module, image: Tensor) -> int:
         return tensor
 
     with hooked(model, []), torch.enable_grad(), saved_tensors_hooks(count, unpack):
-        model(image[None].detach().requires_grad_())
+        answer(model, leaf(image[None]))
     return sum(kept.values())

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vislab.errors import OptionError, ShapeError
+from vislab.explain.asking import answer, checked
 from vislab.explain.canvas import Pixels, check_images, device_of
 from vislab.explain.feature_maps import last_of_each_size
 from vislab.explain.hooks import hooked
@@ -48,7 +49,7 @@ def deep_dream(
             f"{octaves} octaves, each {ratio:g} times the last, are no dream; use 1 or more and a "
             "ratio above 1"
         )
-    given = check_images(images).to(device_of(model)).float()
+    given = check_images(checked(images)).to(device_of(model)).float()
     height, width = given.shape[2:]
     sizes = [
         (round(height / ratio**octave), round(width / ratio**octave))
@@ -95,10 +96,11 @@ def _try(
 ) -> None:
     small = normalise(resized(images, size), normalisation)
     with hooked(model, []), torch.no_grad():
-        model(normalise(images, normalisation))  # what fails at its own size is another matter
+        # What fails at its own size is another matter.
+        answer(model, normalise(images, normalisation))
         try:
-            model(small)
-        except (RuntimeError, AssertionError, ValueError) as error:
+            answer(model, small)
+        except ShapeError as error:
             raise ShapeError(
                 f"the network does not take images of {size[0]}×{size[1]} pixels, the first "
                 f"octave ({error}); use octaves=1"

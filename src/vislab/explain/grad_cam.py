@@ -8,9 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vislab.explain.gradients import still
+from vislab.explain.asking import ask, checked
+from vislab.explain.company import answered
+from vislab.explain.gradients import slope, still
 from vislab.explain.hooks import hooked
-from vislab.explain.scores import Target, score_of
+from vislab.explain.scores import Target, chosen, of_class
 from vislab.explain.target_layers import TargetLayer, last_target_layer
 
 
@@ -36,11 +38,31 @@ def maps_and_slopes(
 ) -> tuple[Float[Tensor, "n c i j"], Float[Tensor, "n c i j"]]:
     """Return a layer's maps and the gradients of the class scores with respect to them.
 
-    Only what comes after the layer is kept for the way back.
+    Only what comes after the layer is kept for the way back. Each image's are those of the image
+    alone.
     """
+    images = checked(images)
+    if not len(images):
+        return torch.zeros(0, 1, 1, 1), torch.zeros(0, 1, 1, 1)
     target_layer = target_layer or last_target_layer(model, images[0])
+    with hooked(model, []), torch.no_grad():
+        said = answered(model, images) if len(images) > 1 else None
+    if said is None or said.network is model:
+        return _slopes(model, images, target, target_layer)
+    wanted = chosen(said.scores, target)
+    alone = [
+        _slopes(model, images[k : k + 1], wanted[k : k + 1], target_layer)
+        for k in range(len(images))
+    ]
+    maps, slopes = zip(*alone, strict=True)
+    return torch.cat(maps), torch.cat(slopes)
+
+
+def _slopes(
+    model: nn.Module, images: Tensor, target: Target, target_layer: TargetLayer
+) -> tuple[Tensor, Tensor]:
     with hooked(model, [target_layer.layer], begin=True) as seen, still(model), torch.enable_grad():
-        score = score_of(model(images), target).sum()
+        score = of_class(ask(model, images), target).sum()
         output = seen[target_layer.layer]
-        (gradient,) = torch.autograd.grad(score, output)
+        gradient = slope(score, output)
     return target_layer.read(output.detach()), target_layer.read(gradient)

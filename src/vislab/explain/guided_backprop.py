@@ -4,7 +4,7 @@ Springenberg et al. 2015, arXiv:1412.6806, section 3.4. It shows edges of the im
 reasons of the network (Adebayo et al. 2018, arXiv:1810.03292): see `randomised`.
 """
 
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from torch import Tensor, nn
 
 from vislab.explain.relu_rules import ruled_gradient
@@ -12,8 +12,8 @@ from vislab.explain.scores import Target
 
 
 def guided_backprop(
-    model: nn.Module, images: Float[Tensor, "n 3 h w"], target: Target = None
-) -> Float[Tensor, "n 3 h w"]:
+    model: nn.Module, images: Num[Tensor, "n c h w"], target: Target = None
+) -> Float[Tensor, "n c h w"]:
     """Return one signed image of gradients an image; 0 is no influence.
 
     Raises ShapeError for a network whose activations are not ReLUs.

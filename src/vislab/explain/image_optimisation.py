@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vislab.errors import NonFiniteLoss, OptionError
+from vislab.explain.asking import answer, said_by
 from vislab.explain.canvas import Canvas
 from vislab.explain.hooks import hooked
 from vislab.explain.objectives import Objective, Seen
@@ -130,8 +131,8 @@ def _judge(
         assert draws is not None
         changed = transform(changed, draws)
     layers.clear()
-    answer = model(normalise(changed, normalisation))
-    return objective.value(Seen(images, answer, layers))
+    given = answer(model, normalise(changed, normalisation))
+    return objective.value(Seen(images, given, layers, said_by(model)))
 
 
 def _gradient(objective: Tensor, values: Tensor, step: int) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vislab.explain.asking import answer, checked
 from vislab.explain.canvas import Fourier, check_images, device_of
 from vislab.explain.hooks import hooked
 from vislab.explain.image_optimisation import IMAGENET, Normalisation, judge, normalise, paint
@@ -45,10 +46,10 @@ def invert(
     learning rate falls along a half cosine.
     """
     device = device_of(model)
-    given = check_images(images).to(device).float()
+    given = check_images(checked(images)).to(device).float()
     with hooked(model, [layer]) as layers, torch.no_grad():
-        answer = model(normalise(given, normalisation))
-        features = tensor_of(Seen(given, answer, layers), layer).detach().clone()
+        found = answer(model, normalise(given, normalisation))
+        features = tensor_of(Seen(given, found, layers), layer).detach().clone()
     alike: Objective = likeness(layer, features)
     count, _, height, width = given.shape
     canvas = Fourier(count, height, width, generator(seed, "canvas")).to(device)

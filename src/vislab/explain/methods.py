@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from torch import Tensor, nn
 
 from vislab.errors import pick
@@ -41,7 +41,7 @@ class Method:
     def __call__(
         self,
         model: nn.Module,
-        images: Float[Tensor, "n 3 h w"],
+        images: Num[Tensor, "n c h w"],
         target: Target = None,
         *,
         budget: int | None = None,
@@ -74,7 +74,7 @@ def _grad_cam_plus_plus(model: nn.Module, images: Tensor, target: Target) -> Ten
 
 def _target_layer_of_answer(model: nn.Module, images: Tensor) -> TargetLayer | None:
     # Without them a dense network's last maps would be found: the answer over again.
-    if isinstance(model, (BoxScore, RegionScore)):
+    if isinstance(model, (BoxScore, RegionScore)) and len(images):
         return next(iter(model.target_layers(images[0]).values()))
     return None
 

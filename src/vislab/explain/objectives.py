@@ -14,7 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vislab.errors import OptionError, ShapeError
-from vislab.explain.scores import Target, chosen, class_scores, score_of
+from vislab.explain.hooks import output_of
+from vislab.explain.scores import Target, class_scores, log_chances, of_class, sides
 from vislab.explain.target_layers import TargetLayer
 
 Layer = str | TargetLayer
@@ -27,6 +28,7 @@ class Seen:
     images: Float[Tensor, "n 3 h w"]  # RGB in [0, 1], before the transforms
     answer: Any  # what the network gave for the transformed images
     layers: Mapping[str, Any]  # what its layers gave
+    reading: str | None = None  # what the network says its scores mean
 
 
 @dataclass(frozen=True)
@@ -54,17 +56,20 @@ class Objective:
 
 def class_score(target: Target) -> Objective:
     """Return the score of a class, before the softmax (Simonyan et al. 2014, arXiv:1312.6034)."""
-    return Objective(lambda seen: score_of(seen.answer, target))
+    return Objective(lambda seen: of_class(sides(_scores(seen), seen.reading), target))
 
 
 def class_log_probability(target: Target) -> Objective:
     """Return the logarithm of a class's probability, in nats."""
 
     def value(seen: Seen) -> Tensor:
-        scores = class_scores(seen.answer)
-        return scores.log_softmax(1).gather(1, chosen(scores, target)[:, None])[:, 0]
+        return of_class(log_chances(_scores(seen), seen.reading), target)
 
     return Objective(value)
+
+
+def _scores(seen: Seen) -> Float[Tensor, "n k"]:
+    return class_scores(seen.answer, len(seen.images))
 
 
 def channel(layer: Layer, number: int) -> Objective:
@@ -132,12 +137,7 @@ def _name(layer: Layer) -> str:
 
 def tensor_of(seen: Seen, layer: Layer) -> Tensor:
     """Return what a layer gave. Raises ShapeError when that is nothing, or no tensor."""
-    if _name(layer) not in seen.layers:
-        raise ShapeError(f"layer {_name(layer)!r} takes no part when the network sees an image")
-    output = seen.layers[_name(layer)]
-    if not isinstance(output, Tensor):
-        raise ShapeError(f"layer {_name(layer)!r} gives no tensor but {type(output).__name__}")
-    return output
+    return output_of(seen.layers, _name(layer))
 
 
 def _maps(seen: Seen, layer: Layer) -> Float[Tensor, "n c i j"]:

@@ -5,20 +5,21 @@ it, as captum's Occlusion has it.
 """
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Num
 from torch import Tensor, nn
 
 from vislab.errors import OptionError
+from vislab.explain.asking import ask, checked
 from vislab.explain.batching import batch_within
 from vislab.explain.folding import folded
 from vislab.explain.hooks import hooked
-from vislab.explain.scores import Target, chosen, class_scores, score_of
+from vislab.explain.scores import Target, chosen, of_class
 from vislab.progress import track
 
 
 def occlusion(
     model: nn.Module,
-    images: Float[Tensor, "n 3 h w"],
+    images: Num[Tensor, "n c h w"],
     target: Target = None,
     *,
     window: int | None = None,
@@ -33,6 +34,7 @@ def occlusion(
     itself. `fill` is in normalised units: 0 is the mean colour of what the network was trained on.
     `budget` is memory in bytes. Raises OptionError for a window that does not fit.
     """
+    images = checked(images)
     height, width = images.shape[2:]
     window = max(1, min(height, width) // 7) if window is None else window
     stride = max(1, window // 2) if stride is None else stride
@@ -41,25 +43,26 @@ def occlusion(
             f"a window of {window} pixels moved by {stride} does not fit an image of "
             f"{height}×{width}; the window is 1 to {min(height, width)}, the stride 1 or more"
         )
+    if not len(images):
+        return torch.zeros(0, height, width)
     covers = windows(height, width, window, stride).to(images.device)
-    with hooked(model, []), torch.inference_mode():
-        answer = class_scores(model(images))
-        wanted = chosen(answer, target)
-        before = score_of(answer, wanted)
+    with hooked(model, []), torch.no_grad():
         ready = folded(model, images[:1])
-        batch = batch_within(ready, images[0], budget) if len(images) else 1
+        scores = ask(ready, images)
+        wanted = chosen(scores, target)
+        before = of_class(scores, wanted)
+        batch = batch_within(ready, images[0], budget)
         found = []
         total = len(images) * len(covers)
         with track("occlusion", total=total, unit="windows", quiet=quiet) as advance:
             for image, label, score in zip(images, wanted.tolist(), before, strict=True):
                 falls = []
                 for some in torch.split(covers, batch):
-                    covered = torch.where(some[:, None], fill, image)  # (B, 3, H, W)
-                    laid = covered.contiguous(memory_format=torch.channels_last)
-                    falls.append(score - score_of(ready(laid), label))
+                    covered = torch.where(some[:, None], fill, image)  # (B, C, H, W)
+                    falls.append(score - of_class(ask(ready, covered), label))
                     advance(len(some))
                 found.append(_mean_over_windows(torch.cat(falls), covers))
-    return torch.stack(found).float().cpu() if found else torch.zeros(0, height, width)
+    return torch.stack(found).float().cpu()
 
 
 def windows(height: int, width: int, window: int, stride: int) -> Bool[Tensor, "k h w"]:

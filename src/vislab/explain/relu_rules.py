@@ -17,12 +17,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from vislab.errors import ShapeError
+from vislab.explain.asking import checked
+from vislab.explain.eager import scripted
 from vislab.explain.gradients import input_gradient
 from vislab.explain.scores import Target
 
@@ -69,6 +71,8 @@ class ReluRule(TorchFunctionMode):
         keywords: dict[str, Any] | None = None,
     ) -> Any:
         keywords = keywords or {}
+        if function in RELUS or function in OTHERS:
+            arguments, keywords = _x_first(arguments, keywords)
         top = _top(function, *arguments, **keywords) if function in RELUS else None
         if top is not None:
             x = arguments[0]
@@ -94,6 +98,14 @@ class ReluRule(TorchFunctionMode):
         )
 
 
+def _x_first(arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    """Return arguments with x as the first, also of a call `relu(input=x)`."""
+    if arguments:
+        return arguments, keywords
+    rest = dict(keywords)
+    return (rest.pop("input"),), rest
+
+
 def _top(
     function: Callable[..., Any],
     _x: Tensor,
@@ -110,12 +122,20 @@ def _top(
 
 
 def ruled_gradient(
-    model: nn.Module, images: Float[Tensor, "n 3 h w"], target: Target, rule: Rule
-) -> Float[Tensor, "n 3 h w"]:
+    model: nn.Module, images: Num[Tensor, "n c h w"], target: Target, rule: Rule
+) -> Float[Tensor, "n c h w"]:
     """Return what comes back from the class score to the image under a rule, on the CPU.
 
     Raises ShapeError where the rule has no meaning for the network.
     """
+    if scripted(model):
+        raise ShapeError(
+            f"{NAMES[rule]} is a rule for ReLU, and the network is TorchScript, inside of which "
+            "none can be seen; give the module that it was made from"
+        )
+    images = checked(images)
+    if not len(images):
+        return torch.zeros(images.shape)
     with ReluRule(rule) as mode:
         back = input_gradient(model, images, target)
     mode.require_relu()

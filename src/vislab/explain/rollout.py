@@ -13,9 +13,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vislab.errors import ShapeError
+from vislab.explain.asking import answer, ask, checked
 from vislab.explain.attention import known
 from vislab.explain.attention_extractor import NONE, Layer, watch
 from vislab.explain.scores import Target, score_of
+from vislab.explain.windows import Layout
 
 
 def rollout(
@@ -28,7 +30,7 @@ def rollout(
     whose attention keeps within windows or changes its number of tokens.
     """
     with torch.no_grad(), watch(model, images, fuse=fuse) as found:
-        model(images)
+        answer(model, images)
     return rolled_out(found)
 
 
@@ -36,7 +38,7 @@ def rolled_out(layers: Sequence[Layer]) -> Float[Tensor, "n i j"]:
     """Return the rollout of attention that is there already, fused or not (by their mean then)."""
     layout = known(of_one_kind(layers)[0])
     maps = [layer.maps[:, 0].mean(dim=1) for layer in layers]
-    start = asking(maps[0].shape[2], layout.tokens).expand(len(maps[0]), -1, -1)
+    start = asking(layout).expand(len(maps[0]), -1, -1)
     return layout.place(through([mixed(layer) for layer in maps], start)[:, None])[:, 0]
 
 
@@ -51,7 +53,7 @@ def through(
 ) -> Float[Tensor, "n q t"]:
     """Return start · A_L ⋯ A_1: what was asked for at the end, in terms of the tokens given."""
     for maps in reversed(layers):
-        start = start @ maps
+        start = start.to(maps) @ maps
     return start
 
 
@@ -64,7 +66,7 @@ def gradient_rollout(
     identity in R) is left out. Raises ShapeError as `rollout` does.
     """
     with torch.enable_grad(), watch(model, images, in_graph=True) as found:
-        score = score_of(model(images.detach().requires_grad_()), target).sum()
+        score = score_of(ask(model, checked(images).detach().requires_grad_()), target).sum()
         layout = known(of_one_kind(found)[0])
         slopes = torch.autograd.grad(score, [layer.maps for layer in found], allow_unused=True)
     # A layer on which the answer does not depend passes on nothing.
@@ -74,16 +76,16 @@ def gradient_rollout(
         if slope is not None
     ]
     tokens = found[0].maps.shape[4]
-    start = asking(tokens, layout.tokens).expand(len(images), -1, -1)
+    start = asking(layout).expand(len(images), -1, -1)
     whole = through([torch.eye(tokens) + maps for maps in taken], start) - start
     return layout.place(whole[:, None])[:, 0]
 
 
-def asking(tokens: int, patches: int) -> Float[Tensor, "1 t"]:
-    """Return whose view counts: the first token's, or the average one's if all are patches."""
-    if tokens > patches:
-        return torch.eye(tokens)[:1]
-    return torch.full((1, tokens), 1 / tokens)
+def asking(layout: Layout) -> Float[Tensor, "1 t"]:
+    """Return whose view counts: the class token's, or that of the average token of some place."""
+    if layout.asking is not None:
+        return torch.eye(layout.cells.shape[1])[layout.asking][None]
+    return layout.known.float() / layout.tokens
 
 
 def of_one_kind(layers: Sequence[Layer]) -> Sequence[Layer]:

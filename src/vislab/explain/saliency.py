@@ -4,7 +4,7 @@ Simonyan, Vedaldi and Zisserman 2014, arXiv:1312.6034, section 3.1: the absolute
 class *score*, not of the loss, and its maximum over the channels.
 """
 
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from torch import Tensor, nn
 
 from vislab.explain.gradients import input_gradient, strength
@@ -12,7 +12,7 @@ from vislab.explain.scores import Target
 
 
 def saliency(
-    model: nn.Module, images: Float[Tensor, "n 3 h w"], target: Target = None
+    model: nn.Module, images: Num[Tensor, "n c h w"], target: Target = None
 ) -> Float[Tensor, "n h w"]:
     """Return one map an image, in units of score for each unit of a normalised pixel."""
     return strength(input_gradient(model, images, target))

@@ -5,19 +5,21 @@ absolute value and the maximum over channels come last, as for saliency.
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from torch import Tensor, nn
 
+from vislab.explain.asking import checked
 from vislab.explain.batching import batch_within
-from vislab.explain.gradients import input_gradient, strength
+from vislab.explain.company import answered
+from vislab.explain.gradients import score_gradient, strength
 from vislab.explain.hooks import hooked
-from vislab.explain.scores import Target, chosen, class_scores
+from vislab.explain.scores import Target, chosen
 from vislab.progress import track
 
 
 def smooth_grad(
     model: nn.Module,
-    images: Float[Tensor, "n 3 h w"],
+    images: Num[Tensor, "n c h w"],
     target: Target = None,
     *,
     samples: int = 32,
@@ -31,9 +33,13 @@ def smooth_grad(
     The noise is normal; its std is a share of the range of the image's own values. An
     image's noise depends on the seed alone, not on its company or the memory budget, in bytes.
     """
-    with hooked(model, []), torch.inference_mode():
-        wanted = chosen(class_scores(model(images)), target)
-    batch = batch_within(model, images[0], budget, gradients=True) if len(images) else 1
+    images = checked(images)
+    if not len(images):
+        return torch.zeros(0, *images.shape[2:])
+    with hooked(model, []), torch.no_grad():
+        said = answered(model, images, many=True)
+        wanted, network = chosen(said.scores, target), said.network
+    batch = batch_within(network, images[0], budget, gradients=True)
     found = []
     with track("SmoothGrad", total=samples * len(images), unit="passes", quiet=quiet) as advance:
         for image, label in zip(images, wanted.tolist(), strict=True):
@@ -45,7 +51,7 @@ def smooth_grad(
                 # One draw a copy, so that the batch does not change what is drawn.
                 drawn = [torch.randn(image.shape, generator=generator) for _ in range(count)]
                 copies = image + spread * torch.stack(drawn).to(image)
-                total += input_gradient(model, copies, label).sum(dim=0)
+                total += score_gradient(network, copies, label).sum(dim=0)
                 advance(count)
             found.append(total / samples)
-    return strength(torch.stack(found)) if found else images.new_zeros(0, *images.shape[2:]).cpu()
+    return strength(torch.stack(found))

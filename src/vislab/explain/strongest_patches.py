@@ -8,13 +8,15 @@ did it.
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Num
 from torch import Tensor, nn
 
 from vislab.errors import OptionError, ShapeError
+from vislab.explain.asking import answer, checked
 from vislab.explain.batching import batch_within
-from vislab.explain.gradients import still
-from vislab.explain.hooks import hooked
+from vislab.explain.company import layer_sways
+from vislab.explain.gradients import leaf, slope, still
+from vislab.explain.hooks import hooked, output_of
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Patch:
 
 def strongest_patches(
     model: nn.Module,
-    images: Float[Tensor, "n 3 h w"],
+    images: Num[Tensor, "n c h w"],
     layer: str,
     channel: int,
     *,
@@ -41,24 +43,26 @@ def strongest_patches(
     What the unit saw is where the gradient of its activation is not zero. Raises ShapeError when
     the layer gives no maps (N, C, I, J), OptionError when it has no such channel.
     """
-    batch = batch_within(model, images[0], budget) if len(images) else 1
+    images = checked(images)
+    if not len(images):
+        return []
+    alone = len(images) > 1 and layer_sways(model, images, layer)
+    batch = 1 if alone else batch_within(model, images[0], budget)
     tops, where, columns = [], [], 1
-    with hooked(model, [layer]) as seen, torch.inference_mode():
+    with hooked(model, [layer], begin=True) as seen, torch.no_grad():
         for some in torch.split(images, batch):
-            model(some)
-            maps = seen[layer]
-            if not isinstance(maps, Tensor) or maps.ndim != 4:
+            answer(model, some)
+            maps = output_of(seen, layer)
+            if maps.ndim != 4:
                 raise ShapeError(f"layer {layer!r} gives no maps (N, C, I, J)")
             if not 0 <= channel < maps.shape[1]:
                 raise OptionError(
                     f"layer {layer!r} has channels 0 to {maps.shape[1] - 1}, not {channel}"
                 )
             columns = maps.shape[3]
-            strongest = maps[:, channel].flatten(1).max(dim=1)
+            strongest = maps[:, channel].detach().flatten(1).max(dim=1)
             tops.append(strongest.values.float().cpu())
             where.append(strongest.indices.cpu())
-    if not tops:
-        return []
     activations, flat = torch.cat(tops), torch.cat(where)
     best = activations.topk(min(count, len(activations))).indices
     return [
@@ -76,10 +80,10 @@ def _seen_by(
     model: nn.Module, image: Tensor, layer: str, channel: int, place: tuple[int, int]
 ) -> tuple[int, int, int, int]:
     with hooked(model, [layer]) as seen, still(model), torch.enable_grad():
-        asked = image[None].detach().clone().requires_grad_()
-        model(asked)
-        (slope,) = torch.autograd.grad(seen[layer][0, channel, place[0], place[1]], asked)
-    touched = slope[0].abs().sum(dim=0) > 0
+        asked = leaf(image[None])
+        answer(model, asked)
+        found = slope(seen[layer][0, channel, place[0], place[1]], asked)
+    touched = found[0].abs().sum(dim=0) > 0
     rows, columns = touched.any(dim=1).nonzero(), touched.any(dim=0).nonzero()
     if not len(rows):  # a silent unit: nothing would change it a little
         return 0, 0, image.shape[2], image.shape[1]

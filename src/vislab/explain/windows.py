@@ -1,127 +1,69 @@
-"""Where in the image the tokens of an attention are: one row of patches, or windows of it.
+"""Where in the image the tokens of an attention are: in one row of patches, or in windows of it.
 
-Three layouts are known. All tokens in one window, row by row (ViT). Blocks of neighbours, perhaps
-after a cyclic shift (Swin: Liu et al. 2021, arXiv:2103.14030, section 3.2). And tokens that stand
-apart by a stride, each window at its own offset: the grid attention of MaxViT (Tu et al. 2022,
-arXiv:2204.01697, section 3.1) and the unfolded patches of MobileViT (arXiv:2110.02178).
+Each token has a cell of a grid over the image, or no place. So any order is told: row by row
+behind a class token (ViT), blocks of neighbours, perhaps after a cyclic shift (Swin: Liu et al.
+2021, arXiv:2103.14030, section 3.2), tokens that stand apart by a stride (MaxViT: Tu et al. 2022,
+arXiv:2204.01697, section 3.1; MobileViT: arXiv:2110.02178).
 """
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-Size = tuple[int, int]  # rows, columns
-MOST_EXTRA = 8  # class, distillation and register tokens
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Layout:
     """How windows × tokens make a map of rows × columns."""
 
     rows: int
     columns: int
-    windows: Size = (1, 1)
-    """Windows down and across; with a stride, the offsets down and across."""
-    window: Size = (1, 1)
-    """Tokens of one window down and across."""
-    strided: bool = False
-    shift: Size = (0, 0)
-    """How far the map had been rolled down and right before it was cut, usually negative."""
-    rolled: Size | None = None
-    """The size at which it was rolled, where padding followed."""
+    cells: Int[Tensor, "w s"]
+    """The number of each token's cell, row by row; -1 for a token of no place."""
+    asking: int | None = None
+    """The token whose view the answer is made of, a class token; None where there is none."""
 
     @property
     def tokens(self) -> int:
-        """Tokens of one window that have a place."""
-        return self.window[0] * self.window[1]
+        """Tokens that have a place."""
+        return int(self.known.sum())
+
+    @property
+    def known(self) -> Bool[Tensor, "w s"]:
+        """Return which tokens have a place."""
+        return self.cells >= 0
 
     def place(self, values: Float[Tensor, "n w heads s"]) -> Float[Tensor, "n heads i j"]:
-        """Put each token's value where the token is; leading ones of no place are left out."""
-        (down, across), (high, wide) = self.windows, self.window
-        count, heads = values.shape[0], values.shape[2]
-        cut = values[..., values.shape[3] - self.tokens :]
-        cut = cut.reshape(count, down, across, heads, high, wide)
-        order = (0, 3, 4, 1, 5, 2) if self.strided else (0, 3, 1, 4, 2, 5)
-        whole = cut.permute(order).reshape(count, heads, down * high, across * wide)
-        if self.rolled is not None:
-            whole = whole[:, :, : self.rolled[0], : self.rolled[1]]
-        whole = whole.roll((-self.shift[0], -self.shift[1]), (2, 3))
-        return whole[:, :, : self.rows, : self.columns]
+        """Put each token's value where the token is; those of no place are left out."""
+        own = self.known.flatten()
+        each = values.transpose(1, 2).flatten(2)  # (N, heads, W · S)
+        whole = values.new_zeros(*each.shape[:2], self.rows * self.columns)
+        whole[..., self.cells.flatten()[own]] = each[..., own]
+        return whole.reshape(*whole.shape[:2], self.rows, self.columns)
 
-    def apart(self) -> Float[Tensor, "s s"]:
-        """Return how far the tokens of a window are from each other, in places."""
-        step = self.windows if self.strided else (1, 1)
-        down, across = (torch.arange(side) * by for side, by in zip(self.window, step, strict=True))
-        where = torch.cartesian_prod(down, across).float()
+    def apart(self) -> Float[Tensor, "w s s"]:
+        """Return how far the tokens of each window are from each other, in places."""
+        down, across = self.cells // self.columns, self.cells % self.columns
+        where = torch.stack([down, across], dim=2).float()
         return torch.cdist(where, where)
 
+    def asked_by(self, reads: Float[Tensor, " s"] | None) -> "Layout":
+        """Return the layout with the class token: the first of no place that the answer reads.
 
-def of_one_window(tokens: int, ratio: float) -> Layout | None:
-    """Return the layout of so many tokens over an image of this height to width, if there is one.
+        `reads` says how much the answer depends on each; None where that is not known.
+        """
+        extra = ~self.known[0]
+        if reads is not None:
+            extra = extra & (reads > 1e-6 * reads.max())
+        return replace(self, asking=int(extra.int().argmax()) if bool(extra.any()) else None)
 
-    The first up to eight tokens may have no place.
+
+def in_rows(rows: int, columns: int, *, front: int = 0, behind: int = 0) -> Layout:
+    """Return the layout of one window, row by row between tokens of no place.
+
+    The first of those is the class token.
     """
-    for extra in range(MOST_EXTRA + 1):
-        rows = round(math.sqrt(max(tokens - extra, 0) * ratio))
-        columns = round(rows / ratio)
-        if min(rows, columns) > 1 and rows * columns == tokens - extra:
-            return Layout(rows, columns, window=(rows, columns))
-    return None
-
-
-def layout_of(
-    count: int,
-    tokens: int,
-    ratio: float,
-    *,
-    patches: Size | None = None,
-    sizes: Sequence[Size] = (),
-    strided: bool = False,
-    shift: Size = (0, 0),
-    rolled: Size | None = None,
-) -> Layout | None:
-    """Return the layout of `count` windows over an image of this height to width, if one fits.
-
-    `patches` is the size of the map that the tokens may have been. More than one window are taken
-    to be square; with a stride, the windows or the offsets. `sizes` are those of maps that may have
-    been cut, the likeliest first: they tell what is padding.
-    """
-    if count == 1 and patches and 0 <= tokens - patches[0] * patches[1] <= MOST_EXTRA:
-        return Layout(*patches, window=patches)
-    shapes = [(side, side) for side in _root(tokens)]
-    cuts = [(windows, shape) for shape in shapes for windows in _pairs(count)]
-    if strided:
-        cuts += [((side, side), shape) for side in _root(count) for shape in _pairs(tokens)]
-
-    def whole(cut: tuple[Size, Size]) -> Size:
-        return cut[0][0] * cut[1][0], cut[0][1] * cut[1][1]
-
-    def made(cut: tuple[Size, Size], size: Size) -> Layout:
-        return Layout(*size, *cut, strided=strided, shift=shift, rolled=rolled)
-
-    for size in sizes:
-        for cut in cuts:
-            padded = whole(cut)
-            unit = cut[0] if strided else cut[1]
-            if all(p - u < s <= p for p, u, s in zip(padded, unit, size, strict=True)):
-                return made(cut, padded if strided else size)  # MobileViT enlarges, does not pad
-    if count == 1:
-        return of_one_window(tokens, ratio)
-    by_shape = sorted((abs(math.log(whole(c)[0] / whole(c)[1] / ratio)), c) for c in cuts)
-    if by_shape and by_shape[0][0] < 0.35:  # padding can change the shape by a part of a window
-        cut = by_shape[0][1]
-        return made(cut, whole(cut))
-    return None
-
-
-def _root(count: int) -> list[int]:
-    side = math.isqrt(count)
-    return [side] if side * side == count else []
-
-
-def _pairs(count: int) -> list[Size]:
-    return [(rows, count // rows) for rows in range(1, count + 1) if count % rows == 0]
+    nowhere = [torch.full((extra,), -1) for extra in (front, behind)]
+    cells = torch.cat([nowhere[0], torch.arange(rows * columns), nowhere[1]])
+    return Layout(rows, columns, cells[None]).asked_by(None)

@@ -12,6 +12,7 @@ from torch import nn
 
 from vislab.errors import ShapeError
 from vislab.evaluate.classification import grad_cam_of_predictions
+from vislab.explain.company import answered
 from vislab.inference.answers import Answer, Kind, Question, register
 from vislab.inference.networks import read_image, shown
 from vislab.ops import processes
@@ -38,9 +39,11 @@ class Classes(Kind):
                 for (path,) in questions
             ]
         )
-        with torch.inference_mode():
-            probabilities = model(shown(model, card, read)).float().softmax(dim=1).cpu()
-        best, which = probabilities.topk(min(5, len(card.classes)), dim=1)
+        images = shown(model, card, read)
+        with torch.no_grad():
+            probabilities = answered(model, images).probabilities.cpu()
+        labels = labels_of(card.classes, probabilities.shape[1])
+        best, which = probabilities.topk(min(5, len(labels)), dim=1)
         maps = None
         if drawn:
             with contextlib.suppress(ShapeError):  # a network of linear layers alone has no places
@@ -48,7 +51,7 @@ class Classes(Kind):
         found = []
         for k, (values, places) in enumerate(zip(best.tolist(), which.tolist(), strict=True)):
             top = [
-                {"label": card.classes[place], "probability": value}
+                {"label": labels[place], "probability": value}
                 for place, value in zip(places, values, strict=True)
             ]
             label, probability = top[0]["label"], top[0]["probability"]
@@ -64,6 +67,21 @@ class Classes(Kind):
                 )  # fmt: skip
             found.append(Answer(line, {**top[0], "top": top}, image))
         return found
+
+
+def labels_of(classes: Sequence[str], count: int) -> tuple[str, ...]:
+    """Return the name of each of `count` classes: of one class X and its two sides, not X and X.
+
+    Raises ShapeError where there are more or fewer names than classes.
+    """
+    if len(classes) == 1 and count == 2:
+        return f"not {classes[0]}", classes[0]
+    if len(classes) != count:
+        raise ShapeError(
+            f"the network gives scores of {count} classes and {len(classes)} of them have names; "
+            "a run's model.json names each"
+        )
+    return tuple(classes)
 
 
 def as_image(figure: "Figure") -> Image.Image:

@@ -17,6 +17,7 @@ from vislab.models.weights import load_weights, sha256_of
 from vislab.ops import processes
 from vislab.runs.folder import RunFolder
 from vislab.runs.model_card import ModelCard
+from vislab.tasks.layout import settle_layout
 
 
 def network_of(run: RunFolder) -> tuple[nn.Module, ModelCard]:
@@ -69,7 +70,10 @@ def network_of(run: RunFolder) -> tuple[nn.Module, ModelCard]:
             f"the weights in {run.path} are not those that the run ended with (their SHA-256 "
             "differs); the folder was mixed up, or its weights were changed"
         )
-    return model.eval().to(processes.device()), card
+    device = processes.device()
+    model = model.eval().to(device)
+    settle_layout(model, card.size, device)
+    return model, card
 
 
 def read_image(

@@ -1,5 +1,6 @@
 """A network that is asked to explain itself, with all that its images and answers need."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from vislab.data.augment_batch import normalise
 from vislab.data.decode import Fit, fit_whole, opened, within
 from vislab.data.normalisation import Normalisation
 from vislab.errors import OptionError, pick
+from vislab.explain.asking import raw_scores
 from vislab.inference.networks import network_of, read_image
 from vislab.models.by_name import has_weights
 from vislab.models.classifiers import NETWORKS, preprocessing_of
@@ -35,6 +37,7 @@ class Predictor:
     fit: Fit = "crop"
     depth: int | None = None
     answers: str = "classes"  # or boxes, masks
+    reading: str | None = None  # of its scores, where it is said; see `vislab.ops.readings`
 
     def read(self, path: Path) -> UInt8[np.ndarray, "s s 3"]:
         """Return an image file as the network is shown it. Raises DataError naming the file."""
@@ -62,7 +65,7 @@ class Predictor:
 
         Raises UnknownName with the nearest names, OptionError for a number there is not.
         """
-        if word.isdigit() and word not in self.classes:
+        if word.isdecimal() and word not in self.classes:
             if int(word) >= len(self.classes):
                 raise OptionError(
                     f"there is no class {word}: {self.name} knows 0 to {len(self.classes) - 1}"
@@ -79,31 +82,31 @@ class Predictor:
         return self.classes[number].split(", ")[0]
 
 
-def predictor(name: str, weights: Path | None = None) -> Predictor:
+def predictor(
+    name: str,
+    weights: Path | None = None,
+    *,
+    classes: Sequence[str] | None = None,
+    reading: str | None = None,
+) -> Predictor:
     """Return a network by its name, with pre-trained weights, or the one that a run folder kept.
 
-    `weights` is a file of weights for a network by name. Raises DataError when its weights cannot
-    be had, UnknownName when there is no such network, RunError when a folder kept none, OptionError
-    when its network names no class.
+    `weights` is a file of weights for a network by name, whose head decides how many classes there
+    are; `classes` are their names, in the order of the network's outputs. Without, they are called
+    what the network calls them, ImageNet's names if a library's own weights are of ImageNet, or
+    numbers. A network with one output has two sides: "not X" and "X". `reading` says what scores
+    mean, in place of what the network says (see `vislab.ops.readings`).
+
+    Raises DataError when its weights cannot be had, UnknownName when there is no such network,
+    RunError when a folder kept none, ShapeError when it gives no class scores, OptionError when its
+    network names no class, or other classes than were named.
     """
     if Path(name).is_dir():
-        model, card = network_of(RunFolder.open(Path(name)))
-        if card.answers not in ("classes", "boxes", "masks"):
+        if weights is not None or classes is not None:
             raise OptionError(
-                f"the network of {name} paints images and names no class, so there is nothing to "
-                "explain; take one that classifies, detects or segments"
+                f"the network of {name} is taken with its own weights and its own names of classes"
             )
-        return Predictor(
-            name,
-            model,
-            card.classes,
-            card.size,
-            card.normalisation,
-            card.crop,
-            card.fit,
-            card.depth,
-            card.answers,
-        )
+        return _of_a_run(name, reading)
     if weights is None and name in NETWORKS and not has_weights(name):
         raise OptionError(
             f"network {name!r} has no pre-trained weights, so it has no reasons to explain; name "
@@ -113,16 +116,74 @@ def predictor(name: str, weights: Path | None = None) -> Predictor:
     shown = preprocessing_of(name)
     device = processes.device()
     model = model.eval().to(device)
-    with torch.inference_mode():
-        count = model(torch.zeros(1, 3, shown.size, shown.size, device=device)).shape[1]
-    return Predictor(name, model, class_names(count), shown.size, (shown.mean, shown.std))
+    side = shown.size
+    # Not a plain image: a network that divides by the contrast gives NaN for one.
+    ramp = torch.linspace(-1, 1, 3 * side * side, device=device).view(1, 3, side, side)
+    with torch.no_grad():
+        count = raw_scores(model, ramp).shape[1]
+    given = tuple(classes) if classes is not None else getattr(model, "class_names", None)
+    if classes is not None and len(classes) != count and (count, len(classes)) != (1, 2):
+        raise OptionError(
+            f"{len(classes)} classes are named and {name} has {count}; give one name for each, in "
+            "the order of its outputs"
+        )
+    if given is None or (classes is None and len(given) != count):
+        of_imagenet = weights is None and not name.startswith("hf:")
+        given = class_names(count) if of_imagenet else numbered(count)
+    normalisation = shown.mean, shown.std
+    said = _read_as(model, reading)
+    return Predictor(name, model, both_sides(given), side, normalisation, reading=said)
+
+
+def _of_a_run(name: str, reading: str | None) -> Predictor:
+    model, card = network_of(RunFolder.open(Path(name)))
+    if card.answers not in ("classes", "boxes", "masks"):
+        raise OptionError(
+            f"the network of {name} paints images and names no class, so there is nothing to "
+            "explain; take one that classifies, detects or segments"
+        )
+    if reading is not None and card.answers != "classes":
+        raise OptionError(
+            f"the network of {name} answers with {card.answers}; only scores of whole images can "
+            "be read in another way"
+        )
+    return Predictor(
+        name,
+        model,
+        both_sides(card.classes) if card.answers == "classes" else card.classes,
+        card.size,
+        card.normalisation,
+        card.crop,
+        card.fit,
+        card.depth,
+        card.answers,
+        _read_as(model, reading),
+    )
+
+
+def _read_as(model: nn.Module, reading: str | None) -> str | None:
+    """Let a network's scores be read as a user says, and return how they are."""
+    if reading is not None:
+        model.reading = reading  # type: ignore[assignment]
+    said = getattr(model, "reading", None)
+    return said if isinstance(said, str) else None
+
+
+def both_sides(classes: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of classes; of a single class, X, its two sides: not X, and X."""
+    return (f"not {classes[0]}", classes[0]) if len(classes) == 1 else tuple(classes)
 
 
 def class_names(count: int) -> tuple[str, ...]:
     """Return ImageNet's names where there are as many classes as it has, numbers otherwise."""
     if count != IMAGENET:
-        return tuple(f"class {k}" for k in range(count))
+        return numbered(count)
     from timm.data.imagenet_info import ImageNetInfo
 
     told = ImageNetInfo()
     return tuple(told.index_to_description(k) for k in range(count))
+
+
+def numbered(count: int) -> tuple[str, ...]:
+    """Return a name for each class whose name is not known."""
+    return tuple(f"class {k}" for k in range(count))

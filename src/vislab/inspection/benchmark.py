@@ -11,15 +11,14 @@ from vislab import metrics
 from vislab.errors import ShapeError
 from vislab.explain.methods import METHODS, Method
 from vislab.inspection.explanations import smoothed
-from vislab.inspection.faithfulness import Examiner, Faithfulness
+from vislab.inspection.faithfulness import Examiner, Faithfulness, mean_of, over_images
 from vislab.progress import track
-from vislab.runs import over_seeds, paired_bootstrap, wilson
+from vislab.runs import exact, paired_bootstrap
 from vislab.runs.intervals import Interval
 
 BLOB, RANDOM_MAP, OBJECT = "a blob in the middle", "a random map", "the object itself"
 CHANCE = (BLOB, RANDOM_MAP)
 RIVALS = (*CHANCE, OBJECT)  # what methods are ranked beside
-FEWEST = 3  # images of which an interval says anything
 
 Maps = Float[Tensor, "n i j"]
 
@@ -38,17 +37,16 @@ class Ranked:
         NaN where it is seen in none.
         """
         values = [value for value in self.iou if np.isfinite(value)]
-        return (float(np.mean(values)), over_seeds(values)) if values else (float("nan"), None)
+        return mean_of(values) if values else (float("nan"), None)
 
     def pointing(self) -> tuple[float, Interval]:
         """Return the share of maps that point at the object."""
         hits = sum(self.points)
-        return hits / len(self.points), wilson(hits, len(self.points))
+        return hits / len(self.points), exact(hits, len(self.points))
 
     def beyond_chance(self) -> tuple[float, Interval | None]:
         """Return insertion less deletion, beyond that of random maps."""
-        values = [worth.beyond_chance for worth in self.worths]
-        return float(np.mean(values)), over_seeds(values)
+        return over_images(self.worths)
 
 
 def ranked(
@@ -119,7 +117,7 @@ def tried(
 
 def of_many(values: Sequence[float]) -> Interval | None:
     """Return the 95 % interval of a mean over images; None for so few that it says nothing."""
-    return over_seeds(list(values)) if len(values) >= FEWEST else None
+    return mean_of(values)[1]
 
 
 def scored(
@@ -182,4 +180,4 @@ def gained(
     """Return the mean gain in a score of at most 1, and its interval over images."""
     known = np.isfinite(before) & np.isfinite(after)
     value, interval = paired_bootstrap(before[known], after[known])
-    return value, interval if known.sum() >= FEWEST else (-2.0, 2.0)
+    return value, interval if np.isfinite(interval).all() else (-2.0, 2.0)

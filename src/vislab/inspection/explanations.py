@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ from vislab import metrics
 from vislab.data.augment_batch import normalise
 from vislab.data.table import Table
 from vislab.errors import DataError, OptionError, ShapeError
+from vislab.explain.asking import ask, probabilities_of
+from vislab.explain.company import answered
+from vislab.explain.hooks import hooked
 from vislab.explain.methods import METHODS, Method, method
 from vislab.explain.randomised import randomised
 from vislab.inference.predictor import Predictor
@@ -153,9 +157,12 @@ def expected_seconds(predictor: Predictor, methods: Sequence[str], count: int) -
     measured = (len(methods) + RANDOM + 1) * 2 * len(metrics.GROUNDS) * (STEPS + 1)
     images = predictor.prepare(np.zeros((4, predictor.size, predictor.size, 3), dtype=np.uint8))
     look: Any = predictor.model.detect if predictor.answers == "boxes" else predictor.model
+    if predictor.answers == "classes":
+        with hooked(predictor.model, []), torch.no_grad():
+            look = partial(ask, answered(predictor.model, images).network)
     answers = count if predictor.answers == "classes" else count * MOST
     taken = []
-    with torch.inference_mode():
+    with torch.no_grad():
         for _ in range(2):
             begin = time.perf_counter()
             look(images)
@@ -171,8 +178,8 @@ def begun(
     question: Target,
 ) -> Explanation:
     """Return an explanation without maps."""
-    with torch.inference_mode():
-        probabilities = question.network(images).float().softmax(dim=1)[0].cpu()
+    with hooked(question.network, []), torch.no_grad():
+        probabilities = probabilities_of(question.network, images)[0].cpu()
     values, classes = probabilities.topk(min(5, len(probabilities)))
     names = [label.split(", ")[0] for label in question.labels]
     top = [(names[k], p) for k, p in zip(classes.tolist(), values.tolist(), strict=True)]

@@ -16,16 +16,18 @@ from torch import Tensor, nn
 
 from vislab import metrics
 from vislab.explain.agreement import agreement
+from vislab.explain.asking import probabilities_of
 from vislab.explain.batching import batch_within
 from vislab.explain.folding import folded
-from vislab.explain.scores import class_scores
+from vislab.runs.intervals import over_seeds
 
 STEPS = 16  # shares of the image that are replaced one after the other
-RANDOM = 4  # maps of chance
+RANDOM = 6  # maps of chance
 NETWORKS = 2  # with random weights: of a coarse map, one may look alike by chance
 ALIKE = 0.5  # rank correlation from which on a map did not change with the weights
 FAINT = 0.1  # probability below which there is little to take away
-Level = Literal["trusted", "doubtful", "not trusted"]
+MATTERS = 0.03  # of a probability: the smallest advantage that is one
+Level = Literal["trusted", "doubtful", "cannot tell", "not trusted"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Faithfulness:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain JSON."""
-        return asdict(self)
+        return {**asdict(self), "beyond_chance": self.beyond_chance, "interval": self.interval}
 
     @property
     def beyond_chance(self) -> float:
@@ -54,40 +56,63 @@ class Faithfulness:
         return self.margin - float(np.mean(self.random))
 
     @property
+    def interval(self) -> tuple[float, float]:
+        """Where `beyond_chance` would lie with other maps of chance, in 95 % of draws.
+
+        Student's prediction interval of one value more than the `random` ones.
+        """
+        from scipy import special
+
+        count = len(self.random)
+        spread = float(np.std(self.random, ddof=1)) * math.sqrt(1 + 1 / count)
+        half = float(special.stdtrit(count - 1, 0.975)) * spread
+        return (self.beyond_chance - half, self.beyond_chance + half)
+
+    @property
     def level(self) -> Level:
         """The sentence in two words."""
         if self.when_random is not None and self.when_random > ALIKE:
             return "not trusted"
+        if max(self.margin, *self.random) - min(self.margin, *self.random) < MATTERS:
+            return "cannot tell"  # whatever is covered, the answer stays
         if self.margin <= max(self.random):
             return "not trusted"
-        return "doubtful" if min(self.margin - self.centre, self.probability - FAINT) <= 0 else (
-            "trusted"
-        )  # fmt: skip
+        if self.interval[0] <= 0 or self.beyond_chance < MATTERS:
+            return "cannot tell"
+        better = self.margin - self.centre >= MATTERS
+        return "trusted" if better and self.probability >= FAINT else "doubtful"
 
     def sentence(self, name: str) -> str:
         """Say how far a map for the class of this name can be trusted."""
-        chance = f"{len(self.random)} random maps"
+        chance, level = f"{len(self.random)} random maps", self.level
+        low, high = self.interval
+        apart = f"{self.beyond_chance:+.2f}, {low:+.2f} to {high:+.2f}"
         if self.when_random is not None and self.when_random > ALIKE:
             return (
                 f"Do not rely on it: with random weights it stays much the same (rank correlation "
                 f"{self.when_random:.2f}), so it shows the image more than the reasons."
             )
-        if self.margin <= max(self.random):
+        if level == "not trusted":
             beaten = sum(self.margin > other for other in self.random)
             return (
                 f"Do not rely on it: covering what it marks takes {name} away sooner than "
                 f"{beaten} of {chance} do, which is chance."
+            )
+        if level == "cannot tell":
+            return (
+                f"Cannot tell: covering what it marks takes {name} away sooner than covering at "
+                f"random by no more than chance, or than could matter ({apart})."
             )
         if self.probability < FAINT:
             return (
                 f"Better than {chance}, but the network gives {name} only "
                 f"{self.probability:.0%}: there is little to take away."
             )
-        if self.margin <= self.centre:
+        if level == "doubtful":
             return f"Better than {chance}, but no better than a blob in the middle."
         return (
-            f"It marks what the network needs: covering it takes {name} away sooner than any of "
-            f"{chance} and than a blob in the middle."
+            f"It marks what the network needs: covering it takes {name} away sooner than {chance} "
+            f"({apart}) and than a blob in the middle."
         )
 
 
@@ -141,8 +166,7 @@ class Examiner:
 
     def _probability(self, images: Tensor) -> Tensor:
         with torch.inference_mode():
-            laid = images.contiguous(memory_format=torch.channels_last)
-            return class_scores(self.model(laid)).softmax(dim=1)[:, self.target]
+            return probabilities_of(self.model, images)[:, self.target]
 
 
 def rank_correlation(one: Tensor, other: Tensor) -> float:
@@ -153,8 +177,15 @@ def rank_correlation(one: Tensor, other: Tensor) -> float:
 
 def over_images(worths: Sequence[Faithfulness]) -> tuple[float, tuple[float, float] | None]:
     """Return the mean advantage over chance and its 95 % interval over images, from three on."""
-    from vislab.runs import over_seeds
+    return mean_of([worth.beyond_chance for worth in worths])
 
-    values = [worth.beyond_chance for worth in worths]
+
+def mean_of(values: Sequence[float]) -> tuple[float, tuple[float, float] | None]:
+    """Return the mean of a measure of maps and Student's interval; None for two images or one.
+
+    Unlike scores of images, such measures have no failures that few images would not show.
+    """
     mean = float(np.mean(values))
-    return mean, over_seeds(values) if len(values) > 2 else None
+    if len(values) < 3:
+        return mean, None
+    return mean, over_seeds(values, share=False) or (mean, mean)

@@ -180,7 +180,7 @@ def entry(one: Explanation, each: Explained, drawn: bytes) -> dict[str, Any]:
         "numbers": [
             f"{np.mean([*worth.deletion.values()]):.2f}",
             f"{np.mean([*worth.insertion.values()]):.2f}",
-            f"{worth.beyond_chance:+.2f}",
+            f"{worth.beyond_chance:+.2f} ({worth.interval[0]:+.2f} to {worth.interval[1]:+.2f})",
             f"{worth.margin - worth.centre:+.2f}",
             alike,
         ],

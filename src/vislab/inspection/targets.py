@@ -11,7 +11,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from vislab.explain.asking import ask
 from vislab.explain.dense import BoxScore, RegionScore
+from vislab.explain.hooks import hooked
+from vislab.inference.classes import labels_of
 from vislab.inference.predictor import Predictor
 from vislab.inspection.dense import inside, largest_part
 
@@ -46,10 +49,14 @@ def targets(
         return _boxes(predictor, images, wanted)
     if predictor.answers == "masks":
         return _regions(predictor, images, wanted, area)
+    with hooked(predictor.model, []), torch.no_grad():
+        scores = ask(predictor.model, images)
+    labels = labels_of(predictor.classes, scores.shape[1])
     if wanted is None:
-        with torch.inference_mode():
-            wanted = int(predictor.model(images).argmax(dim=1))
-    return [Target(predictor.model, wanted, predictor.classes)]
+        wanted = int(scores.argmax(dim=1))
+    elif len(labels) > len(predictor.classes):  # of a single class its own side, the second
+        wanted += 1
+    return [Target(predictor.model, wanted, labels)]
 
 
 def _boxes(predictor: Predictor, images: Tensor, wanted: int | None) -> list[Target]:

@@ -24,14 +24,15 @@ from vislab.data.table import Table
 from vislab.data.world import causes, scenes_of
 from vislab.errors import DataError, ShapeError
 from vislab.evaluate.linear_probe import linear_probe
+from vislab.explain.asking import ask, probabilities_of
 from vislab.explain.canvas import device_of
-from vislab.explain.scores import class_scores
 from vislab.inspection.attention import right_ones
 from vislab.inspection.benchmark import RANDOM_MAP, RIVALS, ranked
 from vislab.inspection.explanations import smoothed
 from vislab.models.parameter_groups import parameter_groups
 from vislab.runs import figures
 from vislab.runs.notebook import Notebook
+from vislab.tasks.classify import trivial_accuracy
 
 KERNELS, MAPS = 64, 12  # of a layer that are shown
 UNITS, PATCHES = 4, 9  # units of a layer, and images of each
@@ -248,7 +249,8 @@ def record_cause_removed(
         ("probability of the class", images_at(network, table, places)),
         ("probability of the class, its cause removed", normalised(network, table, bare)),
     ):
-        found = scores(network, images).softmax(dim=1)
+        with explain.hooked(network, []), torch.no_grad():
+            found = probabilities_of(network, images)
         notebook.record(what, float(found.gather(1, labels[:, None].to(found.device)).mean()))
 
 
@@ -272,7 +274,7 @@ def probe_depths(notebook: Notebook, network: nn.Module, table: Table) -> None:
             layers,
             [value for value, _ in found.values()],
             intervals=[interval for _, interval in found.values()],
-            chance=1 / len(table.classes),
+            chance=trivial_accuracy(table)["accuracy"],
             unit="%",
         ),
         caption="Test accuracy of a linear classifier on each block's mean features.",
@@ -334,7 +336,7 @@ def normalised(
 def scores(network: nn.Module, images: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n k"]:
     """Return class scores, in eval mode."""
     with explain.hooked(network, []), torch.inference_mode():
-        return class_scores(network(images))
+        return ask(network, images)
 
 
 def answers(network: nn.Module, images: Float[Tensor, "n 3 s s"]) -> list[int]:

@@ -4,6 +4,7 @@ Networks that are made of these (backbones, streams of features) build on this f
 both.
 """
 
+import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from vislab.models import (
     from_torchvision,
 )
 from vislab.models.all_cnn import AllCNN
+from vislab.models.checkpoints import choose, classes_in, misfits, read_parts
 from vislab.models.compact import Compact
 from vislab.models.convnet import ConvNet
 from vislab.models.densenet import DenseNet
@@ -62,6 +64,8 @@ LIBRARIES: dict[str, Any] = {
 
 
 SMALL, USUAL = 32, 224  # pixels: the side of the images that ours, and most others, are made for
+IMAGENET = 1000  # classes
+PROVISIONAL = 7  # classes of a network of ours until the file of its weights has said how many
 
 
 def register(name: str) -> Callable[[Build], Build]:
@@ -86,32 +90,96 @@ def create(
     if is_run(name):
         return of_run(Path(name), classes, weights, options, create)
     library, _, inside = name.partition(":")
-    shown: Preprocessing | None
-    if inside:
-        source = pick(LIBRARIES, library, "source of networks")
+    source = pick(LIBRARIES, library, "source of networks") if inside else None
+    make: Callable[[int | None], nn.Module]
+    fetch: Callable[[], dict[str, Tensor]] | None = None
+    if source is not None:
         if source is from_torchvision and pretrained:
             options = {**from_torchvision.trained_with(inside), **options}
-        model: nn.Module = source.build(inside, classes, **options)
-        if source is from_hugging_face:
-            options = {**options, "config": model.config}
-        shown = source.preprocessing(inside) if pretrained or weights is not None else None
+        make = partial(source.build, inside, **options)
         fetch = partial(source.weights, inside, **(options if source is from_timm else {}))
     elif name in LITE:
-        version = LITE[name]
-        model = efficientnet_lite.build(version, classes, **options)
-        shown = efficientnet_lite.preprocessing(version)
-        fetch = partial(efficientnet_lite.weights, version)
+        make = partial(efficientnet_lite.build, LITE[name], **options)
+        fetch = partial(efficientnet_lite.weights, LITE[name])
     else:
-        model = build(NETWORKS, name, classes, options)
-        shown = getattr(model, "preprocessing", None)
-        if pretrained:
+        make = partial(_build_ours, name, options)
+    if weights is None:
+        if pretrained and fetch is None:
+            make(classes)  # what is wrong with its name or options is told first
             raise without_weights(name)
-    model.built_as = {"name": name, "classes": classes, "options": options}  # type: ignore[assignment]
-    if weights is not None or pretrained:
-        given = read_weights(weights) if weights is not None else fetch()
+        model = make(classes)
+        given = fetch() if pretrained and fetch is not None else None
+    else:
+        model, classes, given = _as_in_a_file(make, name, classes, options, weights)
+    if source is from_hugging_face:
+        options = {**options, "config": model.config}
+    model.built_as = {"name": name, "classes": classes, "options": options}
+    _tell_classes(model, known=weights is None)
+    if given is not None:
         load(model, given, name, classes, options, str(weights or name))
-        model.preprocessing = shown  # type: ignore[assignment]
+        shown = getattr(model, "preprocessing", None)
+        if source is not None:
+            shown = source.preprocessing(inside)
+        elif name in LITE:
+            shown = efficientnet_lite.preprocessing(LITE[name])
+        model.preprocessing = shown
     return model
+
+
+def _as_in_a_file(
+    make: Callable[[int | None], nn.Module],
+    name: str,
+    classes: int | None,
+    options: Mapping[str, Any],
+    path: Path,
+) -> tuple[nn.Module, int | None, dict[str, Tensor]]:
+    """Build a network for a file's weights, with the classes of the file's head if none are told.
+
+    Returns it, its number of classes and the weights that are meant for it, which are not loaded.
+    """
+    parts = read_parts(path)
+    ours = name in NETWORKS and classes is None  # which have no number of classes of their own
+    model = make(PROVISIONAL if ours else classes)
+    wanted = model.state_dict()
+    head = head_of(model, _size(model, name, options))
+    spellings: list[dict[str, str]] = [{}]
+    if isinstance(model, from_hugging_face.HuggingFace):
+        spellings += from_hugging_face.spellings(model)
+    for spelling in spellings:
+        spelt = {spelling.get(own, own): own for own in wanted}
+        chosen = choose(
+            parts,
+            {theirs: wanted[own] for theirs, own in spelt.items()},
+            [spelling.get(own, own) for own in head],
+            str(path),
+            classes_known=classes is not None,
+        )
+        given = {spelt.get(theirs, theirs): tensor for theirs, tensor in chosen.weights.items()}
+        if chosen.fits:
+            break
+    if classes is None:
+        found = classes_in(given, wanted)
+        classes = found or (PROVISIONAL if ours and not misfits(given, wanted, ()) else None)
+        model = model if found is None else make(found)
+    for note in chosen.notes:
+        print(note, file=sys.stderr)
+    model.notes = chosen.notes  # type: ignore[assignment]
+    return model, classes, given
+
+
+def _tell_classes(model: nn.Module, *, known: bool) -> None:
+    """Let a network say what its classes are called and how its scores are read, None if unknown.
+
+    A thousand names that weights of another file come with might be ImageNet's by habit alone.
+    """
+    names = getattr(model, "class_names", None)
+    unsure = not known and names is not None and len(names) == IMAGENET
+    model.class_names = None if unsure else names  # type: ignore[assignment]
+    model.reading = getattr(model, "reading", None)  # type: ignore[assignment]
+
+
+def _build_ours(name: str, options: Mapping[str, Any], classes: int | None) -> nn.Module:
+    return build(NETWORKS, name, classes, options)
 
 
 def build(
@@ -151,11 +219,15 @@ def load(
     where: str,
 ) -> None:
     """Load weights into a network that was just built; its head may stay fresh."""
-    told = (options[key] for key in SIZE_OPTIONS if key in options)
-    size = next(told, None) or natural_size(name, model)
-    whole = fit_weights(model, given, head_of(model, size), where)
+    whole = fit_weights(model, given, head_of(model, _size(model, name, options)), where)
     if classes is None and not whole:
         raise DataError(f"the weights of {where} have no head; say how many classes")
+
+
+def _size(model: nn.Module, name: str, options: Mapping[str, Any]) -> int:
+    """Return the side in pixels of images that a network takes, as its options say it or it is."""
+    told = (options[key] for key in SIZE_OPTIONS if key in options)
+    return next(told, None) or natural_size(name, model)
 
 
 def of_run(

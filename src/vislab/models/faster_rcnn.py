@@ -119,10 +119,12 @@ class FasterRCNN(nn.Module):
         """Return class scores of R boxes, the last for "nothing", and offsets for each class."""
         rois = torch.cat([image[:, None].to(boxes.dtype), boxes], dim=1)
         small = self.squeeze(maps)
-        seen = roi_align(
-            small, rois.to(small.dtype), self.pooled, spatial_scale=1 / self.stride, aligned=True,
-            sampling_ratio=2,
-        )  # fmt: skip
+        # In float32 also where the maps are not: bfloat16 knows whole pixels only, from 128 on.
+        with torch.autocast(small.device.type, enabled=False):
+            seen = roi_align(
+                small.float(), rois.float(), self.pooled, spatial_scale=1 / self.stride,
+                aligned=True, sampling_ratio=2,
+            ).to(small.dtype)  # fmt: skip
         hidden = self.second(seen.flatten(1))
         offsets = None
         if self.refined is not None:

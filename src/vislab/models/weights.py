@@ -3,44 +3,23 @@
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 
-import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from vislab.errors import DataError, RunError
+from vislab.models.checkpoints import Part, choose, misfits, read_parts
 from vislab.runs.writing import write_bytes
-
-PARALLEL = "module."  # before every name, where DataParallel saved them
-SIDE_HEADS = ("aux1.", "aux2.", "AuxLogits.")  # of GoogLeNet and Inception, for training alone
-WRAPPERS = ("state_dict", "model", "model_state_dict")  # under which training scripts keep weights
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read named tensors from a .safetensors file, or from torch's own without running its code.
+    """Read the named tensors of a file, without running its code; see `checkpoints.read_parts`.
 
-    Raises DataError when the file is missing, damaged, or holds more than numbers.
+    Of several state dicts the averaged one, or else the one under a usual name, as it is: what fits
+    a network is not asked. Raises DataError when the file is missing, damaged, or holds code or no
+    named tensors.
     """
-    if not path.is_file():
-        raise DataError(f"there is no weights file at {path}")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
-        raise DataError(
-            f"{path} is no file of weights, or holds code beside them, which is never run; "
-            "save the state dict alone, best as .safetensors"
-        ) from error
-    except Exception as error:  # torch raises a dozen kinds for a damaged or foreign file
-        raise DataError(f"{path} is damaged or no file of weights") from error
-    for key in WRAPPERS:
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
-        raise DataError(f"{path} holds no named tensors; save a state dict")
-    return content
+    return dict(read_parts(path)[0].weights)
 
 
 def fit_weights(
@@ -48,24 +27,14 @@ def fit_weights(
 ) -> bool:
     """Load weights into the model and return whether its head came with them.
 
-    A head of another number of classes keeps its fresh weights; so does one that the file lacks.
+    Their names may stand behind a prefix (see `checkpoints.choose`); half precision is widened. A
+    head of another number of classes keeps its fresh weights; so does one that the file lacks.
     Anything else must fit, and all that is given must have its place. `head` names the head's
-    parameters. Raises DataError naming the first tensor that does not fit.
+    parameters. Raises DataError naming the first tensor that does not fit or is not finite.
     """
     wanted = model.state_dict()
-    given = {name: tensor for name, tensor in weights.items() if not name.startswith(SIDE_HEADS)}
-    wrapped = bool(given) and all(name.startswith(PARALLEL) for name in given)
-    if wrapped and not given.keys() & wanted.keys():
-        given = {name.removeprefix(PARALLEL): tensor for name, tensor in given.items()}
-    fits = {
-        name: tensor
-        for name, tensor in given.items()
-        if name in wanted and wanted[name].shape == tensor.shape
-    }
-    astray = [name for name in wanted if name not in fits and name not in head]
-    counters = "num_batches_tracked"  # old files have none, and nothing depends on them
-    astray = [name for name in astray if not name.endswith(counters)]
-    astray += [name for name in given if name not in wanted]
+    given = choose([Part("", weights)], wanted, head, where).weights
+    astray = misfits(given, wanted, head)
     if astray:
         name = astray[0]
         here, there = (
@@ -77,11 +46,43 @@ def fit_weights(
             f"the weights of {where} do not fit this network: {count}, the first is {name}, "
             f"{here} and {there}"
         )
+    fits = {
+        name: tensor
+        for name, tensor in given.items()
+        if name in wanted and wanted[name].shape == tensor.shape
+    }
     whole = all(name in fits for name in head)
     if not whole:
         fits = {name: tensor for name, tensor in fits.items() if name not in head}
+    require_numbers(model, fits, where)
     model.load_state_dict(fits, strict=False)
     return whole
+
+
+def require_numbers(model: nn.Module, given: Mapping[str, Tensor], where: str) -> None:
+    """Raise DataError, naming the first, where weights are not finite or stand for other numbers.
+
+    A buffer may hold −∞, as masks do.
+    """
+    wanted = model.state_dict()
+    parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    for name, tensor in given.items():
+        if not wanted[name].is_floating_point():
+            continue
+        if not tensor.is_floating_point():
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise DataError(
+                f"the weights of {where} are quantised: {name} is {kind}, and its scale is not "
+                "known here; save them as float32"
+            )
+        wide = tensor.float()
+        masked = name not in parameters and not name.endswith(("running_mean", "running_var"))
+        bad = wide.isnan() | wide.isposinf() if masked else ~wide.isfinite()
+        if bad.any():
+            raise DataError(
+                f"the weights of {where} are damaged: {name} is not finite; take a checkpoint from "
+                "before the training diverged"
+            )
 
 
 def take_part(model: nn.Module, folder: Path, part: str) -> int:
