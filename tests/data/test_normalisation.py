@@ -31,7 +31,17 @@ def test_a_flat_colour_can_be_divided_by():
     assert min(std) > 0
 
 
-def test_of_many_images_and_pixels_evenly_chosen_ones_are_enough():
+@pytest.mark.parametrize("period", [2, 3, 8])
+def test_a_regular_pattern_is_not_taken_for_one_of_its_stripes(period):
+    pixels = np.zeros((300, 224, 224, 3), dtype=np.uint8)
+    pixels[:, ::period] = 255
+    share = len(range(0, 224, period)) / 224
+    mean, std = measured(pixels, np.arange(300))
+    np.testing.assert_allclose(mean, share, atol=0.01)
+    np.testing.assert_allclose(std, np.sqrt(share * (1 - share)), atol=0.01)
+
+
+def test_of_many_images_and_pixels_a_part_is_enough():
     """Five thousand images of 100×100 pixels whose shade rises evenly from first to last."""
     shades = np.linspace(0, 255, 5000).astype(np.uint8)
     pixels = np.broadcast_to(shades[:, None, None, None], (5000, 100, 100, 3))

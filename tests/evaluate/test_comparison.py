@@ -57,14 +57,15 @@ def test_a_pair_is_compared_by_hand(lab):
     compare(lab, {"loser": right((0, 21)), "winner": right((0, 20), (21, 30))})
     winner, loser = rows(lab)
     assert winner[:2] == ["winner", "0.725"]
-    assert [float(cell) for cell in winner[2:4]] == pytest.approx([0.572, 0.839], abs=5e-4)
+    assert [float(cell) for cell in winner[2:4]] == pytest.approx([0.561, 0.854], abs=5e-4)
     assert winner[4:] == [""] * 4
-    # Wilson's interval of 21 in 40; (29 - 21) / 40 = 20 points.
+    # The exact intervals of 29 and of 21 in 40; (29 - 21) / 40 = 20 points.
     name, *numbers = loser[0], *(float(cell) for cell in loser[1:])
     assert (name, numbers[0]) == ("loser", 0.525)
-    assert numbers[1:4] == pytest.approx([0.375, 0.671, 0.2], abs=5e-4)
-    # One image is −1, nine are +1: the std of the mean is √(10/40 − 0.2²) / √40 = 7.2 %.
-    assert numbers[4:6] == pytest.approx([0.2 - 1.96 * 0.07245, 0.2 + 1.96 * 0.07245], abs=0.02)
+    assert numbers[1:4] == pytest.approx([0.361, 0.685, 0.2], abs=5e-4)
+    # With one more of each, 10 and 2 of 42: (10 − 2) / 42 ± 1.96 · √(12/42 − (8/42)²) / √42.
+    half = 1.96 * ((12 / 42 - (8 / 42) ** 2) / 42) ** 0.5
+    assert numbers[4:6] == pytest.approx([8 / 42 - half, 8 / 42 + half], abs=1e-4)
     assert numbers[6] == pytest.approx(22 / 1024)
     (note,) = lab.run.result.notes
     assert note.startswith("winner came out best, by more than 40 test images explain by chance")
@@ -134,12 +135,16 @@ def of_dice(values):
 
 
 def test_what_is_no_share_is_compared_by_its_paired_interval(lab):
-    compare(lab, {"worse": of_dice([0.2, 0.3, 0.4]), "best": of_dice([0.5, 0.7, 0.9])})
+    low, high = [0.2, 0.3, 0.4] * 4, [0.5, 0.7, 0.9] * 4
+    compare(lab, {"worse": of_dice(low), "best": of_dice(high)})
     best, worse = rows(lab)
     assert (best[0], float(best[1])) == ("best", pytest.approx(0.7))
     assert float(worse[4]) == pytest.approx(0.4)
     assert 0.3 <= float(worse[5]) <= 0.4 <= float(worse[6]) <= 0.5
-    assert "by more than 3 test images" in lab.run.result.notes[0]
+    assert float(worse[7]) == pytest.approx(2 / 2**12), "all of one sign"
+    assert "by more than 12 test images" in lab.run.result.notes[0]
+    compare(lab, {"worse": of_dice(low[:3]), "best": of_dice(high[:3])})
+    assert "best came out best, but worse could be as good: on 3 images" in lab.run.result.notes[1]
 
 
 def test_a_difference_whose_interval_holds_zero_is_no_difference(lab):

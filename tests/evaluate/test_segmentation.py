@@ -52,7 +52,8 @@ def test_a_network_that_says_the_mask_scores_one_in_everything(shapes, lab, monk
     found = lab.run.result.metrics
     for name in ("dice", "jaccard", "sensitivity", "specificity"):
         assert found[f"it/test/{name}"] == 1.0
-        assert lab.run.result.intervals[f"it/test/{name}"] == (1.0, 1.0)
+        low, high = lab.run.result.intervals[f"it/test/{name}"]
+        assert 0.7 < low < high == 1.0, "another image may be missed"
     assert found["it/test/hausdorff95"] == 0.0
     columns, rows = lab.run.table("it classes")
     assert [row[0] for row in rows] == list(shapes.classes)
@@ -138,12 +139,13 @@ def of_dice(values):
 @pytest.mark.parametrize(
     ("second", "sentence"),
     [
-        ([8, 9, 8, 9], "good came out best, by more than 4 test images explain"),
-        ([10, 10, 10, 2], "good came out best, but second could be as good: on 4 images"),
+        ([8, 9, 8, 9] * 2, "good came out best, by more than 8 test images explain"),
+        ([10, 10, 10, 2] * 2, "good came out best, but second could be as good: on 8 images"),
+        ([8, 9, 8, 9], "good came out best, but second could be as good: on 4 images"),
     ],
 )
 def test_the_winner_is_named_and_whether_chance_explains_it(lab, second, sentence):
-    compare(lab, {"second": of_dice(second), "good": of_dice([10, 10, 10, 10])})
+    compare(lab, {"second": of_dice(second), "good": of_dice([10] * len(second))})
     assert any(sentence in note for note in lab.run.result.notes)
     columns, rows = lab.run.table("networks compared")
     assert [row[0] for row in rows] == ["good", "second"]

@@ -40,11 +40,12 @@ def test_a_run_that_is_right_on_more_of_the_same_images_is_better(tmp_path):
         ("augmented", 0.75, 200),
     ]
     assert pair.difference == 0.25
-    # 50 of 200 images changed, all one way: √(0.25 · 0.75 / 200) = 0.03062.
-    assert pair.interval == pytest.approx((0.25 - 1.96 * 0.03062, 0.25 + 1.96 * 0.03062), abs=0.006)
-    assert pair.verdict == "augmented is better by 25.0 points (19.0 to 31.0)"
+    # 50 of 200 images changed, all one way; with one more each, 51 and 1 of 202.
+    half = 1.96 * ((52 / 202 - (50 / 202) ** 2) / 202) ** 0.5
+    assert pair.interval == pytest.approx((50 / 202 - half, 50 / 202 + half), abs=1e-4)
+    assert pair.verdict == "augmented is better by 25.0 points (18.6 to 30.9)"
     (pair,) = compare([second, first]).pairs
-    assert pair.verdict == "plain is worse by 25.0 points (19.0 to 31.0)"
+    assert pair.verdict == "plain is worse by 25.0 points (18.6 to 30.9)"
 
 
 def test_images_are_paired_by_name_not_by_place(tmp_path):
@@ -110,7 +111,7 @@ def test_equal_accuracy_with_other_mistakes_is_not_the_same_predictions(tmp_path
     first.result.weights_sha256 = second.result.weights_sha256 = "f00"
     (pair,) = compare([first, second]).pairs
     assert (pair.difference, pair.same_predictions) == (0.0, False)
-    assert pair.verdict == "no difference that this test set could show (0.0 points, 0.0 to 0.0)"
+    assert pair.verdict == "no difference that this test set could show (0.0 points, −69.3 to 69.3)"
 
 
 def test_several_networks_are_matched_by_name(tmp_path):

@@ -51,6 +51,39 @@ def test_the_best_its_lead_and_the_caution_are_said():
     assert again == "The best setting again: `vislab run net --optim.lr 0.01`"
 
 
+@pytest.mark.parametrize(
+    ("axis", "value", "said"),
+    [
+        (Span("lr", 1e-4, 1e-1, log=True), 9e-2, "lr, 0.09, lies at the upper edge"),
+        (Span("lr", 1e-4, 1e-1, log=True), 1e-4, "lower edge of what was tried, 0.0001 to 0.1"),
+        (Span("lr", 1e-4, 1e-1, log=True), 1e-3, ""),
+        (Span("crop", 0.0, 0.4), 0.39, "crop, 0.39, lies at the upper edge"),
+        (Span("crop", 0.0, 0.4), 0.37, ""),
+        (Choice("batch", (32, 64, 128)), 128, "batch, 128, lies at the upper edge"),
+        (Choice("batch", (32, 64, 128)), 64, ""),
+        (Choice("flip", (True, False)), True, ""),
+        (Choice("net", ("a", "b")), "a", ""),
+    ],
+)
+def test_a_best_value_at_the_edge_is_said_to_lie_there(axis, value, said):
+    one = Trial(1, "complete", {axis.name: value}, 0.5)
+    (best, *_) = notes(found(axes=(axis,), trials=(one,)), "")
+    assert ("a better one may lie beyond" in best) == bool(said)
+    assert said in best
+
+
+def test_what_was_not_tried_is_said():
+    some = tuple(
+        Trial(k, state, {"batch": batch}, 0.5 + k / 10)
+        for k, (state, batch) in enumerate((("complete", 32), ("pruned", 32)), start=1)
+    )
+    axes = (Choice("batch", (32, 64, 128)),)
+    _, caution, _ = notes(found(axes=axes, trials=some, fixed=("epochs", "optim.lr")), "")
+    assert "Not tried: batch 64, 128; anything outside the ranges of batch; " in caution
+    assert "other values of epochs, optim.lr, which stayed as they were." in caution
+    assert "1 trials were stopped early" in caution
+
+
 def test_of_equals_the_earlier_is_the_best_and_alone_it_has_no_second():
     (tie, *_) = notes(found(trials=trials((0.5, 0.5), STATES[:2])), "")
     assert tie.startswith("Trial 1 is the best")

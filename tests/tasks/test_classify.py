@@ -8,10 +8,12 @@ import pytest
 import torch
 from torch import nn
 
+from tests.data.test_images import made
 from vislab.data.batches import Batch
-from vislab.errors import NonFiniteLoss
+from vislab.errors import NonFiniteLoss, ShapeError
 from vislab.models import ConvNet
 from vislab.tasks import Classify
+from vislab.tasks.classify import trivial_accuracy
 from vislab.tasks.optim import Optim
 
 
@@ -169,3 +171,106 @@ def test_a_training_step_learns():
         optimiser.step()
     assert out["loss"] < 0.05
     assert out["sums"]["accuracy"] == 7
+
+
+class Says(nn.Module):
+    """Answers with what it is told to make of one weight's scores."""
+
+    def __init__(self, scores, how=lambda scores: scores):
+        super().__init__()
+        self.scores, self.how = nn.Parameter(torch.tensor(scores)), how
+
+    def forward(self, images):
+        return self.how(self.scores[: len(images)])
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        lambda z: z, lambda z: z.softmax(1), lambda z: z.log_softmax(1), lambda z: (z, z),
+        lambda z: {"logits": z}, lambda z: SimpleNamespace(logits=z), lambda z: z[..., None, None],
+    ],
+    ids=["logits", "softmax", "log-softmax", "tuple", "dict", "object", "1×1 maps"],
+)  # fmt: skip
+def test_whatever_form_the_answer_has_the_loss_is_that_of_its_probabilities(how):
+    scores = [[1.0, 2.0, 0.0], [0.5, 0.5, 3.0]]
+    batch = batch_of([1, 0])
+    task = task_of(Says(scores, how))
+    wanted = nn.functional.cross_entropy(torch.tensor(scores), torch.tensor([1, 0]))
+    step = task.training_step(batch, 0)
+    assert float(step["loss"].detach()) == pytest.approx(float(wanted), rel=1e-4)
+    assert int(step["sums"]["accuracy"]) == 1
+    step["loss"].backward()
+    assert task.model.scores.grad.abs().sum() > 0
+    found = task.measure(batch)
+    torch.testing.assert_close(found["probabilities"], torch.tensor(scores).softmax(1))
+
+
+@pytest.mark.parametrize("how", [lambda z: z, lambda z: z[:, 0], lambda z: z[..., None, None]])
+def test_a_single_logit_is_trained_as_the_second_of_two_classes(how):
+    scores = [[math.log(3.0)], [-1.0], [0.5]]
+    task, batch = task_of(Says(scores, how)), batch_of([1, 0, 0])
+    wanted = nn.functional.binary_cross_entropy_with_logits(
+        torch.tensor(scores)[:, 0], torch.tensor([1.0, 0.0, 0.0])
+    )
+    step = task.training_step(batch, 0)
+    assert float(step["loss"].detach()) == pytest.approx(float(wanted))
+    found = task.measure(batch)
+    assert found["predicted"].tolist() == [1, 0, 1]
+    assert found["probabilities"][0].tolist() == pytest.approx([0.25, 0.75])
+
+
+@pytest.mark.parametrize(
+    ("how", "sentence"),
+    [
+        (lambda z: z.flatten(1)[:, :2], "gives scores of 2 classes, and there are 3 or more"),
+        (lambda z: z.flatten(1).sum(), "must give class scores"),
+        (lambda z: "cat", "must give class scores"),
+    ],
+)
+def test_answers_that_do_not_fit_the_labels_are_refused(how, sentence):
+    task = task_of(Says([[0.0, 1.0, 2.0]] * 2, how))
+    with pytest.raises(ShapeError, match=sentence):
+        task.training_step(batch_of([2, 1]), 0)
+
+
+def classified(labels, right):
+    """Return an outcome of two classes, of which so many images are right."""
+    truth = torch.tensor(labels)
+    scores = torch.zeros(len(labels), 2)
+    said = torch.where(torch.tensor(right), truth, 1 - truth)
+    scores[torch.arange(len(labels)), said] = 2.0
+    task = task_of(Says(scores.tolist()))
+    return task.test([batch_of(labels)])
+
+
+def test_where_classes_are_uneven_the_mean_over_them_is_measured_too():
+    """95 of one class, all right, and 5 of the other, one of which is."""
+    found = classified([0] * 95 + [1] * 5, [True] * 96 + [False] * 4)
+    value, (low, high) = found.estimates["balanced accuracy"]
+    assert value == found.mean("balanced accuracy") == pytest.approx((1 + 0.2) / 2)
+    # Exact bounds of 95 in 95: 0.9619 to 1; of 1 in 5: 0.0051 to 0.7164.
+    assert low == pytest.approx(0.6 - math.hypot(1 - 0.9619, 0.2 - 0.0051) / 2, abs=1e-4)
+    assert high == pytest.approx(0.6 + math.hypot(0, 0.7164 - 0.2) / 2, abs=1e-4)
+
+
+@pytest.mark.parametrize("labels", [[0, 1] * 20, [0] * 22 + [1] * 18, [0] * 9])
+def test_where_they_are_even_it_is_not(labels):
+    found = classified(labels, [True] * len(labels))
+    assert "balanced accuracy" not in found.estimates
+
+
+def test_the_trivial_answer_is_the_largest_training_class_or_guessing():
+    def table(train, test):
+        values = np.array(train + test)
+        splits = np.array([0] * len(train) + [2] * len(test), dtype=np.uint8)
+        names = tuple("abc"[: values.max() + 1])
+        return made(np.zeros((len(values), 5, 5, 3), np.uint8), values, splits, names)
+
+    assert trivial_accuracy(table([0] * 9 + [1], [0] * 19 + [1])) == {
+        "accuracy": 0.95, "balanced accuracy": 0.5
+    }  # fmt: skip
+    # What is largest in training is small in the test: guessing is right more often.
+    assert trivial_accuracy(table([0, 1, 1], [0, 0, 0, 1]))["accuracy"] == 0.5
+    assert trivial_accuracy(table([0, 1, 2], [0, 1, 2]))["accuracy"] == pytest.approx(1 / 3)
+    assert trivial_accuracy(table([0, 1], []))["accuracy"] == 0.5

@@ -72,6 +72,17 @@ def test_the_averaged_network_is_the_one_that_is_tested_and_the_other_is_trained
         torch.testing.assert_close(p, 0.9 * kept[key])
 
 
+def test_the_averaged_network_counts_its_batches():
+    model = nn.Sequential(nn.Conv2d(3, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.LazyLinear(2))
+    model(torch.zeros(2, 3, 8, 8))
+    task = Classify(model, Optim(ema=0.999))
+    for _ in range(5):
+        task.model(torch.randn(2, 3, 8, 8))
+        task.after_step()
+    assert int(task.network[1].num_batches_tracked) == int(task.model[1].num_batches_tracked) == 6
+    assert not torch.equal(task.network[1].running_mean, task.model[1].running_mean)
+
+
 @pytest.mark.parametrize("name", TASKS)
 def test_the_same_weights_and_draws_are_the_same_step(name):
     losses = []

@@ -51,6 +51,9 @@ class Instances:
     difficult: Bool[np.ndarray, " r"]  # VOC's mark; treated as a crowd when scoring
     outlines: tuple[Outline, ...]
     where: tuple[str, ...]  # file and place in it
+    area: Float[
+        np.ndarray, " r"
+    ]  # pixels of the file, as the annotation says; NaN where it does not
 
     def __len__(self) -> int:
         return len(self.image)
@@ -66,6 +69,7 @@ class Instances:
             self.difficult[rows],
             tuple(self.outlines[row] for row in rows),
             tuple(self.where[row] for row in rows),
+            self.area[rows],
         )
 
 
@@ -165,17 +169,18 @@ def no_instances() -> Instances:
     """Return an empty table of objects."""
     nothing = np.zeros(0, dtype=np.int64)
     return Instances(
-        nothing, np.zeros((0, 4)), nothing, nothing.astype(bool), nothing.astype(bool), (), ()
-    )
+        nothing, np.zeros((0, 4)), nothing, nothing.astype(bool), nothing.astype(bool), (), (),
+        np.zeros(0),
+    )  # fmt: skip
 
 
 @dataclass
 class InstancesTable:
     """Objects while they are read, a row at a time."""
 
-    rows: list[tuple[int, tuple[float, float, float, float], int, bool, bool, Outline, str]] = (
-        field(default_factory=list)
-    )
+    rows: list[
+        tuple[int, tuple[float, float, float, float], int, bool, bool, Outline, str, float]
+    ] = field(default_factory=list)
 
     def add(
         self,
@@ -187,16 +192,19 @@ class InstancesTable:
         crowd: bool = False,
         difficult: bool = False,
         outline: Outline = None,
+        area: float = np.nan,
     ) -> None:
         """Add one object."""
-        self.rows.append((image, corners, label, crowd, difficult, outline, where))
+        self.rows.append((image, corners, label, crowd, difficult, outline, where, area))
 
     def finished(self) -> Instances:
         """Return the columns, ordered by image."""
         if not self.rows:
             return no_instances()
         self.rows.sort(key=lambda row: row[0])
-        image, corners, label, crowd, difficult, outlines, where = zip(*self.rows, strict=True)
+        image, corners, label, crowd, difficult, outlines, where, area = zip(
+            *self.rows, strict=True
+        )
         return Instances(
             np.array(image, dtype=np.int64),
             np.array(corners, dtype=np.float64),
@@ -205,4 +213,5 @@ class InstancesTable:
             np.array(difficult, dtype=bool),
             tuple(outlines),
             tuple(where),
+            np.array(area, dtype=np.float64),
         )

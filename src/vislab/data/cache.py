@@ -161,7 +161,7 @@ def _make(
         if free < needed:
             raise DataError(
                 f"{name} needs {needed / 1e9:.1f} GB in {path.parent}, where {free / 1e9:.1f} GB "
-                "are free; free some space, use a smaller --size or --per-class, or point "
+                "are free; free some space, use a smaller --size or fewer images, or point "
                 "VISLAB_HOME at a larger disk"
             )
         pixels = open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)

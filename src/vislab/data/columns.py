@@ -217,7 +217,7 @@ class Boxes(Column):
 
     Tasks read `boxes` (N, M, 4) and `box_labels` (N, M), padded to the most of any image: a place
     in the classes, NOTHING, or IGNORED − label of what is neither learned from nor scored. Outside
-    of training also `crowd` and `difficult` (N, M).
+    of training also `crowd`, `difficult` and `area` (N, M).
     """
 
     starts: Int[np.ndarray, " m"]  # m = n + 1
@@ -225,6 +225,7 @@ class Boxes(Column):
     labels: Int[np.ndarray, " r"]
     crowd: Bool[np.ndarray, " r"]  # a group under one box; neither learned from nor scored,
     difficult: Bool[np.ndarray, " r"]  # as what can hardly be told or seen
+    area: Float[np.ndarray, " r"]  # pixels of the file, as annotated; NaN: that of the box
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -238,7 +239,7 @@ class Boxes(Column):
         return replace(
             self, starts=np.concatenate([[0], np.cumsum(counts)]), xyxy=self.xyxy[instances],
             labels=self.labels[instances], crowd=self.crowd[instances],
-            difficult=self.difficult[instances],
+            difficult=self.difficult[instances], area=self.area[instances],
         )  # fmt: skip
 
     def batch(self, rows: Rows, views: Views | None = None) -> dict[str, Tensor]:
@@ -253,13 +254,15 @@ class Boxes(Column):
         flags = {
             "crowd": np.zeros(instances.shape, bool),
             "difficult": np.zeros(instances.shape, bool),
+            "area": np.full(instances.shape, np.nan),
         }
         if len(self.labels):
             crowd, difficult = self.crowd[instances] & there, self.difficult[instances] & there
             labels = np.where(there, self.labels[instances], NOTHING)
             labels = np.where(crowd | difficult, IGNORED - labels, labels)
             boxes = np.where(there[..., None], self.xyxy[instances], 0.0).astype(np.float32)
-            flags = {"crowd": crowd, "difficult": difficult}
+            area = np.where(there, self.area[instances], np.nan)
+            flags = {"crowd": crowd, "difficult": difficult, "area": area}
         found, of_them = torch.from_numpy(boxes), torch.from_numpy(labels)
         if views is not None:
             found, of_them = see_boxes(found, of_them, views)

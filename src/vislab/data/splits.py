@@ -12,10 +12,12 @@ from pathlib import PurePosixPath
 import numpy as np
 from jaxtyping import Int, UInt8
 
+from vislab.data.exchange import exchange_groups
 from vislab.data.listing import SPLITS, Listing
 from vislab.errors import DataError
 
 TRAIN, VAL, TEST = range(3)
+FEW_GROUPS, STARTS = 40, 10
 SHARES = (0.8, 0.1, 0.1)  # as in the courses' EuroSAT experiments
 
 
@@ -31,7 +33,9 @@ def draw_split(
     Stratified: of a class with n images, each split gets its share rounded; with two images one
     is for testing, with three one also for validation, and a single one is trained on.
     With groups: whole groups are dealt, largest first, to the split that lacks most of what the
-    group holds, class by class.
+    group holds, class by class, and then moved and exchanged as long as that brings the splits
+    nearer to their shares. Raises DataError where a split would stay empty, or a class without an
+    image to learn from.
     """
     rng = np.random.default_rng([seed, len(labels)])
     if groups is not None:
@@ -54,24 +58,42 @@ def _deal_groups(
     rng: np.random.Generator,
 ) -> UInt8[np.ndarray, " n"]:
     names, group_of = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
-    classes = int(labels.max()) + 1
-    holds = np.zeros((len(names), classes))
+    holds = np.zeros((len(names), int(labels.max(initial=0)) + 1))
     np.add.at(holds, (group_of, labels), 1)
+    asked = [split for split, share in enumerate(shares) if share > 0]
+    if len(names) < len(asked):
+        raise DataError(
+            f"the images are of {len(names)} group{'s'[: len(names) != 1]}, too few for "
+            f"{', '.join(SPLITS[split] for split in asked)} without one in two of them; state the "
+            "split yourself, or leave the groups out"
+        )
     wanted = np.outer(shares, holds.sum(axis=0))  # (split, class)
     # In the order in which ties are settled: two groups are one to learn from and one to test on.
     splits_by_need = [TRAIN, TEST, VAL]
     order = rng.permutation(len(names))
     order = order[np.argsort(-holds[order].sum(axis=1), kind="stable")]
     split_of = np.zeros(len(names), dtype=np.uint8)
+    left = wanted.copy()
     for group in order:
-        lacking = (wanted * holds[group]).sum(axis=1) / np.maximum(shares, 1e-9)
+        lacking = (left * holds[group]).sum(axis=1) / np.maximum(shares, 1e-9)
         lacking[np.asarray(shares) == 0] = -np.inf
         split = splits_by_need[int(np.argmax(lacking[splits_by_need]))]
         split_of[group] = split
-        wanted[split] -= holds[group]
+        left[split] -= holds[group]
+    found = exchange_groups(split_of, holds, wanted)
+    if len(names) <= FEW_GROUPS:  # of few, an exchange of two is at times no way out
+        for _ in range(STARTS):
+            other = rng.choice(asked, len(names)).astype(np.uint8)
+            if (worth := exchange_groups(other, holds, wanted)) < found - 1e-6:
+                found, split_of = worth, other
+    filled = all((split_of == split).any() for split in asked)
+    if not filled or (~holds[split_of == TRAIN].any(axis=0) & holds.any(axis=0)).any():
+        raise DataError(
+            f"any split of the {len(names)} groups leaves one of "
+            f"{', '.join(SPLITS[split] for split in asked)} empty, or a class without images to "
+            "train on; state the split yourself, or leave the groups out"
+        )
     splits: UInt8[np.ndarray, " n"] = split_of[group_of]
-    if len(names) > 1 and not (splits == TRAIN).any():
-        splits[group_of == order[-1]] = TRAIN
     return splits
 
 

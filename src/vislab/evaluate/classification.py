@@ -13,6 +13,7 @@ from vislab.errors import ShapeError
 from vislab.evaluate.report import report
 from vislab.ops import processes
 from vislab.runs import figures
+from vislab.runs.formatting import percent
 from vislab.runs.notebook import Notebook
 from vislab.tasks.classify import Classified
 from vislab.tasks.task import Measured
@@ -32,8 +33,29 @@ def report_classified(
 ) -> None:
     """File every prediction; with `examine` the confusion matrix, examples and calibration."""
     file_predictions(notebook, table, outcome, name)
+    if outcome.uneven and "accuracy" in outcome.values:
+        notebook.note(beside_the_largest(outcome, task.chance(table)["accuracy"], name))
     if examine:
         file_examination(notebook, table, outcome, name)
+
+
+def beside_the_largest(outcome: Classified, largest: float, name: str) -> str:
+    """Say of uneven classes what naming the largest is worth, and whether more was learned."""
+    accuracy, interval = outcome.estimates["accuracy"]
+    low, high = interval or (accuracy, accuracy)
+    who = f"{name}: the" if name else "The"
+    found = f"{percent(accuracy)} of {len(outcome)}"
+    if high < largest:
+        verdict = f"{who} network is right on less, {found}, and has learned less than that."
+    elif low <= largest:
+        verdict = f"{who} network is right on {found}, which is not shown to be more."
+    else:
+        verdict = f"{who} network is right on {found}."
+    balanced = percent(outcome.balanced()[0])
+    return (
+        f"The classes are uneven: always naming the largest is right on {percent(largest)} of the "
+        f"test images. {verdict} Of each class alike (balanced accuracy) it is right on {balanced}."
+    )
 
 
 def file_predictions(notebook: Notebook, table: Table, outcome: Classified, name: str) -> None:

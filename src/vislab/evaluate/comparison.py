@@ -6,7 +6,7 @@ from typing import Any
 from vislab.evaluate.report import form_of
 from vislab.runs import figures
 from vislab.runs.formatting import singular, trivial_word
-from vislab.runs.intervals import mcnemar
+from vislab.runs.intervals import likely
 from vislab.runs.notebook import Notebook
 from vislab.tasks.outcome import Outcome
 
@@ -24,8 +24,8 @@ def compare(
     """File a table and a figure of the main score and a note on the winner; return its name.
 
     Every other one is compared with the winner on the same images: the paired difference with its
-    interval, and for what is right or wrong McNemar's test. Where several are compared, p values
-    are multiplied by their number (Bonferroni).
+    interval and a test (`intervals.likely`). Where several are compared, p values are multiplied by
+    their number (Bonferroni).
     """
     ranked = sorted(outcomes, key=lambda name: -outcomes[name].mean())
     best, others = ranked[0], ranked[1:]
@@ -33,6 +33,7 @@ def compare(
     score, form = winner.score, form_of(winner)
     right_or_wrong = form == ".1%"
     paired = score in winner.values
+    test = "McNemar" if right_or_wrong else "sign flips"
     besides = [one for one in winner.estimates if one not in (score, "loss")]
     rows: list[list[Any]] = []
     rivals = []
@@ -40,30 +41,26 @@ def compare(
         one = outcomes[name]
         row: list[Any] = [name, one.estimates[score]]
         if name == best:
-            row += [None] * (2 if right_or_wrong else 1)
+            row += [None] * (2 if paired else 1)
         else:
-            gap = winner.gain_over(one)
-            row.append(gap)
-            if right_or_wrong:
-                values = (one.values[score], winner.values[score])
-                likely = min(1.0, mcnemar(*values) * len(others))
-                row.append(likely)
-                if likely >= SURE:
+            row.append(winner.gain_over(one))
+            if paired:
+                chance = likely(one.values[score], winner.values[score]) * len(others)
+                row.append(min(1.0, chance))
+                if chance >= SURE:
                     rivals.append(name)
-            elif gap[1] is None or gap[1][0] <= 0:
-                rivals.append(name)
         rows.append([*row, *(one.mean(other) for other in besides)])
     behind = ("points behind" if right_or_wrong else "behind", form)
     notebook.table(
         f"{what} compared",
         (
             singular(what), (f"test {score}", form), behind,
-            *([("p (McNemar)", ".2g")] if right_or_wrong else []),
+            *([(f"p ({test})", ".2g")] if paired else []),
             *((other, form_of(winner, other)) for other in besides),
         ),
         rows,
         caption=f"On the same {len(winner)} images, with 95 % intervals."
-        + (f" p is corrected for {len(others)} comparisons." if right_or_wrong else ""),
+        + (f" p is corrected for {len(others)} comparisons." if paired and others[1:] else ""),
     )  # fmt: skip
     notebook.show(
         f"{what} compared",
@@ -78,18 +75,17 @@ def compare(
         caption=f"Test {score} with 95 % intervals.",
     )
     if others and paired:
-        notebook.note(verdict(best, rivals, len(winner), tested=right_or_wrong))
+        notebook.note(verdict(best, rivals, len(winner), test=test))
     return best
 
 
-def verdict(best: str, rivals: list[str], images: int, *, tested: bool = True) -> str:
+def verdict(best: str, rivals: list[str], images: int, *, test: str = "McNemar") -> str:
     """Say in a sentence or two whether the winner could have been another."""
     if rivals:
         named = " or ".join(rivals)
-        by = "McNemar" if tested else "the paired interval holds 0"
         text = (
             f"{best} came out best, but {named} could be as good: on {images} images the "
-            f"difference is within chance ({by})."
+            f"difference is within chance ({test})."
         )
     else:
         text = f"{best} came out best, by more than {images} test images explain by chance."

@@ -56,7 +56,7 @@ def show_ladder(
                 intervals=[interval for _, interval in gains.values()],
                 unit="%",
             ),
-            caption=f"Points of test {score} over the rung below; 95 % paired bootstrap.",
+            caption=f"Points of test {score} over the rung below; with paired 95 % intervals.",
         )
     return gains
 

@@ -13,7 +13,7 @@ from torch import nn
 from vislab.data.table import Table
 from vislab.evaluate.features import pooled_features
 from vislab.progress import track
-from vislab.runs import wilson
+from vislab.runs import exact
 from vislab.runs.intervals import Interval
 
 LEARNED, ASKED = 2000, 1000  # images at most
@@ -43,6 +43,6 @@ def linear_probe(
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 probe.fit(train[layer], labels)
             right = int((probe.predict(test[layer]) == truth).sum())
-            found[layer] = (right / len(truth), wilson(right, len(truth)))
+            found[layer] = (right / len(truth), exact(right, len(truth)))
             advance(1, layer)
     return found

@@ -12,7 +12,9 @@ from vislab.evaluate import classification, detection, reconstruction, segmentat
 from vislab.evaluate.report import scored
 from vislab.progress import track
 from vislab.runs.formatting import trivial_word
+from vislab.runs.intervals import FEWEST
 from vislab.runs.notebook import Notebook
+from vislab.tasks.layout import in_its_layout
 from vislab.tasks.outcome import Outcome
 from vislab.tasks.task import Measured
 
@@ -38,7 +40,8 @@ def run_test(
     """Run a task's network over a split, in eval mode, and leave it as it was."""
     task.network.to(device)
     batches = in_order(table, split, task.images_at_once, device=device)
-    return task.test(WithBar(batches, f"testing on {split} images", quiet=quiet))
+    shown = WithBar(batches, f"testing on {split} images", quiet=quiet)
+    return in_its_layout(task.network, lambda: task.test(shown))
 
 
 def write_down(
@@ -58,8 +61,22 @@ def write_down(
             f"{prefix}/{outcome.score}", outcome.mean(), trivial=trivial.get(outcome.score)
         )
         return
+    if 0 < len(outcome) < FEWEST and (few := too_few(outcome)):
+        notebook.note(few)
     for score, (value, interval) in outcome.estimates.items():
         notebook.record(f"{prefix}/{score}", value, interval=interval, trivial=trivial.get(score))
+
+
+def too_few(outcome: Outcome) -> str:
+    """Say what each image scored, where there are too few to say how far their mean is right."""
+    scores = outcome.values.get(outcome.score)
+    if scores is None or scores.dtype.kind == "b":
+        return ""  # a share has an interval at any number
+    each = ", ".join(f"{score:.3g}" for score in scores)
+    return (
+        f"{len(outcome)} test images are too few to say how far their mean {outcome.score} can be "
+        f"trusted; they scored {each}."
+    )
 
 
 def told(

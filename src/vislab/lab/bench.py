@@ -44,6 +44,7 @@ from vislab.runs.witnessed import read_witnessed, write_witnessed
 from vislab.scratch.solver import Solver
 from vislab.tasks.classify import Classified, Classify
 from vislab.tasks.engines import ByHand
+from vislab.tasks.layout import settle_layout
 from vislab.tasks.outcome import Outcome
 from vislab.tasks.task import Measured, Task
 
@@ -241,6 +242,8 @@ class Lab(Notebook):
             raise OptionError(f"--epochs {epochs} trains nothing; use 1 or more")
         augment = augment or Augment()
         task.to(self.device, memory_format=torch.channels_last)
+        for network in {task.model, task.network}:
+            settle_layout(network, tile or table.size, self.device)
         task.before_step(0.0)
         seed, fit_name = seed_of(self.seed, name, "batches"), self._take_name(name)
         work: HeadTraining | WholeTraining

@@ -13,6 +13,7 @@ from vislab import runs
 from vislab.errors import NonFiniteLoss
 from vislab.lab.training_recipe import LabelledImages
 from vislab.progress import track
+from vislab.runs.formatting import edge_sentence
 from vislab.runs.witnessed import read_witnessed, write_witnessed
 
 if TYPE_CHECKING:
@@ -115,6 +116,12 @@ def search_rate_and_penalty(
         ),
         caption=f"In percent, after {epochs} epochs; × where the loss became NaN.",
     )  # fmt: skip
+    for what, best, tried in (("learning rate", rate, rates), ("penalty", penalty, penalties)):
+        low, high = min(tried), max(tried)
+        if len(set(tried)) > 1 and best in (low, high):
+            side = "lower" if best == low else "upper"
+            said = edge_sentence(what, f"{best:g}", side, f"{low:g}", f"{high:g}")
+            lab.note(f"{name}: {said}" if name else said)
     return rate, penalty
 
 

@@ -23,6 +23,7 @@ from vislab.ops import processes
 from vislab.profiling.costs import peak_memory
 from vislab.runs.environment import environment
 from vislab.runs.folder import RunFolder, read_json
+from vislab.runs.formatting import is_difference, is_share
 from vislab.runs.intervals import over_seeds
 from vislab.runs.lesson import read_lesson
 from vislab.runs.occupied import occupied
@@ -277,7 +278,11 @@ def _average(run: RunFolder, parts: list[RunFolder]) -> None:
     for metric in names:
         values = [part.result.metrics[metric] for part in parts]
         result.metrics[metric] = sum(values) / len(values)
-        interval = over_seeds(values)
+        tests = [part.result.intervals.get(metric) for part in parts]
+        # A loss may lie between 0 and 1 and is no share; it has no interval of its own.
+        within = all(test is not None and 0 <= test[0] <= test[1] <= 1 for test in tests)
+        share = (within or is_share(metric)) and not is_difference(metric)
+        interval = over_seeds(values, tests=tests, share=share)
         if interval is not None:
             result.intervals[metric] = interval
     result.trivial, result.data = first.result.trivial, first.result.data
@@ -286,7 +291,8 @@ def _average(run: RunFolder, parts: list[RunFolder]) -> None:
         "seeds",
         ("seed", *names),
         [(part.result.seed, *(part.result.metrics[metric] for metric in names)) for part in parts],
-        caption=f"One row a run; the intervals above are Student's over {len(parts)} seeds.",
+        caption=f"One row a run; the intervals above hold {len(parts)} seeds and the test "
+        "images: Student's over the seeds, and the intervals of the runs.",
     )
     result.notes.append(f"Figures, predictions and weights are those of seed {first.result.seed}.")
     result.figures = first.result.figures

@@ -26,9 +26,11 @@ from vislab.ops import processes
 from vislab.ops.seeding import seed_of
 from vislab.progress import Advance, track
 from vislab.runs.folder import RunFolder
+from vislab.runs.report import flat
 from vislab.runs.writing import write_bytes
 from vislab.tasks.task import Task
 
+RATES = ("optim.lr", "lr", "learning_rate", "learning_rates")  # as recipes call it
 SAVING_SHARE = 0.05  # at most this share of the time goes into checkpoints
 
 # Told a training's name, the epoch that ended and the score on validation.
@@ -478,5 +480,13 @@ def _report_bad_batch(conductor: Conductor, error: NonFiniteLoss) -> str:
     return (
         f"{error} at step {conductor.global_step} (epoch {conductor.epoch + 1}) of "
         f"{conductor.plan.name}; its batch is saved in {path} and {kept}. "
-        "Try a lower --optim.lr, or --optim.clip 1"
+        f"Try {gentler(conductor.run)}"
     )
+
+
+def gentler(run: RunFolder) -> str:
+    """Say by which of its recipe's options a run could be trained more gently."""
+    options = flat(run.recipe()["options"]) or {"optim.lr": None, "optim.clip": None}
+    named = [name for name in RATES if name in options]
+    rate = f"lower --{named[0].replace('_', '-')}" if named else "lower learning rate"
+    return f"a {rate}" + (", or --optim.clip 1" if "optim.clip" in options else "")

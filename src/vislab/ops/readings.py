@@ -54,6 +54,13 @@ def probabilities(scores: Float[Tensor, "n k"], reading: Reading) -> Float[Tenso
     return scores.float().softmax(dim=1) if reading == "softmax" else scores.float().sigmoid()
 
 
-def as_logits(answer: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
-    """Return rows that are probabilities already as their logarithms, whose softmax they are."""
-    return answer.clamp_min(TINY).log() if are_probabilities(answer) else answer
+def as_logits(answer: Float[Tensor, "n k"], reading: Reading) -> Float[Tensor, "n l"]:
+    """Return scores whose softmax are the probabilities that they mean, to train and to test by.
+
+    Probabilities as their logarithms; a single score z, of the second of two classes, as −z/2 and
+    z/2, whose softmax is its sigmoid and whose cross-entropy is the binary one.
+    """
+    if reading == "probabilities":
+        sides = torch.cat([1 - answer, answer], dim=1) if answer.shape[1] == 1 else answer
+        return sides.clamp_min(TINY).log()
+    return two_sided(answer) / 2 if answer.shape[1] == 1 else answer

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 from torch.func import functional_call
-from torch.utils.flop_counter import FlopCounterMode
 
 from vislab.explain.hooks import hooked
+from vislab.profiling.flop_counter import flop_counter
+from vislab.tasks.layout import in_its_layout
 
 PATIENCE = 1.0  # seconds spent on timing one batch size
 
@@ -32,7 +33,7 @@ def multiply_adds(model: nn.Module, size: int) -> int:
     weightless = {name: tensor.detach().to("meta") for name, tensor in held}
     kind = next((p.dtype for p in model.parameters()), torch.float32)
     image = torch.zeros(1, 3, size, size, device="meta", dtype=kind)
-    with FlopCounterMode(display=False) as counter, hooked(model, []), torch.no_grad():
+    with flop_counter() as counter, hooked(model, []), torch.no_grad():
         functional_call(model, weightless, (image,))
     return int(counter.get_total_flops()) // 2
 
@@ -51,8 +52,7 @@ def latency(model: nn.Module, size: int, batch: int, device: torch.device) -> di
     images = images.contiguous(memory_format=torch.channels_last)
     taken: list[float] = []
     with hooked(model, []), torch.inference_mode():
-        for _ in range(2):
-            model(images)
+        in_its_layout(model, lambda: [model(images) for _ in range(2)])
         begun = time.perf_counter()
         while len(taken) < 5 or (time.perf_counter() - begun < PATIENCE and len(taken) < 200):
             start = time.perf_counter()

@@ -15,6 +15,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from vislab.explain.hooks import hooked
+from vislab.profiling.flop_counter import flop_counter
 from vislab.profiling.receptive_field import Shape, Sights, Size
 
 
@@ -43,7 +44,7 @@ def layers(model: nn.Module, size: int) -> list[Layer]:
     weightless = {name: tensor.detach().to("meta") for name, tensor in held}
     kind = next((p.dtype for p in model.parameters()), torch.float32)
     image = torch.zeros(1, 3, size, size, device="meta", dtype=kind)
-    sights, counter = Sights(image), FlopCounterMode(display=False)
+    sights, counter = Sights(image), flop_counter()
     watch = Watch(model, sights, counter)
     with hooked(model, []), watch.watching(), torch.no_grad(), sights, counter:
         functional_call(model, weightless, (image,))

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from vislab.data.batches import Batch, Batches
 from vislab.errors import NonFiniteLoss
 from vislab.tasks.classify import Classify
+from vislab.tasks.layout import in_its_layout
 
 LARGEST_BATCH = 256
 SHARE_OF_MEMORY = 0.5  # that a batch's activations may take: the optimiser and the system need some
@@ -38,9 +39,8 @@ def unchanged(task: Classify) -> Iterator[None]:
 
 def loss_of(task: Classify, images: Tensor, labels: Tensor) -> Tensor:
     """Return the mean cross-entropy, in nats, as training has it."""
-    return nn.functional.cross_entropy(
-        task.model(images), labels, label_smoothing=task.label_smoothing
-    )
+    logits = in_its_layout(task.model, lambda: task.logits(task.model, images))
+    return nn.functional.cross_entropy(logits, labels, label_smoothing=task.label_smoothing)
 
 
 def seconds_per_image(

@@ -194,14 +194,14 @@ class CaptionByHand(Recipe):
         hits = network.right(test, words)
         lab.record(
             f"{cell}/test/words right", float(hits.double().mean()),
-            interval=runs.wilson(int(hits.sum()), len(hits)), trivial=captioned.commonest,
+            interval=runs.exact(int(hits.sum()), len(hits)), trivial=captioned.commonest,
         )  # fmt: skip
         said = captioned.sentences(network.sample(test, words.shape[1]))
         wanted = captioned.sentences(words[:, 1:])
         exact = [a == b for a, b in zip(said, wanted, strict=True)]
         lab.record(
             f"{cell}/test/captions right", sum(exact) / len(exact),
-            interval=runs.wilson(sum(exact), len(exact)), trivial=0.0,
+            interval=runs.exact(sum(exact), len(exact)), trivial=0.0,
         )  # fmt: skip
         lab.say(f"{cell}: {sum(exact) / len(exact):.1%} of the test captions right, word for word")
         return network, exact

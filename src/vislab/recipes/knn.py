@@ -82,6 +82,7 @@ class Knn(LabelledImages):
         """Find k, test, show neighbours, and compare three ways to compute distances."""
         from vislab import scratch
         from vislab.runs.references import as_cells
+        from vislab.tasks.classify import trivial_accuracy
 
         if not self.k_choices or min(self.k_choices) < 1:
             raise OptionError("--k-choices needs one number of neighbours or more, each at least 1")
@@ -98,8 +99,8 @@ class Knn(LabelledImages):
         nearest = classifier.nearest(test, shown, quiet=lab.quiet)
         correct = (classifier.vote(nearest[:, :best]) == truth).numpy()
         accuracy = float(correct.mean())
-        interval = runs.wilson(int(correct.sum()), len(correct))
-        chance = 1 / len(images.classes)
+        interval = runs.exact(int(correct.sum()), len(correct))
+        chance = trivial_accuracy(images)["accuracy"]
         lab.record("test/accuracy", accuracy, interval=interval, trivial=chance)
         lab.record(
             "test/accuracy above chance",

@@ -4,6 +4,7 @@ from .claims import claim as claim
 from .folder import RunFolder as RunFolder
 from .folder import file_name as file_name
 from .intervals import bootstrap as bootstrap
+from .intervals import exact as exact
 from .intervals import mcnemar as mcnemar
 from .intervals import newcombe as newcombe
 from .intervals import over_seeds as over_seeds

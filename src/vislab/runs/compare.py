@@ -1,8 +1,8 @@
 """Two runs or more, compared on the same test images.
 
-The first run is the baseline. Differences in accuracy are paired by image (paired bootstrap,
-Efron and Tibshirani 1993, section 13.3), because two networks that see the same images fail on
-many of the same ones; the difference is then known far better than either accuracy.
+The first run is the baseline. Differences in accuracy are paired by image (see
+`intervals.paired_bootstrap`), because two networks that see the same images fail on many of the
+same ones; the difference is then known far better than either accuracy.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ import numpy as np
 from vislab.errors import RunError
 from vislab.runs.folder import RunFolder
 from vislab.runs.formatting import MISSING, minus, number, plain, points, with_span
-from vislab.runs.intervals import Interval, paired_bootstrap, wilson
+from vislab.runs.intervals import Interval, exact, paired_bootstrap
 from vislab.runs.old_names import by_new_names
 from vislab.runs.page import page
 from vislab.runs.report import COSTS, flat
@@ -178,7 +178,7 @@ def contender(name: str, fit: str, table: Predictions, run: RunFolder, *, alone:
         fit="" if alone else fit,
         images=total,
         accuracy=right / total,
-        interval=wilson(right, total),
+        interval=exact(right, total),
         weights_sha256=result.weights_sha256,
         costs=known,
     )

@@ -8,6 +8,7 @@ from vislab.runs.intervals import Interval
 THIN = "\u202f"  # a narrow space that never breaks a line
 MISSING = "–"
 Number = int | float
+DIFFERENCES = ("gain", "gains", "gained", "above", "over", "lead", "less")
 
 
 def is_share(metric: str) -> bool:
@@ -18,6 +19,14 @@ def is_share(metric: str) -> bool:
     last = metric.rpartition(": ")[2].rpartition("/")[2]
     begins = last.startswith(("accuracy", "gain in accuracy", "error, ", "majority level"))
     return begins or metric.endswith(("accuracy", " right", "/eer"))
+
+
+def is_difference(metric: str) -> bool:
+    """Tell by its name whether a metric is how far one value is from another, which may be below 0.
+
+    "residual: gain in accuracy", "test/accuracy above chance".
+    """
+    return any(word in metric.split() for word in DIFFERENCES)
 
 
 def trivial_word(metric: str) -> str:
@@ -82,6 +91,14 @@ def label(metric: str) -> str:
     parts = metric.replace("_", " ").split("/")
     head, tail = parts[:-2], parts[-2:]
     return " · ".join([*head, " ".join(tail)])
+
+
+def edge_sentence(name: str, value: str, side: str, low: str, high: str) -> str:
+    """Say that a best value is the lowest or highest that was tried."""
+    return (
+        f"The best {name}, {value}, lies at the {side} edge of what was tried, {low} to {high}: a "
+        "better one may lie beyond. Search further there."
+    )
 
 
 def singular(several: str) -> str:

@@ -3,6 +3,7 @@
 All of it is written from scratch each time, so that any worker can write it at any moment.
 """
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -11,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from vislab.runs import figures
 from vislab.runs.figures.trials import Parameter
 from vislab.runs.folder import Result, RunFolder
-from vislab.runs.formatting import is_share, label, measured, number, points
+from vislab.runs.formatting import edge_sentence, is_share, label, measured, number, points
 from vislab.runs.lesson import read_lesson
 from vislab.runs.report import write_report
-from vislab.sweep.space import Axis, Span, Value, written
+from vislab.sweep.space import Axis, Choice, Span, Value, written
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,6 +33,8 @@ Look at: The parallel lines: do the dark ones pass together through one place of
 spread over it, that option hardly matters.
 Look at: How close the second best trial comes with quite other options.
 """
+
+EDGE = 0.05  # of a range, at either end
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class Found:
     lowest: bool
     wanted: int
     trials: tuple[Trial, ...]  # by number
+    fixed: tuple[str, ...] = ()  # options that were not varied
     importances: Mapping[str, float] | None = None
 
     @property
@@ -163,11 +167,69 @@ def notes(found: Found, again: str) -> list[str]:
         lines.append(f"The second best, trial {second.number}, is {by}: {setting(second.params)}.")
     tried = sum(trial.state in ("complete", "pruned") for trial in found.trials)
     return [
-        " ".join(lines),
+        " ".join([*lines, *at_the_edge(found, first)]),
         f"The best of {tried} trials flatters itself: part of its lead is luck. Test it once, on "
-        "images that chose nothing, before you believe the number.",
+        f"images that chose nothing, before you believe the number. {not_tried(found)}",
         f"The best setting again: `{again}`",
     ]
+
+
+def at_the_edge(found: Found, best: Trial) -> list[str]:
+    """Say of which options the best value is the last that was tried: a better one may lie beyond.
+
+    For a range that is the outermost twentieth of it.
+    """
+    said = []
+    for axis in found.axes:
+        value = best.params.get(axis.name)
+        ends = _ends(axis)
+        if ends is None or not isinstance(value, int | float):
+            continue
+        low, high = ends
+        if isinstance(axis, Span):
+            share = _share(axis, value)
+            side = "lower" if share <= EDGE else "upper" if share >= 1 - EDGE else ""
+        else:
+            side = "lower" if value == low else "upper" if value == high else ""
+        if side:
+            said.append(edge_sentence(axis.name, short(value), side, short(low), short(high)))
+    return said
+
+
+def _ends(axis: Axis) -> tuple[int | float, int | float] | None:
+    """Return the least and largest value of an axis of at least two numbers, None of others."""
+    if isinstance(axis, Span):
+        return axis.low, axis.high
+    numbers = [v for v in axis.values if isinstance(v, int | float) and not isinstance(v, bool)]
+    if len(numbers) < max(2, len(axis.values)):
+        return None
+    return min(numbers), max(numbers)
+
+
+def _share(axis: Span, value: int | float) -> float:
+    """Return how far along its range a value lies, from 0 to 1."""
+    low, high, here = axis.low, axis.high, value
+    if axis.log:
+        low, high, here = math.log(low), math.log(high), math.log(value)
+    return (here - low) / (high - low) if high > low else 0.5
+
+
+def not_tried(found: Found) -> str:
+    """Say what the sweep knows nothing of."""
+    said = []
+    for axis in found.axes:
+        if isinstance(axis, Choice):
+            drawn = [trial.params.get(axis.name) for trial in found.trials]
+            missing = [written(value) for value in axis.values if value not in drawn]
+            if missing:
+                said.append(f"{axis.name} {', '.join(missing)}")
+    varied = ", ".join(axis.name for axis in found.axes)
+    said.append(f"anything outside the ranges of {varied}")
+    if found.fixed:
+        said.append(f"other values of {', '.join(found.fixed)}, which stayed as they were")
+    early = sum(trial.state == "pruned" for trial in found.trials)
+    ends = f" {early} trials were stopped early and could have caught up." if early else ""
+    return f"Not tried: {'; '.join(said)}.{ends}"
 
 
 def is_test(metric: str) -> bool:

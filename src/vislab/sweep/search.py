@@ -29,6 +29,7 @@ from vislab.progress import track
 from vislab.runs.folder import RunFolder
 from vislab.runs.formatting import is_share, measured
 from vislab.runs.occupied import is_occupied
+from vislab.runs.report import flat
 from vislab.sweep.queue import Queue, locked
 from vislab.sweep.report import Found, Trial, file_sweep, is_test, setting, test_warning
 from vislab.sweep.space import Axis, Span, Value, check_extremes, placed
@@ -288,7 +289,10 @@ class Worker:
         importances = None
         if complete >= IMPORTANCES_FROM and len(self.sweep.axes) > 1:
             importances = optuna.importance.get_param_importances(self.queue.study)
+        varied = {axis.name for axis in self.sweep.axes}
+        options = flat(plain(self.sweep.recipe))
         return Found(
+            fixed=tuple(name for name in options if name not in varied),
             recipe=self.sweep.name,
             seed=self.sweep.seed,
             axes=self.sweep.axes,

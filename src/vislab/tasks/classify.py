@@ -1,7 +1,9 @@
 """Classification: one label an image, softmax and cross-entropy."""
 
-from dataclasses import dataclass
-from typing import Any
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -11,16 +13,56 @@ from torch.optim import Optimizer
 
 from vislab.data.batches import Batch
 from vislab.data.table import Table
+from vislab.errors import ShapeError
+from vislab.explain.scores import class_scores
 from vislab.models.parameter_groups import ParameterGroups
+from vislab.ops.readings import Reading, as_logits, reading_of
+from vislab.runs.intervals import exact
 from vislab.tasks.optim import Optim
-from vislab.tasks.outcome import Outcome
+from vislab.tasks.outcome import Estimate, Kind, Outcome
 from vislab.tasks.strategy import Strategy, freeze
 from vislab.tasks.task import Task
+
+BALANCED = "balanced accuracy"
 
 
 @dataclass(frozen=True, eq=False)
 class Classified(Outcome):
     """Probabilities and losses of every image of a split, in the split's order."""
+
+    @classmethod
+    def gathered(
+        cls: type[Kind], score: str, measures: Iterable[Mapping[str, Tensor | np.ndarray]]
+    ) -> Kind:
+        """Put batches together; where classes are uneven the balanced accuracy is added."""
+        found: Any = super().gathered(score, measures)
+        if found.uneven:
+            found = replace(found, whole={BALANCED: found.balanced()})
+        return cast(Kind, found)
+
+    @property
+    def uneven(self) -> bool:
+        """Whether one class has more of the images than chance and a tenth would give it."""
+        counts = np.bincount(self.labels)
+        counts = counts[counts > 0]
+        even = counts.mean() if len(counts) else 0.0
+        return len(counts) > 1 and bool(counts.max() > 1.1 * even + 2 * np.sqrt(even))
+
+    def balanced(self) -> Estimate:
+        """Return the mean over the classes of the share that is right of each.
+
+        Its interval adds up the squares of how far the exact bounds of each are from its share (Zou
+        and Donner 2008, section 2).
+        """
+        shares, below, above = [], [], []
+        for label in np.unique(self.labels):
+            mine = self.correct[self.labels == label]
+            low, high = exact(int(mine.sum()), len(mine))
+            shares.append(float(mine.mean()))
+            below.append(shares[-1] - low)
+            above.append(high - shares[-1])
+        mean, many = float(np.mean(shares)), len(shares)
+        return mean, (mean - math.hypot(*below) / many, mean + math.hypot(*above) / many)
 
     @property
     def probabilities(self) -> Float[np.ndarray, "n k"]:
@@ -53,9 +95,24 @@ class Classified(Outcome):
         return self.mean("accuracy")
 
 
-def measured(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-    """Measure the logits (N, K) that a network gives for a batch."""
-    logits = network(batch.images).float()
+def trivial_accuracy(data: Table) -> dict[str, float]:
+    """Return what always naming the largest training class gets right on the test images.
+
+    Or guessing evenly, where that is more. Of the mean over the classes (balanced accuracy) either
+    is right on one class in K.
+    """
+    even, truth = 1 / len(data.classes), data.split("test").labels
+    learned = data.split("train").labels
+    if not (len(truth) and len(learned)):
+        return {"accuracy": even, BALANCED: even}
+    largest = int(np.bincount(learned).argmax())
+    there = len(np.unique(truth))
+    return {"accuracy": max(even, float((truth == largest).mean())), BALANCED: 1 / there}
+
+
+def measured(logits: Float[Tensor, "n k"], batch: Batch) -> dict[str, Tensor]:
+    """Measure the logits that a network gives for a batch."""
+    logits = logits.float()
     logs = logits.log_softmax(dim=1)
     predicted = logits.argmax(dim=1)
     return {
@@ -87,21 +144,46 @@ class Classify(Task):
         self.strategy, self.groups = strategy, groups
         self._frozen: set[str] | None = None  # not known before the first step
         self.label_smoothing = label_smoothing
+        self.reading: Reading | None = None  # not known before the first batch
+        self._fits = False
 
     def training_step(self, batch: Batch, _step: int) -> dict[str, Any]:
         """Return the cross-entropy and how many images are right."""
-        logits = self.model(batch.images)
+        logits = self.logits(self.model, batch.images)
+        self._require_classes(logits, batch.labels)
         loss = F.cross_entropy(logits, batch.targets, label_smoothing=self.label_smoothing)
         correct = (logits.detach().argmax(dim=1) == batch.labels).sum()
         return self.step(loss, len(batch.images), batch.whole, accuracy=correct)
 
     def measure(self, batch: Batch) -> dict[str, Tensor]:
         """Return which labels are right, and the cross-entropy without label smoothing."""
-        return measured(self.network, batch)
+        logits = self.logits(self.network, batch.images)
+        self._require_classes(logits, batch.labels)
+        return measured(logits, batch)
 
     def chance(self, data: Table) -> dict[str, float]:
-        """Return what guessing evenly among the classes gets right."""
-        return {"accuracy": 1 / len(data.classes)}
+        """Return what always naming one class gets right; see `trivial_accuracy`."""
+        return trivial_accuracy(data)
+
+    def logits(self, network: nn.Module, images: Tensor) -> Float[Tensor, "n k"]:
+        """Return the logits that a network gives for images, whatever kind of scores it has.
+
+        What kind is found out once (see `ops.readings`): a single score has two sides, and
+        probabilities are not taken for logits. Raises ShapeError where it gives no class scores.
+        """
+        answer = class_scores(network(images), len(images))
+        if self.reading is None:
+            self.reading = reading_of(answer, getattr(self.model, "reading", None))
+        return as_logits(answer, self.reading)
+
+    def _require_classes(self, logits: Tensor, labels: Tensor) -> None:
+        """Raise ShapeError where the first batch has a label that the network has no score of."""
+        if not self._fits and int(labels.max()) >= logits.shape[1]:
+            raise ShapeError(
+                f"the network gives scores of {logits.shape[1]} classes, and there are "
+                f"{int(labels.max()) + 1} or more; build it with as many"
+            )
+        self._fits = True
 
     def before_step(self, progress: float) -> None:
         """Freeze what the strategy freezes at this share of the training."""

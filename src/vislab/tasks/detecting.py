@@ -17,12 +17,14 @@ from vislab.metrics.coco_map import coco_map
 from vislab.metrics.detection import AveragePrecision, average_precision
 from vislab.metrics.detection_interval import mean_interval
 from vislab.metrics.detection_matching import Detections, Targets
+from vislab.runs.intervals import NOWHERE
 from vislab.tasks.optim import Optim
 from vislab.tasks.outcome import Estimate, Outcome
 from vislab.tasks.task import Task
 
 COURSE_CUT = 0.8  # the course keeps boxes with this score or more, and only then averages
 COURSE_OVERLAP = 0.3  # of its NMS
+ENOUGH = 20  # images that are drawn again for an interval; of fewer it would be too narrow
 
 
 def nothing_found() -> Detections:
@@ -108,7 +110,7 @@ def detected(
     whole: dict[str, Estimate] = {
         "map50": (
             average_precision(found, targets, classes).mean,
-            mean_interval(found, targets, classes, count),
+            mean_interval(found, targets, classes, count) if count >= ENOUGH else NOWHERE,
         ),
         "map50 (VOC 2007)": (average_precision(found, targets, classes, how="voc07").mean, None),
         f"map50 above {COURSE_CUT}": (
@@ -158,7 +160,7 @@ def detections_of(
         **{name: [np.zeros(0, dtype=np.int64)] for name in "pkPK"},
         **{name: [np.zeros((0, 4))] for name in "bB"},
         **{name: [np.zeros(0, dtype=bool)] for name in "CD"},
-        "s": [np.zeros(0)],
+        **{name: [np.zeros(0)] for name in "sA"},
     }
     first = 0
     for batch in batches:
@@ -172,7 +174,12 @@ def detections_of(
         image, place = np.nonzero(labels != NOTHING)
         columns["P"].append(image + first)
         boxes = batch.boxes.double().cpu().numpy()[image, place]
-        columns["B"].append(in_files(batch, image, boxes))
+        columns["B"].append(boxes := in_files(batch, image, boxes))
+        area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+        if "area" in batch.known:
+            told = batch.known["area"].cpu().numpy()[image, place]
+            area = np.where(np.isnan(told), area, told)
+        columns["A"].append(area)
         columns["K"].append(labels[image, place])
         ignored = labels[image, place] <= IGNORED
         known = batch.known
@@ -190,6 +197,7 @@ def detections_of(
         label=np.where(whole["K"] <= IGNORED, IGNORED - whole["K"], whole["K"]),
         crowd=whole["C"],
         difficult=whole["D"],
+        area=whole["A"],
     )
     return Detections(whole["p"], whole["b"], whole["k"], whole["s"]), targets
 

@@ -11,7 +11,7 @@ from jaxtyping import Shaped
 from torch import Tensor
 
 from vislab.errors import pick
-from vislab.runs.intervals import Interval, bootstrap, paired_bootstrap, wilson
+from vislab.runs.intervals import Interval, bootstrap, exact, paired_bootstrap
 
 Estimate = tuple[float, Interval | None]
 TRIVIAL = " (trivial)"
@@ -89,9 +89,7 @@ class Outcome:
         """
         name = score or self.score
         if name in self.values and name in other.values:
-            # Losses are all distinct, which makes every draw dear.
-            draws = 1000 if name == "loss" else 10_000
-            return paired_bootstrap(other.values[name], self.values[name], draws=draws)
+            return paired_bootstrap(other.values[name], self.values[name])
         return self.mean(name) - other.mean(name), None
 
     def gain_over_trivial(self, score: str | None = None) -> Estimate:
@@ -114,13 +112,13 @@ def is_score(name: str, column: np.ndarray) -> bool:
 
 
 def estimate(name: str, values: Shaped[np.ndarray, " n"]) -> Estimate:
-    """Return the mean with its 95 % interval: Wilson's of a share, else the bootstrap's."""
+    """Return the mean with its 95 % interval: the exact one of a share, else `bootstrap`'s."""
     if not len(values):
         return float("nan"), None
     if name == "loss":
         return float(values.mean()), None
     if values.dtype.kind == "b":
-        return float(values.mean()), wilson(int(values.sum()), len(values))
+        return float(values.mean()), exact(int(values.sum()), len(values))
     return bootstrap(values)
 
 

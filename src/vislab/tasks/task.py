@@ -109,6 +109,12 @@ class Task(Measured, lightning.LightningModule):
         """Move the averaged weights; called after each step, before anything is saved."""
         if self.averaged is not None:
             self.averaged.update_parameters(self.model)
+            with torch.no_grad():  # counts, such as batch normalisation's of its batches, are none
+                for ours, theirs in zip(
+                    self.averaged.module.buffers(), self.model.buffers(), strict=True
+                ):
+                    if not ours.is_floating_point():
+                        ours.copy_(theirs)
 
     @property
     def optims(self) -> tuple[Optim, ...]:

@@ -329,6 +329,8 @@ class _Objects:
             return
         options = {"crowd": marks[0] == 1, "difficult": marks[1] == 1, "outline": outline}
         area = finite([entry.get("area")], 1)
+        if area is not None and area[0] >= 0:
+            options["area"] = area[0]
         written_box = None if box is None else (box[0], box[1], box[2], box[3])
         self.found.append(
             _Object(
@@ -452,6 +454,8 @@ def _entry(annotated: Annotated, instance: int) -> dict[str, Any]:
         area = polygon_area(outline)
     elif outline is not None:
         area = float(sum(counts_of(outline)[1::2]))
+    if np.isfinite(instances.area[instance]):
+        area = float(instances.area[instance])
     entry = {
         "id": instance + 1,
         "image_id": int(instances.image[instance]) + 1,

@@ -146,6 +146,7 @@ class Reading:
         crowd: bool = False,
         difficult: bool = False,
         outline: Outline = None,
+        area: float = np.nan,
     ) -> None:
         """Add an object, its box in xyxy and pixels, or take note of what is wrong with the box."""
         box, what = sound_box(corners, self.sizes[row])
@@ -153,8 +154,9 @@ class Reading:
             self.issue(where, what, row)
             return
         self.table.add(
-            row, box, label, where=where, crowd=crowd, difficult=difficult, outline=outline
-        )
+            row, box, label, where=where, crowd=crowd, difficult=difficult, outline=outline,
+            area=area,
+        )  # fmt: skip
 
     def finished(
         self,
