@@ -114,3 +114,19 @@ def test_values_of_options():
 )
 def test_one_of_several(several, one):
     assert formatting.singular(several) == one
+
+
+@pytest.mark.parametrize(
+    ("metric", "measured", "word"),
+    [
+        ("test/accuracy", (), "chance"),
+        ("test/accuracy", ("test/balanced accuracy",), "largest class alone"),
+        ("val/accuracy", ("test/balanced accuracy",), "largest class alone"),
+        ("a/val/accuracy", ("test/balanced accuracy",), "chance"),
+        ("a/val/accuracy", ("a/test/balanced accuracy",), "largest class alone"),
+        ("test/balanced accuracy", ("test/balanced accuracy",), "chance"),
+        ("test/dice", ("test/balanced accuracy",), "trivial answer"),
+    ],
+)
+def test_the_level_beside_a_metric_is_called_what_it_is(metric, measured, word):
+    assert formatting.trivial_word(metric, measured) == word

@@ -285,7 +285,7 @@ def summary(run: RunFolder) -> str:
             text = with_span(value, result.intervals.get(name), share=share)
             trivial = result.trivial.get(name)
             level = "" if trivial is None else measured(trivial, share=share)
-            beside = f"   {trivial_word(name)} {level}" if level else ""
+            beside = f"   {trivial_word(name, result.metrics)} {level}" if level else ""
             lines.append(f"  {name:<{width}}  {text}{beside}")
     for reference in result.references:
         if reference["ours"] is not None:

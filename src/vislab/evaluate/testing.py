@@ -87,7 +87,7 @@ def told(
     level = trivial.get(outcome.score)
     beside = ""
     if level is not None:
-        word = trivial_word(outcome.score)
+        word = trivial_word(f"test/{outcome.score}", [f"test/{one}" for one in outcome.whole])
         said = scored(level, outcome, units=task.units).removeprefix(f"{outcome.score} ")
         beside = f" ({word} {said})"
     return f"{name or 'network'} on {len(outcome)} {split} images: {main}{beside}"

@@ -57,15 +57,15 @@ class Faithfulness:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Where `beyond_chance` would lie with other maps of chance, in 95 % of draws.
+        """The 95 % interval of `beyond_chance`: the mean of chance is known from a few maps only.
 
-        Student's prediction interval of one value more than the `random` ones.
+        Student's, of the mean of the `random` ones.
         """
         from scipy import special
 
         count = len(self.random)
-        spread = float(np.std(self.random, ddof=1)) * math.sqrt(1 + 1 / count)
-        half = float(special.stdtrit(count - 1, 0.975)) * spread
+        error = float(np.std(self.random, ddof=1)) / math.sqrt(count)
+        half = float(special.stdtrit(count - 1, 0.975)) * error
         return (self.beyond_chance - half, self.beyond_chance + half)
 
     @property
@@ -111,8 +111,8 @@ class Faithfulness:
         if level == "doubtful":
             return f"Better than {chance}, but no better than a blob in the middle."
         return (
-            f"It marks what the network needs: covering it takes {name} away sooner than {chance} "
-            f"({apart}) and than a blob in the middle."
+            f"It marks what the network needs: covering it takes {name} away sooner than any of "
+            f"{chance} ({apart}) and than a blob in the middle."
         )
 
 

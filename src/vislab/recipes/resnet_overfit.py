@@ -101,7 +101,7 @@ class ResNetOverfit(LabelledRecipe):
                 ["training images", "test images", "test, with augmentation"],
                 [known, plain.accuracy, augmented.accuracy],
                 intervals=[None, (low, high), augmented.interval()],
-                chance=1 / classes, unit="%",
+                chance=tasks.trivial_accuracy(images)["accuracy"], unit="%",
             ),
             caption="The same network on the images it knows and on those it does not.",
         )  # fmt: skip

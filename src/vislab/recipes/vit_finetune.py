@@ -211,7 +211,7 @@ class VitFinetune(LabelledImages):
         head, whole = curves["head"], curves["all"]
         count = len(images.split("val"))
         right = round(min(max(head[1]), max(whole[1])) * count)
-        learned = runs.exact(right, count)[0] > 1 / len(images.classes)
+        learned = runs.exact(right, count)[0] > tasks.trivial_accuracy(images)["accuracy"]
         if not learned:
             lab.note(
                 "Who learns more quickly cannot be told: a curve of head or all does not rise "

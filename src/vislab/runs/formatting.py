@@ -1,6 +1,7 @@
 """How numbers are written for people: the report, the comparison and the terminal agree."""
 
 import math
+from collections.abc import Container
 from typing import Any
 
 from vislab.runs.intervals import Interval
@@ -29,8 +30,16 @@ def is_difference(metric: str) -> bool:
     return any(word in metric.split() for word in DIFFERENCES)
 
 
-def trivial_word(metric: str) -> str:
-    """Return what the level beside a metric is called."""
+def trivial_word(metric: str, measured: Container[str] = ()) -> str:
+    """Return what the level beside a metric is called.
+
+    Where the balanced accuracy is among what was `measured` the classes are uneven, and naming the
+    largest is right more often than guessing.
+    """
+    split, _, score = metric.rpartition("/")
+    network = split.rpartition("/")[0]
+    if score == "accuracy" and f"{network}/test/balanced accuracy".lstrip("/") in measured:
+        return "largest class alone"
     return "chance" if is_share(metric) else "trivial answer"
 
 

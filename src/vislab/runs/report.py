@@ -165,7 +165,9 @@ def large_number(name: str, result: Result) -> dict[str, Any]:
     value, trivial = result.metrics[name], result.trivial.get(name)
     beside = []
     if trivial is not None:
-        beside.append((trivial_word(name), measured(trivial, share=share), "trivial"))
+        beside.append(
+            (trivial_word(name, result.metrics), measured(trivial, share=share), "trivial")
+        )
     theirs = []
     for entry in result.references:
         if entry["metric"] == name:

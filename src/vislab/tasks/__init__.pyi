@@ -1,4 +1,5 @@
 from .classify import Classify as Classify
+from .classify import trivial_accuracy as trivial_accuracy
 from .colorize import Colorize as Colorize
 from .detect_faster_rcnn import DetectFasterRCNN as DetectFasterRCNN
 from .detect_torchvision import DetectTorchvision as DetectTorchvision

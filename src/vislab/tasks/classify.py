@@ -42,11 +42,11 @@ class Classified(Outcome):
 
     @property
     def uneven(self) -> bool:
-        """Whether one class has more of the images than chance and a tenth would give it."""
+        """Whether one class has more of the images than a tenth, and an error, would give it."""
         counts = np.bincount(self.labels)
         counts = counts[counts > 0]
         even = counts.mean() if len(counts) else 0.0
-        return len(counts) > 1 and bool(counts.max() > 1.1 * even + 2 * np.sqrt(even))
+        return len(counts) > 1 and bool(counts.max() > 1.1 * even + np.sqrt(even))
 
     def balanced(self) -> Estimate:
         """Return the mean over the classes of the share that is right of each.
