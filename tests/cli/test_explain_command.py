@@ -11,6 +11,9 @@ from vislab import models
 from vislab.cli.explain_command import named_classes
 from vislab.cli.main import main
 from vislab.inference.networks import read_image
+from vislab.models.weights import save_weights
+from vislab.runs.folder import RunFolder
+from vislab.runs.model_card import ModelCard
 
 
 @pytest.fixture
@@ -150,3 +153,30 @@ def test_names_that_do_not_fit_give_one_sentence(
 def test_names_too_long_for_a_file_are_names(count):
     names = tuple(f"{'very ' * 60} long name {k}" for k in range(count))
     assert named_classes(",".join(names)) == names
+
+
+def test_a_network_of_ones_own_is_registered_by_the_file_that_is_named(photo, capsys, tmp_path):
+    name = f"mine-{tmp_path.name}"
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from torch import nn\nfrom vislab import models\n"
+        "from vislab.lab.recipe import Recipe\n\n\n"
+        f"@models.register({name!r})\ndef made(classes):\n"
+        "    return nn.Sequential(nn.Conv2d(3, 4, 3, stride=4), nn.ReLU(), nn.Flatten(),\n"
+        "                         nn.Linear(64, classes))\n\n\n"
+        "class Mine(Recipe):\n    '''Nothing.'''\n"
+    )
+    built = {"name": name, "classes": 2, "options": {}}
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3, stride=4), torch.nn.ReLU(), torch.nn.Flatten(),
+        torch.nn.Linear(64, 2),
+    )  # fmt: skip
+    run = RunFolder.create(tmp_path / "run", "mine", {})
+    ModelCard(built, ("cat", "dog"), 16, mean=(0.5,) * 3, std=(0.5,) * 3).write(run.path)
+    save_weights(run.path / "model.safetensors", network.state_dict())
+    words = ["explain", str(photo), "--model", str(run.path), "--method", "saliency"]
+    words += ["--out", str(tmp_path / "out")]
+    assert main(words) == 1
+    assert "name its file: --recipe FILE.py" in capsys.readouterr().err
+    assert main([*words, "--recipe", str(file)]) == 0
+    assert "explained: " in capsys.readouterr().out

@@ -209,6 +209,9 @@ def test_the_best_rate_and_penalty_are_those_of_the_map_that_is_filed(
     assert drawn["values"][1][0] == found[3e-2, 1e-3]
     assert drawn["values"][0][1] == found[1e-9, 1e3]
     assert math.isnan(drawn["values"][2][1])
+    (edge,) = lab.run.result.notes
+    said = "The best penalty, 0.001, lies at the lower edge of what was tried, 0.001 to 1000"
+    assert edge.startswith(f"{name}: {said}" if name else said)
 
 
 def test_a_search_where_nothing_is_learned_files_no_map(folder):

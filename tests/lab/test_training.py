@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -14,11 +15,15 @@ from safetensors.torch import load_file
 from tests.lab.small_recipe import Small, few_images
 from vislab import data, models, tasks
 from vislab.errors import NonFiniteLoss, OptionError, RunError
+from vislab.evaluate.testing import write_down
 from vislab.lab.bench import Lab
 from vislab.lab.running import Conditions, execute
 from vislab.lab.sync_batch_norm import SharedBatchNorm2d, share_batch_norm
+from vislab.lab.training import gentler
 from vislab.runs.folder import RunFolder
+from vislab.runs.formatting import with_span
 from vislab.tasks.optim import Optim
+from vislab.tasks.outcome import Outcome
 
 ROOT = Path(__file__).parents[2]
 
@@ -91,6 +96,44 @@ def test_minutes_are_a_budget_and_the_schedule_runs_through(few, tmp_path):
     assert entry["stopped_by"] == "minutes"
     assert 3.9 < entry["seconds"] < 60  # one slow step may be added
     assert logged(run)[-1]["lr"] < 0.1 * optim.lr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"optim": {"lr": 1, "clip": 0}}, "a lower --optim.lr, or --optim.clip 1"),
+        ({"learning_rates": [1], "data": "x"}, "a lower --learning-rates"),
+        ({"lr": 0.1}, "a lower --lr"),
+        ({"data": "x"}, "a lower learning rate"),
+    ],
+)
+def test_what_to_try_is_an_option_of_the_recipe_at_hand(tmp_path, options, said):
+    assert gentler(RunFolder.create(tmp_path / "run", "a test", options)) == said
+
+
+def test_scores_of_very_few_images_are_told_one_by_one(lab):
+    few = Outcome("dice", {"dice": np.array([0.5, 0.75, 0.875])}, count=3)
+    write_down(lab, few, {}, "test", "")
+    assert lab.run.result.notes == [
+        "3 test images are too few to say how far their mean dice can be trusted; they scored "
+        "0.5, 0.75, 0.875."
+    ]
+    assert "(" not in with_span(
+        lab.run.result.metrics["test/dice"], lab.run.result.intervals["test/dice"], share=False
+    )
+    many = Outcome("dice", {"dice": np.full(6, 0.5)}, count=6)
+    write_down(lab, many, {}, "val", "")
+    assert len(lab.run.result.notes) == 1
+
+
+def test_over_seeds_the_test_images_count_too(few, tmp_path):
+    run = execute(Small(data=few), "small", tmp_path / "run", Conditions(1, seeds=2), quiet=True)
+    parts = [RunFolder.open(tmp_path / f"run/seed-{seed}").result for seed in (1, 2)]
+    low, high = run.result.intervals["test/accuracy"]
+    mean = run.result.metrics["test/accuracy"]
+    down = np.mean([p.metrics["test/accuracy"] - p.intervals["test/accuracy"][0] for p in parts])
+    assert 0 <= low <= mean - down + 1e-9 < mean
+    assert mean < high <= 1
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run_and_saves_the_batch(few, lab):

@@ -30,6 +30,7 @@ def show(
     weights: Path | None = None,
     classes: str | None = None,
     head: Literal["softmax", "sigmoid", "probabilities"] | None = None,
+    recipe: Path | None = None,
     memory: int = 512,
     as_json: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
 ) -> None:
@@ -56,6 +57,8 @@ def show(
             and so on.
         head: What its scores mean: softmax (logits of one class of several), sigmoid (of several
             that may be true at once) or probabilities; without, as the network says or they show.
+        recipe: Your own recipe file, where it registers the network of the run. It is run, as any
+            program of yours.
         memory: Megabytes of activations at a time.
         as_json: Print what is in scores.json.
     """
@@ -65,6 +68,10 @@ def show(
     from vislab.runs.formatting import duration
     from vislab.runs.writing import saying_why
 
+    if recipe is not None:
+        from vislab.lab.recipe import recipe_in
+
+        recipe_in(recipe)
     methods = chosen_methods([word.strip() for word in method.split(",") if word.strip()])
     paths = files(images)
     names = None if classes is None else named_classes(classes)
