@@ -64,13 +64,16 @@ def answered(model: nn.Module, images: Num[Tensor, "n c h w"], *, many: bool = F
         if len(images) == 1:
             raise
         return Answered(alone, raw_scores(alone, images))
-    if not (many or len(images) > 1) or not _sways(model, images, raw):
+    if not (many or len(images) > 1) or not sways(model, images, raw):
         return Answered(model, raw)
     return Answered(alone, raw if len(images) == 1 else raw_scores(alone, images))
 
 
-def _sways(model: nn.Module, images: Tensor, raw: Tensor) -> bool:
-    """Say whether the first image has other scores in other company than it has among these."""
+def sways(model: nn.Module, images: Tensor, raw: Tensor) -> bool:
+    """Say whether the first image has other scores in other company than it has among these.
+
+    `raw` are the scores of all of them; finding out costs a pass of two or three images.
+    """
     first = images[:1].detach()
     # Other company by size and by what it shows: what is swayed by one may be blind to the other.
     strangers = [_stranger(first)] * (2 if len(images) == 2 else 1)

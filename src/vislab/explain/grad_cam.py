@@ -8,11 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vislab.explain.asking import ask, checked
-from vislab.explain.company import answered
+from vislab.errors import ShapeError
+from vislab.explain.asking import ask, checked, raw_scores, said_by
+from vislab.explain.company import OneByOne, sways
 from vislab.explain.gradients import slope, still
 from vislab.explain.hooks import hooked
-from vislab.explain.scores import Target, chosen, of_class
+from vislab.explain.scores import Target, chosen, of_class, sides
 from vislab.explain.target_layers import TargetLayer, last_target_layer
 
 
@@ -45,24 +46,31 @@ def maps_and_slopes(
     if not len(images):
         return torch.zeros(0, 1, 1, 1), torch.zeros(0, 1, 1, 1)
     target_layer = target_layer or last_target_layer(model, images[0])
+    try:
+        raw, maps, slopes = _slopes(model, images, target, target_layer)
+        with hooked(model, []), torch.no_grad():
+            if len(images) == 1 or not sways(model, images, raw):
+                return maps, slopes
+    except ShapeError:
+        if len(images) == 1:  # else it may take one image alone
+            raise
     with hooked(model, []), torch.no_grad():
-        said = answered(model, images) if len(images) > 1 else None
-    if said is None or said.network is model:
-        return _slopes(model, images, target, target_layer)
-    wanted = chosen(said.scores, target)
+        wanted = chosen(ask(OneByOne(model), images), target)
     alone = [
         _slopes(model, images[k : k + 1], wanted[k : k + 1], target_layer)
         for k in range(len(images))
     ]
-    maps, slopes = zip(*alone, strict=True)
-    return torch.cat(maps), torch.cat(slopes)
+    _, several, theirs = zip(*alone, strict=True)
+    return torch.cat(several), torch.cat(theirs)
 
 
 def _slopes(
     model: nn.Module, images: Tensor, target: Target, target_layer: TargetLayer
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return raw scores, the layer's maps and gradients of images in each other's company."""
     with hooked(model, [target_layer.layer], begin=True) as seen, still(model), torch.enable_grad():
-        score = of_class(ask(model, images), target).sum()
+        raw = raw_scores(model, images)
+        score = of_class(sides(raw, said_by(model)), target).sum()
         output = seen[target_layer.layer]
         gradient = slope(score, output)
-    return target_layer.read(output.detach()), target_layer.read(gradient)
+    return raw.detach(), target_layer.read(output.detach()), target_layer.read(gradient)
