@@ -11,6 +11,7 @@ from vislab import models
 from vislab.cli.explain_command import named_classes
 from vislab.cli.main import main
 from vislab.inference.networks import read_image
+from vislab.models import classifiers
 from vislab.models.weights import save_weights
 from vislab.runs.folder import RunFolder
 from vislab.runs.model_card import ModelCard
@@ -155,7 +156,10 @@ def test_names_too_long_for_a_file_are_names(count):
     assert named_classes(",".join(names)) == names
 
 
-def test_a_network_of_ones_own_is_registered_by_the_file_that_is_named(photo, capsys, tmp_path):
+def test_a_network_of_ones_own_is_registered_by_the_file_that_is_named(
+    photo, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(classifiers, "NETWORKS", dict(classifiers.NETWORKS))  # for this test alone
     name = f"mine-{tmp_path.name}"
     file = tmp_path / "mine.py"
     file.write_text(
